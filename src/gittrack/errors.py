@@ -1,0 +1,171 @@
+"""The exceptions that gittrack raises on purpose: one class for each situation a caller can react to.
+
+    GittrackError                 the request could not be met (exit code 1)
+    +-- UsageError                the request itself is malformed (exit code 2)
+    |   +-- BadName               a run, experiment, tag or key that the grammar refuses
+    |   `-- UnknownKey            a param, metric, column or attribute that no run has
+    +-- RepositoryError           the repository cannot be used
+    |   +-- NotARepository        no Git repository here
+    |   +-- UnsupportedRepository a kind of repository that gittrack cannot open, or cannot do this in
+    |   +-- UntrustedRepository   Git refuses it: another user owns it
+    |   `-- GitTooOld             the installed Git lacks what gittrack needs
+    +-- GitFailed                 a git command or libgit2 said no
+    +-- WriteFailed               the record could not be written (disk full, read-only)
+    +-- RunNotFound               no run answers to this selector
+    +-- AmbiguousRun              more than one does
+    +-- RunExists                 the ref is taken
+    +-- RunChanged                a ref no longer points where we saw it
+    +-- BrokenRecord              a run commit whose record cannot be read
+    +-- BadFile                   a params or metrics file that cannot be understood
+    +-- BadValue                  a value that cannot be recorded
+    `-- CommandNotStarted         the command to record could not be executed (126, 127)
+
+The message says what happened to which thing; the hint says which command helps.
+Nothing here prints: `gittrack.cli` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "AmbiguousRun",
+    "BadFile",
+    "BadName",
+    "BadValue",
+    "BrokenRecord",
+    "CommandNotStarted",
+    "GitFailed",
+    "GitTooOld",
+    "GittrackError",
+    "NotARepository",
+    "RepositoryError",
+    "RunChanged",
+    "RunExists",
+    "RunNotFound",
+    "UnknownKey",
+    "UnsupportedRepository",
+    "UntrustedRepository",
+    "UsageError",
+    "WriteFailed",
+]
+
+
+class GittrackError(Exception):
+    """Something that the user can understand and act upon."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(GittrackError):
+    """The request is malformed, whatever the repository holds."""
+
+    exit_code = 2
+
+
+class BadName(UsageError):
+    """A name that the grammar of runs, experiments, tags or keys refuses."""
+
+
+class UnknownKey(UsageError):
+    """A param, metric, column or attribute that no run has; `key` is what was asked for."""
+
+    def __init__(self, message: str, *, key: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.key = key
+
+
+class RepositoryError(GittrackError):
+    """The repository cannot be used as it is."""
+
+
+class NotARepository(RepositoryError):
+    """There is no Git repository at or above the directory."""
+
+
+class UnsupportedRepository(RepositoryError):
+    """The repository is of a kind in which this cannot be done."""
+
+
+class UntrustedRepository(RepositoryError):
+    """Git refuses the repository because somebody else owns it; the message is Git's own."""
+
+
+class GitTooOld(RepositoryError):
+    """The installed Git is older than the oldest that gittrack supports."""
+
+
+class GitFailed(GittrackError):
+    """A git command or libgit2 refused; `stderr` is its own words."""
+
+    def __init__(self, message: str, *, stderr: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.stderr = stderr
+
+
+class WriteFailed(GittrackError):
+    """The record could not be written; nothing of it exists."""
+
+
+class RunNotFound(GittrackError):
+    """No run answers to `selector`."""
+
+    def __init__(self, message: str, *, selector: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.selector = selector
+
+
+class AmbiguousRun(GittrackError):
+    """More than one run answers to `selector`; `candidates` are their names."""
+
+    def __init__(
+        self, message: str, *, selector: str, candidates: Sequence[str], hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.selector = selector
+        self.candidates = tuple(candidates)
+
+
+class RunExists(GittrackError):
+    """A ref of this name exists already; `commit` is where it points."""
+
+    def __init__(self, message: str, *, commit: str) -> None:
+        super().__init__(message)
+        self.commit = commit
+
+
+class RunChanged(GittrackError):
+    """A ref is not where the caller saw it; somebody else changed it first."""
+
+
+class BrokenRecord(GittrackError):
+    """A run commit whose record cannot be read; `where` is its ref or commit."""
+
+    def __init__(self, message: str, *, where: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.where = where
+
+
+class BadFile(GittrackError):
+    """A params or metrics file that cannot be understood; `path` is the file."""
+
+    def __init__(self, message: str, *, path: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+
+
+class BadValue(GittrackError):
+    """A value that cannot be recorded, such as a metric that is no number."""
+
+
+class CommandNotStarted(GittrackError):
+    """The command could not be executed; `exit_code` is the shell's: 127 not found, 126 refused."""
+
+    def __init__(self, message: str, *, exit_code: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code

@@ -1,0 +1,178 @@
+"""The values that everything else passes around: a run and its parts, frozen and complete when built.
+
+Knows what a run consists of. Knows nothing of Git, files, YAML or the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+__all__ = [
+    "STATUSES",
+    "Code",
+    "Environment",
+    "Input",
+    "Number",
+    "Row",
+    "Run",
+    "Skipped",
+    "Status",
+    "Summary",
+    "Value",
+]
+
+Number: TypeAlias = int | float
+"""A metric's value. NaN and the infinities are values; a bool is none."""
+
+Value: TypeAlias = Any
+"""A param's value: str, int, float, bool, None, or a list or mapping of these."""
+
+Status = Literal["running", "finished", "failed", "killed"]
+STATUSES: tuple[Status, ...] = ("running", "finished", "failed", "killed")
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one log call said: `time` in seconds since the run's start, `step` None if not given."""
+
+    step: int | None
+    time: float
+    values: Mapping[str, Number]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that the snapshot left out, and why: `too large`, `secret`, `ignored kind`, ..."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The code as it ran, seen from the commit that it stood on.
+
+    `base` is None in a repository without commits, `branch` None on a detached HEAD.
+    `changed` are tracked files that differ from `base`; `hidden` is what Git was told not to see.
+    Paths are relative to the work tree's root, with `/`; bytes that are not UTF-8 are written as
+    Git quotes them.
+    """
+
+    base: str | None = None
+    branch: str | None = None
+    dirty: bool = False
+    changed: tuple[str, ...] = ()
+    included: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    hidden: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the run ran on. `memory` in bytes; `lock_files` maps a path to its blob id.
+
+    `python` is the version of the child's interpreter, None where the command is no Python one;
+    `packages` are that interpreter's distributions.
+    """
+
+    python: str | None = None
+    platform: str = ""
+    cpu: str = ""
+    cores: int = 0
+    memory: int = 0
+    gpus: tuple[str, ...] = ()
+    packages: Mapping[str, str] = _NOTHING
+    lock_files: Mapping[str, str] = _NOTHING
+    variables: Mapping[str, str] = _NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A run whose artifact this run read: by id, which survives rewriting, and by commit."""
+
+    run: str
+    id: str
+    commit: str
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a listing knows of a run, without opening its record.
+
+    `params` are flat, nested mappings joined with dots. `commit` is None while the run is running.
+    `archived`, `deleted`, `notes`, and the current `title` and `tags` come from annotations.
+    """
+
+    id: str
+    name: str
+    experiment: str
+    status: Status
+    started: datetime
+    ended: datetime | None = None
+    exit_code: int | None = None
+    title: str | None = None
+    experiment_title: str | None = None
+    user: str = ""
+    command: tuple[str, ...] = ()
+    base: str | None = None
+    branch: str | None = None
+    dirty: bool = False
+    params: Mapping[str, Value] = _NOTHING
+    metrics: Mapping[str, Number] = _NOTHING
+    tags: Mapping[str, str] = _NOTHING
+    source: str = "cli"
+    commit: str | None = None
+    archived: bool = False
+    deleted: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from start to end; None while it runs."""
+        return None if self.ended is None else (self.ended - self.started).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One recorded execution, whole. Written once; `commit` is None until it is.
+
+    `params` are flat, nested mappings joined with dots. `output_bytes` is the size of the whole
+    output, of which `output` may hold only the first and last parts. `faults` are sentences about
+    what could not be recorded as asked, such as a metrics file that made no sense.
+    """
+
+    id: str
+    name: str
+    experiment: str
+    status: Status
+    started: datetime
+    ended: datetime | None = None
+    exit_code: int | None = None
+    title: str | None = None
+    experiment_title: str | None = None
+    message: str | None = None
+    command: tuple[str, ...] = ()
+    directory: str = ""
+    user: str = ""
+    host: str = ""
+    code: Code = field(default_factory=Code)
+    params: Mapping[str, Value] = _NOTHING
+    metrics: Mapping[str, Number] = _NOTHING
+    series: tuple[Row, ...] = ()
+    environment: Environment | None = None
+    inputs: tuple[Input, ...] = ()
+    parent: str | None = None
+    continues: str | None = None
+    tags: Mapping[str, str] = _NOTHING
+    faults: tuple[str, ...] = ()
+    source: str = "cli"
+    output: bytes = b""
+    output_bytes: int = 0
+    commit: str | None = None
