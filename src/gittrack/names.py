@@ -1,0 +1,119 @@
+"""Names of runs and experiments: the grammar, readable random names, prefixes that find them.
+
+Pure. Knows what a name may be, and nothing about which names exist.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from gittrack.errors import BadName
+
+__all__ = ["SUFFIX", "check", "generate", "matching", "near", "run_id", "suggest"]
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,78}[a-z0-9])?")
+SUFFIX = re.compile(r"-[0-9a-hjkmnp-tv-z]{6}$")
+_LONGEST_PREFIX = 73
+_BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
+_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))]
+)
+
+
+def check(name: str, what: str) -> str:
+    """Give back `name` if it may be (part of) a ref; `what` says whose name it is.
+
+    At most 80 of a-z, 0-9, dot, underscore and hyphen, a letter or digit at both ends; nothing
+    that git-check-ref-format(1) or a case-folding disk refuses; no device name.
+
+    Raises:
+        BadName: anything else; the hint suggests the nearest good name.
+    """
+    reason = _refusal(name)
+    if reason is None:
+        return name
+    better = suggest(name)
+    hint = f"'{better}' would do. " if better else ""
+    raise BadName(
+        f"{name!r} is no {what} name: {reason}",
+        hint=f"{hint}Free text goes into a title: `git track rename RUN TITLE`.",
+    )
+
+
+def _refusal(name: str) -> str | None:
+    if not name:
+        return "it is empty"
+    if len(name) > 80:
+        return f"it has {len(name)} characters, at most 80 are allowed"
+    if not NAME.fullmatch(name):
+        return "only a-z, 0-9, '.', '_' and '-', with a letter or digit first and last"
+    if ".." in name or name.endswith(".lock"):
+        return "Git refuses '..' and the ending '.lock' in a ref"
+    if name.split(".")[0] in _DEVICES:
+        return "it is a device name on some systems"
+    return None
+
+
+def suggest(text: str) -> str:
+    """The nearest good name to a text, empty if nothing is left of it."""
+    name = re.sub(r"[^a-z0-9._]+", "-", text.lower())
+    name = re.sub(r"\.{2,}", ".", name)[:_LONGEST_PREFIX].strip("-._")
+    return name if name and _refusal(name) is None else ""
+
+
+def run_id(random: bytes) -> str:
+    """A run's identity from 16 random bytes: 32 hexadecimal digits."""
+    if len(random) != 16:
+        raise ValueError("a run id takes 16 bytes")
+    return random.hex()
+
+
+def generate(random: bytes, prefix: str | None = None) -> str:
+    """A run's name from 6 random bytes: adjective-animal-suffix, or `prefix`-suffix.
+
+    Every name ends in 30 random bits, so colleagues who are offline cannot collide.
+
+    Raises:
+        BadName: the prefix is no name, or longer than 73 characters.
+    """
+    suffix = "".join(_BASE32[byte & 31] for byte in _quintets(random[2:]))
+    if prefix is None:
+        from gittrack.words import ADJECTIVES, ANIMALS
+
+        return f"{ADJECTIVES[random[0]]}-{ANIMALS[random[1]]}-{suffix}"
+    if len(prefix) > _LONGEST_PREFIX:
+        raise BadName(
+            f"{prefix!r} is no run name: it has {len(prefix)} characters, at most "
+            f"{_LONGEST_PREFIX} are allowed before the suffix",
+            hint=f"'{suggest(prefix)}' would do.",
+        )
+    return f"{check(prefix, 'run')}-{suffix}"
+
+
+def _quintets(random: bytes) -> Iterable[int]:
+    number = int.from_bytes(random[:4], "big")
+    return [(number >> shift) & 31 for shift in range(25, -1, -5)]
+
+
+def matching(selector: str, names: Iterable[str]) -> list[str]:
+    """The names that start with `selector`; only the name itself if it is there."""
+    found = []
+    for name in names:
+        if name == selector:
+            return [name]
+        if name.startswith(selector):
+            found.append(name)
+    return found
+
+
+def near(selector: str, names: Sequence[str], count: int = 3) -> list[str]:
+    """Up to `count` names that look like a misspelt `selector`, the likeliest first."""
+    import difflib
+
+    heads = {}
+    for name in names:
+        heads.setdefault(SUFFIX.sub("", name), name)
+        heads.setdefault(name, name)
+    found = difflib.get_close_matches(selector, list(heads), n=count, cutoff=0.6)
+    return list(dict.fromkeys(heads[head] for head in found))
