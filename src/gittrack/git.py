@@ -26,8 +26,9 @@ from gittrack.errors import (
     UntrustedRepository,
     WriteFailed,
 )
+from gittrack.quoting import quote_path
 
-__all__ = ["OLDEST_GIT", "ZERO", "Commit", "Entry", "Identity", "Ref", "Repo", "quote_path"]
+__all__ = ["OLDEST_GIT", "ZERO", "Commit", "Entry", "Identity", "Ref", "Repo"]
 
 OLDEST_GIT = (2, 36)
 ZERO = "0" * 40
@@ -671,29 +672,6 @@ class Repo:
     def empty_tree(self) -> str:
         """The id of the tree without entries, stored."""
         return self.write_tree({})
-
-
-def quote_path(raw: bytes) -> str:
-    """A path as Git shows it: UTF-8 as it is, anything else in double quotes with octal escapes.
-
-    Source: `core.quotePath` in git-config(1), with its value false.
-    """
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        text = ""
-    if text and text.isprintable() and '"' not in text and "\\" not in text:
-        return text
-    special = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 34: '"', 92: "\\"}
-    parts = []
-    for byte in raw:
-        if byte in special:
-            parts.append("\\" + special[byte])
-        elif 32 <= byte < 127:
-            parts.append(chr(byte))
-        else:
-            parts.append(f"\\{byte:03o}")
-    return '"' + "".join(parts) + '"'
 
 
 def _parse_changes(listed: bytes) -> Iterator[tuple[str, str, int, int]]:

@@ -20,6 +20,7 @@ __all__ = [
     "Row",
     "Run",
     "Skipped",
+    "Snapshot",
     "Status",
     "Summary",
     "Value",
@@ -59,7 +60,8 @@ class Code:
     """The code as it ran, seen from the commit that it stood on.
 
     `base` is None in a repository without commits, `branch` None on a detached HEAD.
-    `changed` are tracked files that differ from `base`; `hidden` is what Git was told not to see.
+    `included` are untracked files that went into the snapshot, `skipped` those that did not;
+    `hidden` is what Git was told not to see.
     Paths are relative to the work tree's root, with `/`; bytes that are not UTF-8 are written as
     Git quotes them.
     """
@@ -67,10 +69,23 @@ class Code:
     base: str | None = None
     branch: str | None = None
     dirty: bool = False
-    changed: tuple[str, ...] = ()
     included: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     hidden: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The code as it is now: a stored tree and what it stands for.
+
+    `changed` are the tracked files that differ from the base; `secrets` sentences about new content
+    that looks secret and is in the tree because it is tracked.
+    """
+
+    tree: str
+    code: Code
+    changed: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
