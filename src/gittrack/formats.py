@@ -31,7 +31,9 @@ _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 # Plain only if no schema of YAML, old or new, could see anything but this string.
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*( [A-Za-z0-9_./@+=-]+)*")
-_WORDS = frozenset("y n yes no on off true false null none nan inf infinity".split())
+_WORDS = frozenset(
+    ("y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "nan", "inf", "infinity")
+)
 
 
 def dump(value: Mapping[str, Any]) -> bytes:
@@ -93,8 +95,9 @@ def _check(text: str, where: str) -> None:
                 raise ValueError("an alias to what is not complete")
             count += sizes[event.anchor]
         elif isinstance(event, yaml.NodeEvent):
-            if event.tag not in (None, "!"):
-                raise ValueError(f"explicit tag {event.tag[:60]!r} is not allowed")
+            tag = getattr(event, "tag", None)
+            if tag not in (None, "!"):
+                raise ValueError(f"explicit tag {tag[:60]!r} is not allowed")
             count += 1
             if isinstance(event, yaml.CollectionStartEvent):
                 open_anchors.append((event.anchor, count - 1))

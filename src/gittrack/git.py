@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pygit2
 
@@ -20,6 +20,7 @@ from gittrack.errors import (
     GitFailed,
     GitTooOld,
     NotARepository,
+    RepositoryError,
     RunChanged,
     RunExists,
     UnsupportedRepository,
@@ -179,7 +180,7 @@ class Repo:
         config: Sequence[str] = (),
         accept: Sequence[int] = (0,),
     ) -> bytes:
-        """Run `git` in the work tree's root (a bare repository: in the Git directory) -> its stdout.
+        """Run `git` in the work tree's root (if bare: in the Git directory) -> its stdout.
 
         Raises:
             GitFailed: it ended with a status that is not in `accept`.
@@ -453,7 +454,7 @@ class Repo:
         try:
             found = self._handle[oid].peel(pygit2.Tree)
             return tuple(
-                Entry(item.raw_name, str(item.id), item.type_str, int(item.filemode))
+                Entry(item.raw_name or b"", str(item.id), item.type_str, int(item.filemode))
                 for item in found
             )
         except (pygit2.GitError, KeyError, ValueError) as error:
@@ -470,7 +471,7 @@ class Repo:
             if name not in found:
                 return None
             item = found[name]
-            return Entry(item.raw_name, str(item.id), item.type_str, int(item.filemode))
+            return Entry(item.raw_name or b"", str(item.id), item.type_str, int(item.filemode))
         except (pygit2.GitError, KeyError, ValueError) as error:
             raise GitFailed(f"tree {tree[:12]} cannot be read: {error}") from error
 
@@ -536,7 +537,9 @@ class Repo:
                 return
             if there is not None:
                 raise RunExists(f"{name} exists already", commit=there) from error
-            raise WriteFailed(f"{name} could not be written: {_first_line(error.stderr)}") from error
+            raise WriteFailed(
+                f"{name} could not be written: {_first_line(error.stderr)}"
+            ) from error
 
     def create_refs(self, refs: Sequence[Ref]) -> None:
         """Create many refs in one transaction: all or none.
@@ -707,19 +710,18 @@ def _ask(start: str | os.PathLike[str], question: str) -> str:
     done = _spawn(["git", "rev-parse", question], cwd=start)
     if done.returncode == 0:
         return done.stdout.decode("utf-8", "surrogateescape").removesuffix("\n")
-    words = _text(done.stderr).strip()
-    _refuse(start, words)
+    raise _refusal(start, _text(done.stderr).strip())
 
 
-def _refuse(start: str | os.PathLike[str], words: str) -> NoReturn:
+def _refusal(start: str | os.PathLike[str], words: str) -> RepositoryError:
     first = _first_line(words).removeprefix("fatal: ")
     if "safe.directory" in words:
         command = next((line.strip() for line in words.split("\n") if "git config" in line), "")
-        raise UntrustedRepository(first, hint=f"if you trust its owner: `{command}`")
+        return UntrustedRepository(first, hint=f"if you trust its owner: `{command}`")
     if "extension" in words or "repository format" in words or "ref storage" in words:
-        raise UnsupportedRepository(first, hint="this Git cannot open it; a newer one may.")
+        return UnsupportedRepository(first, hint="this Git cannot open it; a newer one may.")
     where = os.path.abspath(start)
-    raise NotARepository(
+    return NotARepository(
         f"'{where}' is not in a Git repository",
         hint="`git init` makes one; gittrack needs nothing else.",
     )

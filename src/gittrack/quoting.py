@@ -56,7 +56,7 @@ def utf8(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text with every control, invisible or bidirectional character escaped, line breaks too."""
+    """The text with control, invisible and bidirectional characters escaped, and line breaks."""
     return _UNSAFE.sub(_escape, text)
 
 
@@ -75,7 +75,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """An argument list as one line that a POSIX shell (with `$'...'`) reads back as the same list."""
+    """An argument list as one line that a shell (with `$'...'`) reads back as the same list."""
     return " ".join(_shell_word(utf8(word)) for word in argv)
 
 

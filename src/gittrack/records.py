@@ -1,4 +1,4 @@
-"""The values that everything else passes around: a run and its parts, frozen and complete when built.
+"""The values that everything else passes around: a run and its parts, frozen, complete when built.
 
 Knows what a run consists of. Knows nothing of Git, files, YAML or the terminal.
 """
@@ -156,10 +156,12 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One recorded execution, whole. Written once; `commit` is None until it is.
+    """One recorded execution. Written once; `commit` is None until it is.
+
+    Its curves and its output, which may be large, are read apart (`runs.series`, `runs.output`).
 
     `params` are flat, nested mappings joined with dots. `output_bytes` is the size of the whole
-    output, of which `output` may hold only the first and last parts. `faults` are sentences about
+    output, of which the record may hold only the first and last parts. `faults` are sentences about
     what could not be recorded as asked, such as a metrics file that made no sense.
     """
 
@@ -180,7 +182,6 @@ class Run:
     code: Code = field(default_factory=Code)
     params: Mapping[str, Value] = _NOTHING
     metrics: Mapping[str, Number] = _NOTHING
-    series: tuple[Row, ...] = ()
     environment: Environment | None = None
     inputs: tuple[Input, ...] = ()
     parent: str | None = None
@@ -188,6 +189,5 @@ class Run:
     tags: Mapping[str, str] = _NOTHING
     faults: tuple[str, ...] = ()
     source: str = "cli"
-    output: bytes = b""
     output_bytes: int = 0
     commit: str | None = None

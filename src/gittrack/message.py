@@ -1,0 +1,245 @@
+"""The message of a run's commit: a subject for people, trailers for Git, a summary for listings.
+
+Knows the text and how to read it back. The YAML in the commit's tree is the authority; this is its
+excerpt.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from typing import Any, get_args
+
+from gittrack.errors import BrokenRecord
+from gittrack.quoting import command_line, one_line, printable, utf8
+from gittrack.records import Number, Run, Status, Summary
+
+__all__ = ["FORMAT", "compose", "is_run", "parse_time", "short", "summary", "time_text"]
+
+FORMAT = 1
+_MARK = "Gittrack-Run: "
+_SUMMARY = "Gittrack-Summary: "
+_MOST_TRAILERS = 32
+_LONGEST_VALUE = 200
+_LONGEST_SUMMARY = 64 << 10
+_TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:|---")
+
+
+def compose(run: Run) -> str:
+    """The commit message of a run.
+
+    Subject, the user's own text, the command, then one paragraph of trailers. The summary is left
+    out above 64 KB, or where JSON could not say it exactly.
+    """
+    parts = [_subject(run)]
+    if run.command:
+        parts.append("    " + command_line(run.command))
+    parts.append("\n".join(_trailers(run)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _subject(run: Run) -> str:
+    if run.message and run.message.strip():
+        return _own_words(run.message)
+    leading = ", ".join(f"{k} {short(v)}" for k, v in sorted(run.metrics.items())[:4])
+    return one_line(f"{run.name}: {run.status} {leading}".rstrip())
+
+
+def _own_words(text: str) -> str:
+    """The user's text, with nothing in it that Git or we could take for a trailer."""
+    lines = printable(utf8(text.replace("\r\n", "\n"))).strip().split("\n")
+    kept = [line.rstrip() for line in lines]
+    kept[1:] = ["  " + line if _TRAILER.match(line) else line for line in kept[1:]]
+    if _TRAILER.match(kept[0]) and kept[0].lower().startswith(("gittrack-", "run-id", "---")):
+        kept[0] = "  " + kept[0]
+    return "\n".join(kept)
+
+
+def short(value: Number) -> str:
+    """A number for people: four significant digits, integers in full up to a million."""
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**6 else f"{value:.4g}"
+    return f"{value:.4g}"
+
+
+def _trailers(run: Run) -> Iterator[str]:
+    yield f"{_MARK}{FORMAT}"
+    yield f"Run-Id: {run.id}"
+    yield f"Experiment: {run.experiment}"
+    yield f"Status: {run.status}"
+    for given in run.inputs:
+        yield f"Input: {one_line(f'{given.run} {given.id} {given.commit}')}"
+    yield from _scalars("Param", run.params)
+    yield from _scalars("Metric", run.metrics)
+    text = _summary_text(run)
+    if text is not None:
+        yield _SUMMARY + text
+
+
+def _scalars(kind: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """At most 32 trailers. Git compares their keys without case, so look-alikes both stay out."""
+    keys: dict[str, list[str]] = {}
+    for name in sorted(values):
+        token = re.sub(r"[^A-Za-z0-9-]", "-", name)
+        keys.setdefault(token.lower(), []).append(name)
+    written = 0
+    for names in keys.values():
+        text = _scalar(values[names[0]])
+        if len(names) == 1 and text is not None and written < _MOST_TRAILERS:
+            written += 1
+            yield f"{kind}-{re.sub(r'[^A-Za-z0-9-]', '-', names[0])}: {text}"
+
+
+def _scalar(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, str):
+        text = utf8(value)
+        good = text.strip() == text and 0 < len(text) <= _LONGEST_VALUE and one_line(text) == text
+        return text if good else None
+    return None
+
+
+def _summary_text(run: Run) -> str | None:
+    known: dict[str, Any] = {
+        "id": run.id,
+        "status": run.status,
+        "started": time_text(run.started),
+        "ended": None if run.ended is None else time_text(run.ended),
+        "exit_code": run.exit_code,
+        "title": run.title,
+        "experiment_title": run.experiment_title,
+        "user": utf8(run.user),
+        "command": [utf8(word) for word in run.command],
+        "base": run.code.base,
+        "branch": None if run.code.branch is None else utf8(run.code.branch),
+        "dirty": run.code.dirty,
+        "params": dict(run.params),
+        "metrics": {k: _json_number(v) for k, v in run.metrics.items()},
+        "tags": dict(run.tags),
+        "source": run.source,
+    }
+    kept = {k: v for k, v in known.items() if v not in (None, "", [], {}, False) or v == 0}
+    try:
+        text = json.dumps(kept, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        if "\\ud" in text:
+            # Pairs are fine; a lone surrogate cannot be UTF-8, and this raises.
+            json.dumps(kept, ensure_ascii=False).encode()
+    except (ValueError, TypeError):
+        # A param that is no JSON, such as NaN, would come back as something else.
+        return None
+    return text if len(text) <= _LONGEST_SUMMARY else None
+
+
+def _json_number(value: Number) -> Number | str:
+    """JSON has no NaN: the names that protobuf's JSON mapping gives them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value
+
+
+def is_run(message: str) -> bool:
+    """Whether a commit message carries our mark in its last paragraph."""
+    return any(line.startswith(_MARK) for line in _last_paragraph(message))
+
+
+def _last_paragraph(message: str) -> list[str]:
+    return message.rstrip("\n").rpartition("\n\n")[2].split("\n")
+
+
+def summary(message: str, *, experiment: str, name: str, commit: str) -> Summary | None:
+    """What a run's commit message says of it; None if it has no summary and the YAML must be read.
+
+    Raises:
+        BrokenRecord: the mark is of a newer format, or the summary is damaged.
+    """
+    where = f"{experiment}/{name}"
+    text = None
+    for line in _last_paragraph(message):
+        if line.startswith(_MARK) and line != f"{_MARK}{FORMAT}":
+            raise BrokenRecord(
+                f"{where}: its format is {line[len(_MARK) :][:20]!r}, this gittrack reads {FORMAT}",
+                where=where,
+                hint="upgrade gittrack.",
+            )
+        if line.startswith(_SUMMARY):
+            text = line[len(_SUMMARY) :]
+    if text is None:
+        return None
+    try:
+        return _parse_summary(json.loads(text), experiment, name, commit)
+    except (ValueError, TypeError, KeyError, RecursionError, AttributeError) as error:
+        raise BrokenRecord(
+            f"{where}: its summary is damaged ({type(error).__name__}: {error})"[:300], where=where
+        ) from error
+
+
+def _parse_summary(known: dict[str, Any], experiment: str, name: str, commit: str) -> Summary:
+    ended = known.get("ended")
+    return Summary(
+        id=_typed(known["id"], str),
+        name=name,
+        experiment=experiment,
+        status=_status(known["status"]),
+        started=parse_time(known["started"]),
+        ended=None if ended is None else parse_time(ended),
+        exit_code=_optional(known.get("exit_code"), int),
+        title=_optional(known.get("title"), str),
+        experiment_title=_optional(known.get("experiment_title"), str),
+        user=_typed(known.get("user", ""), str),
+        command=tuple(_typed(word, str) for word in known.get("command", ())),
+        base=_optional(known.get("base"), str),
+        branch=_optional(known.get("branch"), str),
+        dirty=_typed(known.get("dirty", False), bool),
+        params=_typed(known.get("params", {}), dict),
+        metrics={k: _number(v) for k, v in known.get("metrics", {}).items()},
+        tags={k: _typed(v, str) for k, v in known.get("tags", {}).items()},
+        source=_typed(known.get("source", "cli"), str),
+        commit=commit,
+    )
+
+
+def _typed(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{str(value)[:40]!r} is no {kind.__name__}")
+    return value
+
+
+def _optional(value: Any, kind: type) -> Any:
+    return None if value is None else _typed(value, kind)
+
+
+def _status(value: object) -> Status:
+    if value not in get_args(Status):
+        raise ValueError(f"no status: {str(value)[:40]!r}")
+    return value  # type: ignore[return-value]
+
+
+def _number(value: object) -> Number:
+    if value in ("NaN", "Infinity", "-Infinity"):
+        return float(str(value))
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{str(value)[:40]!r} is no number")
+    return value
+
+
+def time_text(moment: datetime) -> str:
+    """A moment in UTC to the microsecond, as `2026-01-31T12:00:00.000000Z` (RFC 3339)."""
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: object) -> datetime:
+    """Read such a moment back.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(text, str) or not text.endswith("Z"):
+        raise ValueError(f"no moment in UTC: {str(text)[:40]!r}")
+    # fromisoformat is ten times faster than strptime; before Python 3.11 it knows no Z.
+    return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)

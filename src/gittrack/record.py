@@ -1,0 +1,311 @@
+"""The record of a run: what stands in which file of `.gittrack/`, and back.
+
+Knows the files and their fields. Knows nothing of Git, nor of where the files come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
+
+from gittrack import formats, message, series
+from gittrack.errors import BadFile
+from gittrack.params import flatten, nest
+from gittrack.records import Code, Environment, Input, Number, Row, Run, Skipped, Status
+
+__all__ = ["LOG_LIMIT", "decode", "encode", "log_excerpt"]
+
+LOG_LIMIT = 1 << 20
+"""How much of the output a record holds, in bytes."""
+
+
+def encode(run: Run, *, rows: Sequence[Row] = (), log: bytes = b"") -> dict[str, bytes]:
+    """The record's files, by their names in `.gittrack/`."""
+    files = {"run.yaml": formats.dump(_run_fields(run))}
+    if run.params:
+        files["params.yaml"] = formats.dump(nest(run.params))
+    if run.metrics:
+        files["metrics.yaml"] = formats.dump(run.metrics)
+    if series.worth_keeping(rows):
+        files["metrics.tsv"] = series.dump(rows)
+    if run.environment is not None:
+        files["environment.yaml"] = formats.dump(_environment_fields(run.environment))
+    if log:
+        files["output.log"] = log_excerpt(log)
+    listed = _dvc_fields(files, rows)
+    if listed:
+        files["dvc.yaml"] = formats.dump(listed)
+    return files
+
+
+def log_excerpt(log: bytes) -> bytes:
+    """The output as the record keeps it: whole, or its first and last half MiB with a line between.
+
+    Cut at line breaks where there are some near.
+    """
+    if len(log) <= LOG_LIMIT:
+        return log
+    half = LOG_LIMIT // 2 - 64
+    head, tail = log[:half], log[-half:]
+    head = head[: head.rfind(b"\n") + 1 or half]
+    tail = tail[tail.find(b"\n") + 1 :] or tail
+    left_out = len(log) - len(head) - len(tail)
+    return head + b"[... %d bytes left out ...]\n" % left_out + tail
+
+
+def _present(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in fields.items() if v is not None and v not in ("", (), {}, [])}
+
+
+def _run_fields(run: Run) -> dict[str, Any]:
+    return {"format": message.FORMAT} | _present(
+        {
+            "id": run.id,
+            "name": run.name,
+            "title": run.title,
+            "experiment": run.experiment,
+            "experiment_title": run.experiment_title,
+            "status": run.status,
+            "exit_code": run.exit_code,
+            "started": message.time_text(run.started),
+            "ended": None if run.ended is None else message.time_text(run.ended),
+            "message": run.message,
+            "command": run.command,
+            "directory": run.directory,
+            "user": run.user,
+            "host": run.host,
+            "code": _code_fields(run.code),
+            "inputs": [
+                _present({"run": i.run, "id": i.id, "commit": i.commit, "path": i.path})
+                for i in run.inputs
+            ],
+            "parent": run.parent,
+            "continues": run.continues,
+            "tags": dict(run.tags),
+            "faults": run.faults,
+            "output": {"bytes": run.output_bytes} if run.output_bytes else None,
+            "source": run.source,
+        }
+    )
+
+
+def _code_fields(code: Code) -> dict[str, Any]:
+    untracked = _present({"included": code.included, "skipped": _reasons(code.skipped)})
+    return {"dirty": code.dirty} | _present(
+        {
+            "base": code.base,
+            "branch": code.branch,
+            "untracked": untracked,
+            "hidden": _reasons(code.hidden),
+        }
+    )
+
+
+def _reasons(skipped: Iterable[Skipped]) -> dict[str, str]:
+    return {item.path: item.reason for item in skipped}
+
+
+def _environment_fields(environment: Environment) -> dict[str, Any]:
+    return _present(
+        {
+            "python": environment.python,
+            "platform": environment.platform,
+            "cpu": environment.cpu,
+            "cores": environment.cores or None,
+            "memory": environment.memory or None,
+            "gpus": environment.gpus,
+            "packages": dict(environment.packages),
+            "lock_files": dict(environment.lock_files),
+            "variables": dict(environment.variables),
+        }
+    )
+
+
+def _dvc_fields(files: Mapping[str, bytes], rows: Sequence[Row]) -> dict[str, Any]:
+    """What stock DVC needs to find params, metrics and curves (dvc.org/doc, dvc.yaml)."""
+    plots = []
+    if "metrics.tsv" in files:
+        x = "step" if all(row.step is not None for row in rows) else "time"
+        for metric in sorted({name for row in rows for name in row.values}):
+            plots.append({metric: {"x": x, "y": {"metrics.tsv": metric}}})
+    return _present(
+        {
+            "params": [name for name in ("params.yaml",) if name in files],
+            "metrics": [name for name in ("metrics.yaml",) if name in files],
+            "plots": plots,
+        }
+    )
+
+
+def decode(
+    files: Mapping[str, bytes], *, experiment: str, name: str, commit: str | None = None
+) -> Run:
+    """Read a record's files back, as far as they make up a `Run`; files not known are ignored.
+
+    Raises:
+        BadFile: one is missing, malformed, or of a newer format; `path` is its name.
+    """
+    fields = _mapping(files, "run.yaml")
+    if not fields:
+        raise BadFile("run.yaml: it is missing or empty", path="run.yaml")
+    if fields.get("format") != message.FORMAT:
+        raise BadFile(
+            f"run.yaml: its format is {str(fields.get('format'))[:20]!r}, "
+            f"this gittrack reads {message.FORMAT}",
+            path="run.yaml",
+            hint="upgrade gittrack.",
+        )
+    part = "params.yaml"
+    try:
+        params = flatten(_mapping(files, part))
+        part = "metrics.yaml"
+        metrics = {key: _number(value) for key, value in _mapping(files, part).items()}
+        part = "environment.yaml"
+        where = _mapping(files, part)
+        environment = _environment(_Fields(where)) if where else None
+        part = "run.yaml"
+        return _run(
+            _Fields(fields),
+            params=params,
+            metrics=metrics,
+            environment=environment,
+            experiment=experiment,
+            name=name,
+            commit=commit,
+        )
+    except (TypeError, ValueError, KeyError) as error:
+        reason = str(error.args[0] if error.args else error)[:200]
+        raise BadFile(f"{part}: {reason}", path=part) from error
+
+
+def _mapping(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    value = formats.load_untrusted(files.get(name, b""), name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadFile(f"{name}: it is no mapping", path=name)
+    return value
+
+
+class _Fields:
+    """A mapping read with expected types; a missing key gives the default, a wrong one raises."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def text(self, key: str, default: str = "") -> str:
+        found = self.maybe(key, str)
+        return default if found is None else str(found)
+
+    def maybe(self, key: str, kind: type) -> Any:
+        found = self._values.get(key)
+        wrong = not isinstance(found, kind) or (kind is int and isinstance(found, bool))
+        if found is not None and wrong:
+            raise TypeError(f"{key} is no {kind.__name__}: {str(found)[:60]!r}")
+        return found
+
+    def need(self, key: str) -> str:
+        found = self.maybe(key, str)
+        if found is None:
+            raise KeyError(f"{key} is missing")
+        return str(found)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        found = self.maybe(key, list) or []
+        if not all(isinstance(item, str) for item in found):
+            raise TypeError(f"{key} is no list of strings")
+        return tuple(found)
+
+    def inner(self, key: str) -> _Fields:
+        return _Fields(self.maybe(key, dict) or {})
+
+    def inners(self, key: str) -> list[_Fields]:
+        found = self.maybe(key, list) or []
+        if not all(isinstance(item, dict) for item in found):
+            raise TypeError(f"{key} is no list of mappings")
+        return [_Fields(item) for item in found]
+
+    def strings(self, key: str) -> dict[str, str]:
+        found = self.maybe(key, dict) or {}
+        if not all(isinstance(value, str) for value in found.values()):
+            raise TypeError(f"{key} has a value that is no string")
+        return found
+
+
+def _run(
+    fields: _Fields,
+    *,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, Number],
+    environment: Environment | None,
+    experiment: str,
+    name: str,
+    commit: str | None,
+) -> Run:
+    status = fields.need("status")
+    if status not in get_args(Status):
+        raise ValueError(f"status is {status[:40]!r}")
+    ended = fields.maybe("ended", str)
+    return Run(
+        id=fields.need("id"),
+        name=name,
+        experiment=experiment,
+        status=status,  # type: ignore[arg-type]
+        started=message.parse_time(fields.need("started")),
+        ended=None if ended is None else message.parse_time(ended),
+        exit_code=fields.maybe("exit_code", int),
+        title=fields.maybe("title", str),
+        experiment_title=fields.maybe("experiment_title", str),
+        message=fields.maybe("message", str),
+        command=fields.texts("command"),
+        directory=fields.text("directory"),
+        user=fields.text("user"),
+        host=fields.text("host"),
+        code=_code(fields.inner("code")),
+        params=params,
+        metrics=metrics,
+        environment=environment,
+        inputs=tuple(
+            Input(i.need("run"), i.need("id"), i.need("commit"), i.maybe("path", str))
+            for i in fields.inners("inputs")
+        ),
+        parent=fields.maybe("parent", str),
+        continues=fields.maybe("continues", str),
+        tags=fields.strings("tags"),
+        faults=fields.texts("faults"),
+        source=fields.text("source", "cli"),
+        output_bytes=fields.inner("output").maybe("bytes", int) or 0,
+        commit=commit,
+    )
+
+
+def _code(fields: _Fields) -> Code:
+    untracked = fields.inner("untracked")
+    return Code(
+        base=fields.maybe("base", str),
+        branch=fields.maybe("branch", str),
+        dirty=bool(fields.maybe("dirty", bool)),
+        included=untracked.texts("included"),
+        skipped=tuple(Skipped(k, v) for k, v in untracked.strings("skipped").items()),
+        hidden=tuple(Skipped(k, v) for k, v in fields.strings("hidden").items()),
+    )
+
+
+def _environment(fields: _Fields) -> Environment:
+    return Environment(
+        python=fields.maybe("python", str),
+        platform=fields.text("platform"),
+        cpu=fields.text("cpu"),
+        cores=fields.maybe("cores", int) or 0,
+        memory=fields.maybe("memory", int) or 0,
+        gpus=fields.texts("gpus"),
+        packages=fields.strings("packages"),
+        lock_files=fields.strings("lock_files"),
+        variables=fields.strings("variables"),
+    )
+
+
+def _number(value: object) -> Number:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{str(value)[:60]!r} is no number")
+    return value

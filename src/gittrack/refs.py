@@ -1,0 +1,145 @@
+"""Where runs live: the grammar of `refs/runs/<experiment>/<name>`, and the refs themselves.
+
+The one place that spells such a ref. Knows nothing about what a run contains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gittrack.errors import BadName, RunExists
+from gittrack.git import Ref, Repo
+from gittrack.names import check
+
+__all__ = [
+    "ROOT",
+    "SNAPSHOTS",
+    "RunRef",
+    "all_runs",
+    "create",
+    "create_many",
+    "delete",
+    "find",
+    "foreign",
+    "hold_snapshot",
+    "parse",
+    "release_snapshot",
+]
+
+ROOT = "refs/runs/"
+SNAPSHOTS = "refs/gittrack/snapshots/"
+"""Trees of runs that still run, so that no `git gc` takes their code away."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """A run's place: `refs/runs/<experiment>/<name>`, pointing to `commit`."""
+
+    experiment: str
+    name: str
+    commit: str
+
+    @property
+    def full(self) -> str:
+        """The full ref name."""
+        return f"{ROOT}{self.experiment}/{self.name}"
+
+    @property
+    def short(self) -> str:
+        """What plain Git resolves and people read: `runs/<experiment>/<name>`."""
+        return f"runs/{self.experiment}/{self.name}"
+
+
+def parse(ref: Ref) -> RunRef | None:
+    """The run ref that a Git ref is, None if it has not our form (others use `refs/runs/` too)."""
+    parts = ref.name.removeprefix(ROOT).split("/")
+    if not ref.name.startswith(ROOT) or len(parts) != 2:
+        return None
+    try:
+        return RunRef(check(parts[0], "experiment"), check(parts[1], "run"), ref.target)
+    except BadName:
+        return None
+
+
+def all_runs(repo: Repo, *, experiment: str | None = None) -> list[RunRef]:
+    """Every ref of our form, or those of one experiment, sorted by experiment and name.
+
+    The commits are not opened: whether one is a run, only its message tells.
+    """
+    prefix = ROOT if experiment is None else f"{ROOT}{check(experiment, 'experiment')}/"
+    return [found for ref in repo.refs(prefix) if (found := parse(ref)) is not None]
+
+
+def foreign(repo: Repo) -> list[Ref]:
+    """The refs below `refs/runs/` whose names are not of our form."""
+    return [ref for ref in repo.refs(ROOT) if parse(ref) is None]
+
+
+def find(repo: Repo, experiment: str, name: str) -> RunRef | None:
+    """The ref of exactly this name, None if there is none or it can be no run's."""
+    try:
+        full = f"{ROOT}{check(experiment, 'experiment')}/{check(name, 'run')}"
+    except BadName:
+        return None
+    target = repo.ref(full)
+    return None if target is None else RunRef(experiment, name, target)
+
+
+def create(repo: Repo, *, experiment: str, name: str, commit: str) -> RunRef:
+    """Point a new run ref at `commit`; the run exists from this instant.
+
+    Atomic across processes. A run ref is written once: nothing here moves it.
+
+    Raises:
+        BadName: experiment or name is not of the grammar.
+        RunExists: the name is taken by another commit; `.commit` is where it points.
+        WriteFailed: the ref could not be written.
+    """
+    made = RunRef(check(experiment, "experiment"), check(name, "run"), commit)
+    try:
+        repo.create_ref(made.full, commit)
+    except RunExists as error:
+        if error.commit != commit:
+            raise
+    return made
+
+
+def create_many(repo: Repo, made: Sequence[RunRef]) -> None:
+    """Create many run refs in one transaction: all or none.
+
+    Raises:
+        BadName: one is not of the grammar.
+        GitFailed: one exists, or could not be written.
+    """
+    for run in made:
+        check(run.experiment, "experiment")
+        check(run.name, "run")
+    repo.create_refs([Ref(run.full, run.commit) for run in made])
+
+
+def delete(repo: Repo, gone: Iterable[RunRef]) -> None:
+    """Delete run refs that still point where the caller saw them: all or none.
+
+    Raises:
+        RunChanged: one points elsewhere, or is gone.
+    """
+    repo.delete_refs([Ref(run.full, run.commit) for run in gone])
+
+
+def hold_snapshot(repo: Repo, name: str, tree: str) -> None:
+    """Keep the tree of a run that has begun from being collected as garbage.
+
+    Raises:
+        RunExists: a run of this name is running.
+        WriteFailed: the ref could not be written.
+    """
+    repo.create_ref(f"{SNAPSHOTS}{check(name, 'run')}", tree)
+
+
+def release_snapshot(repo: Repo, name: str) -> None:
+    """Let go of what `hold_snapshot` kept; nothing happens if it was not held."""
+    full = f"{SNAPSHOTS}{check(name, 'run')}"
+    target = repo.ref(full)
+    if target is not None:
+        repo.delete_refs([Ref(full, target)])

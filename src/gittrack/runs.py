@@ -1,0 +1,237 @@
+"""A run as one commit: written whole, read back with suspicion, listed without opening records.
+
+Knows where in the commit the record stands. Knows nothing of how a run comes about, nor of
+selectors and tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gittrack import formats, message, record, refs, series
+from gittrack.errors import BadFile, BrokenRecord, GitFailed
+from gittrack.git import Entry, Identity, Repo
+from gittrack.quoting import utf8
+from gittrack.records import Row, Run, Summary
+from gittrack.refs import RunRef
+
+__all__ = [
+    "RECORD",
+    "Listing",
+    "listing",
+    "load",
+    "load_series",
+    "output",
+    "store",
+    "summarize",
+    "write",
+]
+
+RECORD = ".gittrack"
+"""The directory of the record in a run's tree."""
+
+_SERIES_LIMIT = 256 << 20
+_BLOB, _TREE = 0o100644, 0o040000
+_NEEDED = ("run.yaml", "params.yaml", "metrics.yaml", "environment.yaml")
+
+
+def write(
+    repo: Repo,
+    run: Run,
+    *,
+    tree: str,
+    author: Identity,
+    rows: Sequence[Row] = (),
+    log: bytes = b"",
+    sign: bool = False,
+) -> RunRef:
+    """Record a run: its objects, read back from the store, then its ref, created exclusively.
+
+    The run exists from the moment that the ref does; a failure before leaves nothing but
+    unreachable objects. `tree` is the snapshot that the record joins.
+
+    Raises:
+        RunExists: another run has this name.
+        WriteFailed: something could not be stored.
+        GitFailed: signing failed.
+    """
+    commit = store(repo, run, tree=tree, author=author, rows=rows, log=log, sign=sign)
+    return refs.create(repo, experiment=run.experiment, name=run.name, commit=commit)
+
+
+def store(
+    repo: Repo,
+    run: Run,
+    *,
+    tree: str,
+    author: Identity,
+    rows: Sequence[Row] = (),
+    log: bytes = b"",
+    sign: bool = False,
+) -> str:
+    """Store a run's objects, to which no ref points yet -> the commit's id.
+
+    Raises:
+        WriteFailed: something could not be stored, or cannot be read back.
+        GitFailed: signing failed.
+    """
+    files = record.encode(run, rows=rows, log=log)
+    blobs = {name: (repo.write_blob(data), _BLOB) for name, data in files.items()}
+    directory = repo.write_tree(blobs)
+    root = repo.write_tree({RECORD: (directory, _TREE)}, base=tree)
+    ended = run.ended or run.started
+    commit = repo.write_commit(
+        tree=root,
+        parents=[run.code.base] if run.code.base else [],
+        message=message.compose(run),
+        author=author,
+        started=run.started.timestamp(),
+        ended=ended.timestamp(),
+        sign=sign,
+    )
+    repo.verify([*(oid for oid, _ in blobs.values()), directory, root, commit])
+    return commit
+
+
+def load(repo: Repo, ref: RunRef) -> Run:
+    """Read a run's record.
+
+    Raises:
+        BrokenRecord: the commit is no run of ours, or its record is missing, malformed, too large
+            or of a newer format; the message names the run and the file.
+    """
+    entries = _entries(repo, ref)
+    files = {}
+    for name in _NEEDED:
+        data = _file(repo, ref, entries, name, formats.LIMIT)
+        if data is not None:
+            files[name] = data
+    try:
+        return record.decode(files, experiment=ref.experiment, name=ref.name, commit=ref.commit)
+    except BadFile as error:
+        raise _broken(ref, error.message, error.hint) from error
+
+
+def load_series(repo: Repo, ref: RunRef) -> tuple[Row, ...]:
+    """A run's curves; one row of its last values where the record has no table.
+
+    Raises:
+        BrokenRecord: the table is malformed or larger than 256 MiB, or there is no record.
+    """
+    entries = _entries(repo, ref)
+    data = _file(repo, ref, entries, "metrics.tsv", _SERIES_LIMIT)
+    if data is None:
+        run = load(repo, ref)
+        seconds = (run.ended - run.started).total_seconds() if run.ended else 0.0
+        return (Row(None, seconds, run.metrics),) if run.metrics else ()
+    try:
+        return series.load(data, "metrics.tsv")
+    except BadFile as error:
+        raise _broken(ref, error.message) from error
+
+
+def output(repo: Repo, ref: RunRef) -> bytes:
+    """The kept output of a run, empty if there was none.
+
+    Raises:
+        BrokenRecord: it is larger than a record's may be, or there is no record.
+    """
+    entries = _entries(repo, ref)
+    return _file(repo, ref, entries, "output.log", 2 * record.LOG_LIMIT) or b""
+
+
+def _entries(repo: Repo, ref: RunRef) -> dict[bytes, Entry]:
+    try:
+        commit = repo.read_commit(ref.commit)
+        if not message.is_run(commit.message):
+            raise _broken(ref, "the commit is not a run that gittrack recorded")
+        entry = repo.entry(commit.tree, RECORD)
+        if entry is None or entry.kind != "tree":
+            raise _broken(ref, f"its tree has no directory {RECORD}")
+        return {item.name: item for item in repo.tree(entry.id)}
+    except GitFailed as error:
+        raise _broken(ref, error.message) from error
+
+
+def _file(
+    repo: Repo, ref: RunRef, entries: dict[bytes, Entry], name: str, limit: int
+) -> bytes | None:
+    entry = entries.get(name.encode())
+    if entry is None:
+        return None
+    if entry.kind != "blob" or entry.mode not in (_BLOB, 0o100755):
+        raise _broken(ref, f"{name}: it is no plain file")
+    try:
+        return repo.read_blob(entry.id, limit=limit)
+    except GitFailed as error:
+        raise _broken(ref, f"{name}: {error.message}") from error
+
+
+def _broken(ref: RunRef, reason: str, hint: str | None = None) -> BrokenRecord:
+    advice = hint or f"`git show {ref.short}` shows what Git has."
+    return BrokenRecord(f"{ref.short}: {reason}", where=ref.short, hint=advice)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Runs as a listing knows them, and what could not be read: one sentence for each bad run."""
+
+    runs: tuple[Summary, ...]
+    problems: tuple[BrokenRecord, ...]
+
+
+def listing(repo: Repo, found: Iterable[RunRef]) -> Listing:
+    """Summaries of the runs among `found`; refs whose commits are not ours are left out.
+
+    One bad run does not hide the others: it is among the problems.
+    """
+    good: list[Summary] = []
+    bad: list[BrokenRecord] = []
+    for ref in found:
+        try:
+            known = _summary(repo, ref)
+        except BrokenRecord as error:
+            bad.append(error)
+            continue
+        if known is not None:
+            good.append(known)
+    return Listing(tuple(good), tuple(bad))
+
+
+def _summary(repo: Repo, ref: RunRef) -> Summary | None:
+    try:
+        commit = repo.read_commit(ref.commit)
+    except GitFailed as error:
+        raise BrokenRecord(f"{ref.short}: {error.message}", where=ref.short) from error
+    if not message.is_run(commit.message):
+        return None
+    known = message.summary(
+        commit.message, experiment=ref.experiment, name=ref.name, commit=ref.commit
+    )
+    return known or summarize(load(repo, ref))
+
+
+def summarize(run: Run) -> Summary:
+    """What a listing knows of a run."""
+    return Summary(
+        id=run.id,
+        name=run.name,
+        experiment=run.experiment,
+        status=run.status,
+        started=run.started,
+        ended=run.ended,
+        exit_code=run.exit_code,
+        title=run.title,
+        experiment_title=run.experiment_title,
+        user=run.user,
+        command=tuple(utf8(word) for word in run.command),
+        base=run.code.base,
+        branch=run.code.branch,
+        dirty=run.code.dirty,
+        params=run.params,
+        metrics=run.metrics,
+        tags=run.tags,
+        source=run.source,
+        commit=run.commit,
+    )
