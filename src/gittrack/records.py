@@ -38,6 +38,11 @@ STATUSES: tuple[Status, ...] = ("running", "finished", "failed", "killed")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
+def _nothing() -> Mapping[str, Any]:
+    # Before Python 3.12 a mapping proxy has no hash, and so can be no default of its own.
+    return _NOTHING
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """What one log call said: `time` in seconds since the run's start, `step` None if not given."""
@@ -102,9 +107,9 @@ class Environment:
     cores: int = 0
     memory: int = 0
     gpus: tuple[str, ...] = ()
-    packages: Mapping[str, str] = _NOTHING
-    lock_files: Mapping[str, str] = _NOTHING
-    variables: Mapping[str, str] = _NOTHING
+    packages: Mapping[str, str] = field(default_factory=_nothing)
+    lock_files: Mapping[str, str] = field(default_factory=_nothing)
+    variables: Mapping[str, str] = field(default_factory=_nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +144,9 @@ class Summary:
     base: str | None = None
     branch: str | None = None
     dirty: bool = False
-    params: Mapping[str, Value] = _NOTHING
-    metrics: Mapping[str, Number] = _NOTHING
-    tags: Mapping[str, str] = _NOTHING
+    params: Mapping[str, Value] = field(default_factory=_nothing)
+    metrics: Mapping[str, Number] = field(default_factory=_nothing)
+    tags: Mapping[str, str] = field(default_factory=_nothing)
     source: str = "cli"
     commit: str | None = None
     archived: bool = False
@@ -180,13 +185,13 @@ class Run:
     user: str = ""
     host: str = ""
     code: Code = field(default_factory=Code)
-    params: Mapping[str, Value] = _NOTHING
-    metrics: Mapping[str, Number] = _NOTHING
+    params: Mapping[str, Value] = field(default_factory=_nothing)
+    metrics: Mapping[str, Number] = field(default_factory=_nothing)
     environment: Environment | None = None
     inputs: tuple[Input, ...] = ()
     parent: str | None = None
     continues: str | None = None
-    tags: Mapping[str, str] = _NOTHING
+    tags: Mapping[str, str] = field(default_factory=_nothing)
     faults: tuple[str, ...] = ()
     source: str = "cli"
     output_bytes: int = 0
