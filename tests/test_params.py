@@ -1,0 +1,593 @@
+"""Params are what a command line and params files say, typed, and nothing that a launcher was told."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gittrack import keys, params
+from gittrack.errors import BadFile, BadName, UsageError
+
+# Keys.
+
+
+@pytest.mark.parametrize("key", ["a", "model.lr", "val/acc@5", "Größe", "a b", "x" * 250, "-", "."])
+def test_ordinary_keys_are_accepted(key: str) -> None:
+    """People name things in their own words and scripts."""
+    assert keys.check_key(key) == key
+
+
+@pytest.mark.parametrize("key", ["", "a\tb", "a\nb", "\x1b[2J", "\x9b", "\x7f", "\u2028", "\udcff"])
+def test_keys_that_break_a_table_or_a_terminal_are_refused(key: str) -> None:
+    """A key stands in a column header, a trailer and a file."""
+    with pytest.raises(BadName) as caught:
+        keys.check_key(key)
+    assert caught.value.hint
+    assert "\n" not in caught.value.message and "\x1b" not in caught.value.message
+
+
+def test_a_key_of_a_megabyte_is_refused_in_one_short_line() -> None:
+    """The message must not repeat the megabyte."""
+    with pytest.raises(BadName) as caught:
+        keys.check_key("k" * 1_000_000)
+    assert len(caught.value.message) < 120
+    with pytest.raises(BadName):
+        keys.check_key("k" * 251)
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [("acuracy", "accuracy"), ("LOSS", "loss"), ("n_estimator", "n_estimators"), ("zzz", None)],
+)
+def test_nearest_suggests_only_what_is_close(key: str, nearest: str | None) -> None:
+    """A far-fetched suggestion is worse than none."""
+    assert keys.nearest(key, ["accuracy", "loss", "n_estimators"]) == nearest
+
+
+# Nesting.
+
+
+def test_flatten_joins_with_dots_and_keeps_leaves() -> None:
+    """An empty mapping and a list are values, else they would vanish from the record."""
+    nested = {"a": {"b": 1, "c": {}, "d": [{"x": 1}]}, "e": None, 3: {True: "y", None: 0}}
+    assert params.flatten(nested) == {
+        "a.b": 1,
+        "a.c": {},
+        "a.d": [{"x": 1}],
+        "e": None,
+        "3.true": "y",
+        "3.null": 0,
+    }
+    assert list(params.flatten({"a": {"b": 1}, "c": 2, "d": {"e": 3}})) == ["a.b", "c", "d.e"]
+    assert params.flatten({}) == {}
+
+
+def test_flatten_refuses_one_name_for_two_values() -> None:
+    """Either value would silently hide the other."""
+    with pytest.raises(BadName, match=r"'a\.b'"):
+        params.flatten({"a": {"b": 1}, "a.b": 2})
+
+
+def test_flatten_survives_any_depth() -> None:
+    """A hostile file must not overflow the stack."""
+    deep: dict[str, Any] = {"a": 1}
+    for _ in range(3000):
+        deep = {"a": deep}
+    assert list(params.flatten(deep).values()) == [1]
+
+
+@pytest.mark.parametrize(
+    ("flat", "nested"),
+    [
+        ({"a.b": 1, "a.c": 2}, {"a": {"b": 1, "c": 2}}),
+        ({"a": 1, "a.b": 2}, {"a": 1, "a.b": 2}),
+        ({"a.b": 2, "a": {}}, {"a.b": 2, "a": {}}),
+        ({"a.b": 1, "a.b.c": 2, "a.d": 3}, {"a": {"b": 1, "d": 3}, "a.b.c": 2}),
+        ({".a": 1, "a.": 2, "a..b": 3, ".": 4}, {".a": 1, "a.": 2, "a..b": 3, ".": 4}),
+    ],
+)
+def test_nest_leaves_flat_what_would_be_lost(flat: dict[str, Any], nested: dict[str, Any]) -> None:
+    """A key below a scalar has no place in a tree."""
+    assert params.nest(flat) == nested
+
+
+_leaves = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.text(), st.lists(st.integers()), st.just({})
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(alphabet="ab.", max_size=6), _leaves))
+def test_flatten_undoes_nest(flat: dict[str, Any]) -> None:
+    """The record keeps the nested form, and everything else asks for the flat one."""
+    assert params.flatten(params.nest(flat)) == flat
+
+
+# Values.
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", 0),
+        ("5", 5),
+        ("-5", -5),
+        ("0.1", 0.1),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("-.5", -0.5),
+        ("1e-3", 0.001),
+        ("1E5", 1e5),
+        ("-1e+3", -1000.0),
+        ("0.0", 0.0),
+        ("0e5", 0.0),
+        ("inf", math.inf),
+        ("-inf", -math.inf),
+        (".inf", math.inf),
+        ("true", True),
+        ("True", True),
+        ("TRUE", True),
+        ("false", False),
+        ("False", False),
+        ("FALSE", False),
+        ("None", None),
+        ("null", None),
+        ("[]", []),
+        ("{}", {}),
+        ("[1,2,3]", [1, 2, 3]),
+        ("[1, 2.5, -3]", [1, 2.5, -3]),
+        ("[64,]", [64]),
+        ("[a,b]", ["a", "b"]),
+        ("[conv]", ["conv"]),
+        ("['a', \"b c\"]", ["a", "b c"]),
+        ("[true, None, null]", [True, None, None]),
+        ("[[1,2],[3]]", [[1, 2], [3]]),
+        ('{"a": 1, "b": [2]}', {"a": 1, "b": [2]}),
+        ("{'a': 1}", {"a": 1}),
+        ("{lr: 0.1, opt: adam}", {"lr": 0.1, "opt": "adam"}),
+        ("{1: a}", {"1": "a"}),
+        ("[s3://b/k, 12:30]", ["s3://b/k", "12:30"]),
+        ('["\\u00e9\\n"]', ["é\n"]),
+        (r"['it\'s']", ["it's"]),
+        ("[007, 0x10, 1_000]", ["007", "0x10", "1_000"]),
+    ],
+)
+def test_words_that_stand_for_a_value(text: str, value: Any) -> None:
+    """A query compares numbers as numbers."""
+    found = params.parse_value(text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_nan_is_a_number() -> None:
+    """A learning rate of nan is a mistake worth finding again."""
+    assert math.isnan(params.parse_value("nan")) and math.isnan(params.parse_value("NaN"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    """
+    007 +5 1_000 0x10 0o17 NO no yes on off none NULL ~ tRUE 12:30:45 2024-01-01 1e999 -1e999 1e-999
+    1.2.3 1e 1e5.0 e5 . - -- 1,000 ٣ adam (1,2) [PAD] [MASK] [1,2 1,2] [a b] [a,,b] [,] {a} {a,b}
+    [(1,2),(3,4)] {1:2}x [don't] {a:1,a:2} [1,2]] "x" 'x' 5kg 0.1.. 1e-3x *** [1]trailing [1]2[3]
+    """.split()
+    + [
+        "",
+        " 5",
+        "5 ",
+        "5\n",
+        "hello world",
+        "[a note] and more",
+        "[1] ",
+        "[hello world, b]",
+        "[1 2]",
+    ],
+)
+def test_everything_else_is_text_exactly_as_given(text: str) -> None:
+    """A version, a date or a zip code must come back as it was typed."""
+    assert params.parse_value(text) == text
+    assert isinstance(params.parse_value(text), str)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9" * 4301,
+        "[" * 100_000,
+        "[" * 30 + "]" * 30,
+        "[" + "9" * 4301 + "]x",
+        "[" + "a," * 9000 + "]",
+    ],
+)
+def test_hostile_words_stay_text(text: str) -> None:
+    """Neither the interpreter's digit limit nor its stack is the user's to reach."""
+    assert params.parse_value(text) == text
+
+
+def test_as_many_digits_as_python_prints_are_a_number() -> None:
+    """Beyond that nothing could print the record."""
+    assert params.parse_value("9" * 4300) == int("9" * 4300)
+
+
+@settings(deadline=None)
+@given(st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.none()))
+def test_python_spelling_of_scalars_comes_back(value: Any) -> None:
+    """Sweeps build command lines with str()."""
+    found = params.parse_value(str(value))
+    assert found == value and type(found) is type(value)
+
+
+_json = st.recursive(
+    st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.none(), st.text()),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.text(), inner, max_size=4)
+    ),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None)
+@given(st.one_of(st.lists(_json, max_size=4), st.dictionaries(st.text(), _json, max_size=4)))
+def test_json_comes_back(value: Any) -> None:
+    """JSON is what programs write for programs."""
+    import json
+
+    text = json.dumps(value)
+    if len(text) <= params.LARGEST_VALUE:
+        assert params.parse_value(text) == value
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="[]{},:'\"\\ a1.", max_size=30))
+def test_no_word_raises(text: str) -> None:
+    """A command line is never refused for its looks."""
+    params.parse_value(text)
+
+
+# Command lines.
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("--lr 0.1", {"lr": 0.1}),
+        ("--lr=0.1", {"lr": 0.1}),
+        ("-n 5", {"n": 5}),
+        ("-n=5", {"n": 5}),
+        ("-lr 0.1", {"lr": 0.1}),
+        ("--n-estimators 100", {"n_estimators": 100}),
+        ("--model.weight-decay 1", {"model.weight_decay": 1}),
+        ("--flag", {"flag": True}),
+        ("--no-flag --x", {"no_flag": True, "x": True}),
+        ("--flag --lr 1", {"flag": True, "lr": 1}),
+        ("--a -5 --b -1e-3 --c -.5", {"a": -5, "b": -0.001, "c": -0.5}),
+        ("--d -inf --flag -x", {"d": -math.inf, "flag": True, "x": True}),
+        ("--out - --in -", {"out": "-", "in": "-"}),
+        ("--x 1 --x 2 --x 3", {"x": [1, 2, 3]}),
+        ("--x [1] --x [2]", {"x": [[1], [2]]}),
+        ("--x [1,2]", {"x": [1, 2]}),
+        ("-v -v", {"v": [True, True]}),
+        ("--layers 64 64 32 --k 1", {"layers": 64, "k": 1}),
+        ("-n5 data.csv -j8 -O2", {}),
+        ("-vv", {"vv": True}),
+        ("--a 1 -- --b 2 c=3", {"a": 1}),
+        ("data.csv 3 -5", {}),
+        ("--name=", {"name": ""}),
+        ("--eq a=b", {"eq": "a=b"}),
+        ("--eq=a=b", {"eq": "a=b"}),
+        ("--password ***", {"password": "***"}),
+        ("model.lr=0.1 +model.x=1 ++a=b ~key ~k=v", {"model.lr": 0.1, "model.x": 1, "a": "b"}),
+        ("model=resnet model.lr=0.1", {"model": "resnet", "model.lr": 0.1}),
+        ("db@backup=mysql model/opt=adam", {"db@backup": "mysql", "model/opt": "adam"}),
+        ("lr=0.1 lr=0.2", {"lr": 0.2}),
+        ("lr= layers=[1,2]", {"lr": "", "layers": [1, 2]}),
+        ("-m lr=0.1,0.2", {"m": True, "lr": "0.1,0.2"}),
+        ("--multirun lr=1", {"multirun": True, "lr": 1}),
+        ("http://host?a=b s3://x/a=b =c", {}),
+        ("--", {}),
+        ("---x --=5 -", {}),
+        ("", {}),
+    ],
+)
+def test_options_of_the_program(command: str, expected: dict[str, Any]) -> None:
+    """The params are what was said, typed, under the names that the program uses."""
+    assert params.from_command(["python", "train.py", *command.split()]) == expected
+
+
+@pytest.mark.parametrize(
+    "launch",
+    """
+    python train.py
+    python3.11 -u train.py
+    /usr/bin/python3 -X dev -W ignore -O train.py
+    python -Wignore -Xdev -uB train.py
+    python --check-hash-based-pycs always train.py
+    python -m pkg.train
+    python -um pkg.train
+    python -mpkg.train
+    python -c CODE
+    python -uc CODE
+    python -
+    python -- train.py
+    ./train.sh
+    ./train
+    train
+    bash train.sh
+    bash -eu -o pipefail train.sh
+    bash -lc CODE
+    sh -c CODE
+    Rscript --vanilla fit.R
+    julia --project=. -t 4 x.jl
+    julia -t4 x.jl
+    node --require ts-node/register x.js
+    java -Xmx4g -cp a.jar:b.jar Main
+    java -jar fit.jar
+    torchrun train.py
+    torchrun --standalone --nproc_per_node 4 --rdzv-backend=c10d train.py
+    torchrun --nproc-per-node=gpu -m pkg.train
+    python -m torch.distributed.run --nproc_per_node 2 train.py
+    python -m torch.distributed.launch --use_env --nproc_per_node 2 train.py
+    accelerate launch train.py
+    accelerate launch --multi_gpu --num_processes 2 --mixed_precision fp16 train.py
+    accelerate launch --config_file a.yaml -m pkg.train
+    accelerate launch --num_processes 2 -m --mixed_precision bf16 pkg.train
+    python -m accelerate.commands.launch --cpu train.py
+    deepspeed --num_gpus 2 --include localhost:0 train.py
+    deepspeed --module pkg.train
+    mpirun -np 4 python train.py
+    mpirun --allow-run-as-root -np 4 --mca btl tcp -x PATH --bind-to none ./train
+    mpiexec -n 4 -genv OMP_NUM_THREADS 2 python -u train.py
+    srun python train.py
+    srun -N1 -n 4 --gres=gpu:1 --cpu-bind none -l python train.py
+    srun --gres gpu:2 --partition long torchrun --nproc_per_node 2 train.py
+    sbatch --time 1:00 job.sh
+    horovodrun -np 4 -H a:2,b:2 --verbose python train.py
+    uv run train.py
+    uv run --with numpy --frozen --python 3.11 python train.py
+    uv run -m pkg.train
+    uv --directory sub run -- python train.py
+    poetry run python train.py
+    pipenv run python -m pkg.train
+    conda run -n ml --no-capture-output python train.py
+    micromamba run -p /opt/ml python train.py
+    pixi run -e cuda python train.py
+    env A=1 --unset B C=--lr python train.py
+    env -i PATH=/bin train
+    nice -n 10 python train.py
+    nice -10 python train.py
+    time -f %e python train.py
+    nohup nice python train.py
+    timeout -k 5 1h python train.py
+    taskset -c 0-3 python train.py
+    numactl -N 0 -m 0 --interleave=all python train.py
+    xvfb-run -a -s SCREEN python train.py
+    stdbuf -oL python train.py
+    coverage run --branch -m pkg.train
+    python -m pdb -c continue train.py
+    python -m cProfile -o prof.out -m pkg.train
+    debugpy --listen 5678 --wait-for-client train.py
+    python -m debugpy --listen 5678 train.py
+    docker run --gpus all -it --rm -v /a:/b -e A=1 image python train.py
+    apptainer exec --nv --bind /a image.sif python train.py
+    sudo -u ml A=1 python train.py
+    env A=1 nice timeout 5 srun -n 2 uv run torchrun --nproc_per_node 2 -m pkg.train
+    """.strip().splitlines(),
+)
+def test_what_a_launcher_is_told_is_no_param(launch: str) -> None:
+    """Else every run on a cluster would seem to differ in its ports and node counts."""
+    words = launch.split()
+    assert params.arguments([*words, "--lr", "0.1"]) == ("--lr", "0.1")
+    assert params.from_command([*words, "--lr", "0.1", "m.x=1"]) == {"lr": 0.1, "m.x": 1}
+
+
+@pytest.mark.parametrize(
+    "launch",
+    [
+        "",
+        "python",
+        "python -m",
+        "python -c",
+        "nice -n",
+        "timeout",
+        "torchrun --standalone",
+        "uv run",
+    ],
+)
+def test_a_launcher_without_a_program_has_no_params(launch: str) -> None:
+    """Half a command line is not ours to complain about."""
+    assert params.from_command(launch.split()) == {}
+
+
+def test_a_known_name_doing_something_else_is_the_program_itself() -> None:
+    """`uv pip` starts nothing of the user's, yet its options are what was said."""
+    assert params.from_command(["uv", "pip", "install", "--pre"]) == {"pre": True}
+    assert params.from_command(["python", "-m", "uv", "pip", "--pre"]) == {"pre": True}
+
+
+def test_bytes_that_are_not_utf8_are_escaped() -> None:
+    """The record is UTF-8; the file name that the user gave may not be."""
+    found = params.from_command(["t", "--f", os.fsdecode(b"a\xff"), os.fsdecode(b"--\xfe=1")])
+    assert found["f"] == "a\\xff"
+    for key, value in found.items():
+        f"{key}{value}".encode()
+
+
+def test_a_word_that_cannot_be_a_key_is_no_param() -> None:
+    """A long word on a command line is no mistake of the user's."""
+    assert params.from_command(["t", "--" + "k" * 251, "1", "--ok", "2", "k" * 251 + "=1"]) == {
+        "ok": 2
+    }
+
+
+_word = st.text(alphabet="-=+~ab.1[]m", max_size=6)
+_launch = st.sampled_from(
+    ["python", "torchrun", "srun", "uv", "run", "-m", "env", "mpirun", "--mca"]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(_word, _launch), max_size=8))
+def test_no_command_line_raises(argv: list[str]) -> None:
+    """Recording must never stand in the way of running."""
+    for key in params.from_command(argv):
+        keys.check_key(key)
+
+
+# Assignments and merging.
+
+
+def test_assignments_are_typed() -> None:
+    """-P is how one says what no option says."""
+    given_ = ["lr=0.1", "model.name=bert", "eq=a=b", "empty=", " k = v"]
+    assert params.from_assignments(given_) == {
+        "lr": 0.1,
+        "model.name": "bert",
+        "eq": "a=b",
+        "empty": "",
+        "k": " v",
+    }
+
+
+@pytest.mark.parametrize("text", ["lr", "", "=1", "a\nb=1", "k" * 251 + "=1"])
+def test_assignments_without_key_or_value_are_wrong_usage(text: str) -> None:
+    """The exit code tells a script that the request was malformed."""
+    with pytest.raises(UsageError) as caught:
+        params.from_assignments([text])
+    assert caught.value.hint and "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("sources", "merged"),
+    [
+        ([], {}),
+        ([{"a": 1}, {"a": 2, "b": 3}], {"a": 2, "b": 3}),
+        ([{"m.lr": 1, "m.x": 2}, {"m.lr": 3}], {"m.lr": 3, "m.x": 2}),
+        ([{"m.lr": 1, "m.x.y": 2, "mx": 5}, {"m": "off"}], {"m": "off", "mx": 5}),
+        ([{"m": "off"}, {"m.lr": 1}], {"m.lr": 1}),
+        ([{"m": {}}, {"m.a.b": 1}], {"m.a.b": 1}),
+        ([{"m.a": 1}, {"m": 2, "m.b": 3}], {"m": 2, "m.b": 3}),
+        ([{".a": 1, "": 2}, {"a": 3}], {".a": 1, "": 2, "a": 3}),
+    ],
+)
+def test_the_later_source_wins(sources: list[dict[str, Any]], merged: dict[str, Any]) -> None:
+    """What stood closest to the run is what it ran with."""
+    before = [dict(source) for source in sources]
+    assert params.merge(*sources) == merged
+    assert sources == before
+
+
+# Files.
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("p.yaml", "lr: 0.1\nmodel:\n  layers: [1, 2]\n  drop: {}\nday: '2024-01-01'\n"),
+        ("p.YML", "lr: 0.1\nmodel: {layers: [1, 2], drop: {}}\nday: 2024-01-01\n"),
+        ("p.json", '\ufeff{"lr":0.1,"model":{"layers":[1,2],"drop":{}},"day":"2024-01-01"}'),
+        ("p.toml", "lr = 0.1\nday = 2024-01-01\n[model]\nlayers = [1, 2]\ndrop = {}\n"),
+    ],
+)
+def test_three_kinds_of_file_say_the_same(tmp_path: Path, name: str, text: str) -> None:
+    """Which syntax a project likes must not show in its runs."""
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    assert params.from_file(path) == {
+        "lr": 0.1,
+        "model.layers": [1, 2],
+        "model.drop": {},
+        "day": "2024-01-01",
+    }
+
+
+def test_times_inside_lists_become_text(tmp_path: Path) -> None:
+    """TOML has dates as values; the record has none."""
+    path = tmp_path / "p.toml"
+    path.write_text("at = [1979-05-27T07:32:00Z, 07:32:00]\n")
+    assert params.from_file(path) == {"at": ["1979-05-27T07:32:00+00:00", "07:32:00"]}
+
+
+def test_json_has_nan(tmp_path: Path) -> None:
+    """Python writes it, so people have it."""
+    path = tmp_path / "p.json"
+    path.write_text('{"a": NaN, "b": -Infinity}')
+    found = params.from_file(path)
+    assert math.isnan(found["a"]) and found["b"] == -math.inf
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("p.yaml", "# nothing\n"), ("p.toml", ""), ("p.json", "{}")]
+)
+def test_an_empty_file_has_no_params(tmp_path: Path, name: str, text: str) -> None:
+    """A project starts with an empty params.yaml."""
+    path = tmp_path / name
+    path.write_text(text)
+    assert params.from_file(path) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("p.yaml", b"- 1\n- 2\n", "a list"),
+        ("p.yaml", b"hello", "a text"),
+        ("p.yaml", b"a: 1\na: 2\n", ""),
+        ("p.yaml", b"a: [1\n", ""),
+        ("p.yaml", b"a: !!python/object/apply:os.system [id]\n", ""),
+        ("p.yaml", b"a: \xff\n", ""),
+        ("p.yaml", b"[" * 100_000, ""),
+        ("p.yaml", b"a.b: 1\na: {b: 2}\n", "'a.b'"),
+        ("p.yaml", b"'': 1\n", "empty"),
+        ("p.json", b"[1]", "a list"),
+        ("p.json", b"3", "a number"),
+        ("p.json", b"null-", "line 1"),
+        ("p.json", b"", "line 1"),
+        ("p.json", b'{"a": 1,\n "a": 2}', "'a' stands twice"),
+        ("p.json", b'{\n"a": }', "line 2"),
+        ("p.json", b'{"a": 1e999}', "too large"),
+        ("p.json", b'{"a": ' + b"9" * 5000 + b"}", "digits"),
+        ("p.json", b'{"a":' * 100_000, "deep"),
+        ("p.json", b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}", "deep"),
+        ("p.json", b'{"a": 1,\n"b": "\xff"}', "UTF-8 (line 2)"),
+        ("p.json", '{"a": 1}'.encode("utf-16"), "UTF-8"),
+        ("p.json", b'{"a\\u001b": 1}', "character"),
+        ("p.toml", b"a = \n", "line 1"),
+        ("p.toml", b"a = 1\na = 2\n", "line 2"),
+        ("p.toml", b"a = \xff", "UTF-8"),
+        ("p.ini", b"a = 1", "kind"),
+        ("p", b"a: 1", "kind"),
+    ],
+)
+def test_broken_files_say_what_is_wrong(tmp_path: Path, name: str, data: bytes, says: str) -> None:
+    """One line that names the file and the place; no traceback."""
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(BadFile) as caught:
+        params.from_file(path)
+    assert says in caught.value.message
+    assert name in caught.value.message
+    assert caught.value.path == str(path)
+    assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 300 + len(str(path))
+
+
+def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
+    """A pipe would block, a directory would raise, a huge file would fill the memory."""
+    huge, pipe, folder = tmp_path / "h.json", tmp_path / "f.json", tmp_path / "d.json"
+    with open(huge, "wb") as file:
+        file.truncate(params.LARGEST_FILE + 1)
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path, says in [
+        (huge, "larger than 8 MB"),
+        (pipe, "no ordinary file"),
+        (folder, "no ordinary file"),
+        (tmp_path / "no.json", "there is no params file"),
+    ]:
+        with pytest.raises(BadFile, match=says):
+            params.from_file(path)
