@@ -1,0 +1,446 @@
+"""What output lines and metrics files say the metrics are.
+
+Knows the few shapes of line and file that mean a metric, and is strict: prose gives none, because
+one false metric in a table costs more trust than one that must be asked for. Knows nothing of
+processes, runs or the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from gittrack.errors import BadFile, BadName
+from gittrack.keys import check_key, flatten
+from gittrack.params import decode, load, parse_json, read
+from gittrack.records import Number, Row
+
+__all__ = ["DEFAULT_FILES", "LARGEST_FILE", "LONGEST_LINE", "Scanner", "from_file", "last"]
+
+DEFAULT_FILES = ("metrics.json", "metrics.yaml", "metrics.yml", "metrics.csv", "metrics.tsv")
+"""The files that count as metrics when a run wrote them, in the order of asking."""
+
+LARGEST_FILE = 64 << 20
+"""Bytes that a metrics file may have."""
+
+LONGEST_LINE = 4096
+"""Bytes of an output line that is still looked at."""
+
+_STEPS = ("global_step", "step", "iteration", "iter", "epoch")
+"""The names that count steps, the one that counts finest first."""
+
+
+def last(rows: Iterable[Row]) -> dict[str, Number]:
+    """The last value of each metric, in the order in which the metrics first appear."""
+    values: dict[str, Number] = {}
+    for row in rows:
+        values.update(row.values)
+    return values
+
+
+# Numbers.
+
+_NUMBER = re.compile(
+    r"[+-]?(?:(?P<int>[0-9]+)|[0-9]+\.[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?"
+    r"|[0-9]+[eE][+-]?[0-9]+|(?:nan|inf|infinity))",
+    flags=re.IGNORECASE | re.ASCII,
+)
+_MOST_DIGITS = 308
+
+
+def _number(text: str) -> Number | None:
+    """Read a number exactly; None where it is none, or an int that no float can come near to."""
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    if match["int"] is None:
+        return float(text)
+    return int(text) if len(match["int"]) <= _MOST_DIGITS else None
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**_MOST_DIGITS)
+
+
+def _is_step(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+
+
+# Lines.
+
+_ESCAPE = re.compile(
+    rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?"
+    rb"|[ -/]*[0-~])"
+)
+_ENDS = frozenset(b"0123456789nfyNFY}])=*#:-,;|")
+_PROMISING = re.compile(rb"[0-9]|nan|inf", flags=re.IGNORECASE)
+
+_FLOAT = r"[+-]?(?:[0-9]+\.[0-9]+|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?[0-9]+e[+-]?[0-9]+"
+_ANY = rf"{_FLOAT}|[+-]?[0-9]+|[+-]?(?:nan|inf(?:inity)?)"
+_WORD = r"[a-z_](?:[a-z0-9_./@%-]*[a-z0-9_%])?"
+_QUALIFIERS = (
+    "train|training|val|valid|validation|test|testing|eval|evaluation|dev|holdout|cv|mean|average"
+    "|avg|median|best|final|total|running|max|min|std|macro|micro|weighted|balanced|absolute"
+    "|squared|root|cross|entropy|f1|r2|roc|pr|top1|top5|top-1|top-5|log|explained|g"
+)
+_MEASURES = (
+    "loss|acc|accuracy|precision|recall|f1|f1-score|score|auc|auroc|auprc|error|mse|rmse|mae|mape"
+    "|r2|perplexity|ppl|bleu|rouge|wer|cer|iou|miou|dice|map|map50|reward|return|psnr|ssim|fid"
+    "|entropy|likelihood|variance|ap|ndcg|mrr|logloss"
+)
+# A key of several words only where each is a word of the trade: prose has words, too.
+_PHRASE = rf"(?:(?:{_QUALIFIERS})[ ]){{1,3}}(?:{_MEASURES})"
+_END = r"(?=[\s,;|]|$)"
+_PAIR = re.compile(
+    rf"(?P<key>{_PHRASE}|{_WORD})(?:\s*=\s*(?P<equal>{_ANY})|\s*:\s+(?P<colon>{_ANY})"
+    rf"|:(?P<tight>{_FLOAT})){_END}",
+    flags=re.IGNORECASE | re.ASCII,
+)
+_STEP = re.compile(
+    r"[\[(]?(?P<name>global[_ ]step|step|epoch|iteration|iter)(?:\s*[:=#]\s*|\s+|(?=\[))"
+    r"\[?(?P<step>-?[0-9]+)(?:\s*(?:/|of)\s*[0-9]+)?\]?[\])]?(?P<stop>:?)" + _END,
+    flags=re.IGNORECASE | re.ASCII,
+)
+_SEPARATOR = re.compile(r"\s*[,;|]\s*|\s+-\s+|\s+|$")
+_QUOTED_PAIR = re.compile(
+    rf"'(?P<key>[^'\\]+)'\s*:\s*(?P<value>{_ANY})\s*", flags=re.IGNORECASE | re.ASCII
+)
+_NO_METRICS = frozenset(("version", "port", "pid"))
+
+
+class Scanner:
+    """Finds metrics in a program's output as it comes, whatever the pieces it comes in.
+
+    A line counts if it is nothing but `key: number` and `key=number`, one or several; a JSON
+    object of numbers; or either after `epoch 3`, `Step [5/10]` or the like, which gives the step.
+    A line that only announces a step gives it to the lines that follow, as does the step of a
+    line with metrics. Of a line that overwrites itself, as progress bars do, the last state counts.
+    A percentage, a number with a unit, a word in between: no metric.
+
+    Not for several threads. Keeps at most `LONGEST_LINE` bytes between calls.
+    """
+
+    def __init__(self) -> None:
+        self._partial = b""
+        self._skipping = False
+        self._step: int | None = None
+
+    def feed(self, data: bytes, time: float) -> list[Row]:
+        """Take in the next bytes of output, at `time` seconds since the start; give new rows."""
+        *lines, partial = data.split(b"\n")
+        rows = []
+        for line in lines:
+            if self._partial or self._skipping:
+                line = self._joined(line)
+                self._partial, self._skipping = b"", False
+            row = self._scan(line, time)
+            if row is not None:
+                rows.append(row)
+        if partial:
+            self._keep(partial)
+        return rows
+
+    def close(self, time: float) -> list[Row]:
+        """Take what is left as the last line: programs die in the middle of one."""
+        return self.feed(b"\n", time)
+
+    def _joined(self, line: bytes) -> bytes:
+        self._keep(line)
+        return self._partial
+
+    def _keep(self, piece: bytes) -> None:
+        """Append to the unfinished line, dropping what a carriage return has overwritten."""
+        if self._skipping:
+            # An overlong line is unreadable up to its next carriage return.
+            _, found, piece = piece.partition(b"\r")
+            if not found:
+                return
+            self._skipping = False
+        line = self._partial + piece
+        if b"\r" in line:
+            line = line[_overwritten(line) :]
+        bare = line.rstrip(b"\r")
+        self._skipping = len(bare) > LONGEST_LINE
+        self._partial = b"" if self._skipping else line[: len(bare) + 1]
+
+    def _scan(self, line: bytes, time: float) -> Row | None:
+        if b"\r" in line:
+            line = line[_overwritten(line) :]
+        line = line.rstrip(b"\r")
+        if len(line) > LONGEST_LINE:
+            return None
+        line = line.rstrip()
+        if b"\x1b" in line:
+            line = _ESCAPE.sub(b"", line).strip()
+        if not line or line[-1] not in _ENDS or not _PROMISING.search(line):
+            return None
+        try:
+            text = line.decode().strip()
+        except UnicodeDecodeError:
+            return None
+        found = _parse(text)
+        return None if found is None else self._row(found, time)
+
+    def _row(self, found: tuple[int | None, dict[str, Number]], time: float) -> Row | None:
+        step, values = found
+        if step is not None:
+            self._step = step
+        return Row(self._step, time, values) if values else None
+
+
+def _overwritten(line: bytes) -> int:
+    """Where the last state of a line begins; returns at its very end overwrite nothing yet."""
+    return line.rstrip(b"\r\n").rfind(b"\r") + 1
+
+
+def _parse(text: str) -> tuple[int | None, dict[str, Number]] | None:
+    """The step and the metrics of a line; None if it is anything else."""
+    if text[0] == "{":
+        pairs = _object(text)
+        return None if pairs is None else _divide(pairs)
+    if text[0] not in "=*#-":
+        return _tokens(text)
+    # Between rulers, as `=== Epoch 3 ===`, a step is announced, but no metric is: lists begin so.
+    found = _tokens(text.strip("=*#- "))
+    return found if found and not found[1] else None
+
+
+def _tokens(text: str) -> tuple[int | None, dict[str, Number]] | None:
+    pairs: list[tuple[str, Number]] = []
+    at = 0
+    while at < len(text):
+        if match := _STEP.match(text, at):
+            pairs.append((match["name"].lower().replace(" ", "_"), int(match["step"])))
+        elif match := _PAIR.match(text, at):
+            value = _number(match["equal"] or match["colon"] or match["tight"])
+            if value is None:
+                return None
+            pairs.append((match["key"].replace(" ", "_"), value))
+        else:
+            return _objects_tail(text, at, pairs)
+        separator = _SEPARATOR.match(text, match.end())
+        at = separator.end() if separator else match.end()
+    return _divide(pairs) if pairs else None
+
+
+def _objects_tail(
+    text: str, at: int, pairs: list[tuple[str, Number]]
+) -> tuple[int | None, dict[str, Number]] | None:
+    """A step may announce an object, too: `epoch 3: {"loss": 0.2}`."""
+    if not pairs or text[at] != "{" or any(name not in _STEPS for name, _ in pairs):
+        return None
+    tail = _object(text[at:])
+    return None if tail is None else _divide(pairs + tail)
+
+
+def _object(text: str) -> list[tuple[str, Number]] | None:
+    """The pairs of a JSON object of numbers, or of a Python dict printed as such."""
+    if text[-1] != "}":
+        return None
+    if text[1:].lstrip()[:1] == "'":
+        return _python_dict(text)
+    try:
+        pairs = json.loads(text, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(pairs, _Pairs) or not all(_is_number(value) for _, value in pairs):
+        return None
+    return list(pairs)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as it was written, keys repeated and all."""
+
+
+def _python_dict(text: str) -> list[tuple[str, Number]] | None:
+    pairs: list[tuple[str, Number]] = []
+    inner = text[1:-1].strip()
+    at = 0
+    while match := _QUOTED_PAIR.match(inner, at):
+        value = _number(match["value"])
+        if value is None:
+            return None
+        pairs.append((match["key"], value))
+        if match.end() == len(inner):
+            return pairs
+        comma = re.compile(r",\s*").match(inner, match.end())
+        if comma is None:
+            return None
+        at = comma.end()
+    return None
+
+
+def _divide(pairs: list[tuple[str, Number]]) -> tuple[int | None, dict[str, Number]] | None:
+    """Part the step from the metrics; None if a key stands twice, or is none."""
+    values = dict(pairs)
+    if len(values) < len(pairs) or not all(_is_metric(key) for key in values):
+        return None
+    step = _take_step(values)
+    return step, values
+
+
+def _is_metric(key: str) -> bool:
+    try:
+        check_key(key)
+    except BadName:
+        return False
+    return key.lower() not in _NO_METRICS
+
+
+def _take_step(values: dict[str, Number]) -> int | None:
+    """Take the finest step out of `values`; a coarser one, as an epoch's, stays a metric."""
+    names = {key.lower(): key for key in values}
+    for name in _STEPS:
+        key = names.get(name)
+        if key is not None and _is_step(values[key]):
+            return int(values.pop(key))
+    return None
+
+
+# Files.
+
+
+def from_file(path: str | os.PathLike[str], *, time: float) -> list[Row]:
+    """Read the metrics of a file, told apart by suffix, as rows in its order.
+
+    A YAML, JSON or TOML mapping is one row without a step, nested keys joined with dots; texts,
+    truth values and lists in it are no metrics. A JSON or YAML list of mappings, and JSON lines,
+    are a series; so is a CSV or TSV table with a header, whose cells are numbers or empty. In a
+    series the finest of the columns global_step, step, iteration, iter and epoch is the step, and
+    a column `time` the seconds since the start; without one, `time` is every row's.
+
+    Raises:
+        BadFile: it is missing, too big, not UTF-8, of another kind, broken, holds no number at
+            all, or a cell of its table is no number.
+    """
+    name = os.fspath(path)
+    suffix = os.path.splitext(name)[1].lower()
+    try:
+        if suffix in (".csv", ".tsv"):
+            rows = list(_table(name, "," if suffix == ".csv" else "\t", time))
+        else:
+            rows = _document(name, suffix, time)
+    except BadName as error:
+        raise BadFile(f"in the metrics file '{name}', {error.message}", path=name, hint=error.hint)
+    except RecursionError as error:
+        raise BadFile(f"the metrics file '{name}' nests too deep", path=name) from error
+    if not rows:
+        raise BadFile(
+            f"the metrics file '{name}' holds no number",
+            path=name,
+            hint="write it as key: number, or as a table with a header",
+        )
+    return rows
+
+
+def _document(path: str, suffix: str, time: float) -> list[Row]:
+    if suffix in (".json", ".jsonl", ".ndjson"):
+        content = _json(path, lines=suffix != ".json")
+    else:
+        content = load(path, "metrics", LARGEST_FILE)
+    if isinstance(content, Mapping):
+        values = _numbers(content)
+        return [Row(None, time, values)] if values else []
+    if not isinstance(content, list) or not all(isinstance(item, Mapping) for item in content):
+        raise BadFile(
+            f"the metrics file '{path}' is neither a mapping nor a list of mappings",
+            path=path,
+            hint="write it as key: number",
+        )
+    return [row for item in content if (row := _point(_numbers(item), path, time)) is not None]
+
+
+def _json(path: str, *, lines: bool) -> Any:
+    text = decode(read(path, "metrics", LARGEST_FILE), path, "metrics")
+    if not lines and not _several(text):
+        return parse_json(text, path, "metrics")
+    content = []
+    for n, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                content.append(parse_json(line, path, "metrics"))
+            except BadFile as error:
+                message = error.message.replace(" (line 1)", "")
+                raise BadFile(f"{message} (line {n})", path=path, hint=error.hint) from error
+    return content
+
+
+def _several(text: str) -> bool:
+    """Whether a .json file holds JSON lines: its first two lines are whole objects."""
+    heads = [line.strip() for line in text.lstrip()[: 1 << 20].split("\n", 2)[:2]]
+    return len(heads) == 2 and all(head[:1] == "{" and head[-1:] == "}" for head in heads)
+
+
+def _numbers(mapping: Mapping[Any, Any]) -> dict[str, Number]:
+    flat = flatten(mapping)
+    return {check_key(key): value for key, value in flat.items() if _is_number(value)}
+
+
+def _point(values: dict[str, Number], path: str, time: float) -> Row | None:
+    """One row of a series; None if nothing is left beside its step and time."""
+    step = _take_step(values)
+    for key in [key for key in values if key.lower() == "time"][:1]:
+        time = float(values.pop(key))
+        if time - time != 0:
+            raise BadFile(f"in the metrics file '{path}', a time is not finite", path=path)
+    return Row(step, time, values) if values else None
+
+
+def _table(path: str, delimiter: str, time: float) -> Iterator[Row]:
+    import csv
+    import io
+
+    text = decode(read(path, "metrics", LARGEST_FILE), path, "metrics")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = _header(next(reader, []), path)
+        for cells in reader:
+            if len(cells) > len(header):
+                raise BadFile(
+                    f"in the metrics file '{path}', line {reader.line_num} has {len(cells)} cells,"
+                    f" but there are {len(header)} columns",
+                    path=path,
+                )
+            row = _point(_cells(header, cells, path, reader.line_num), path, time)
+            if row is not None:
+                yield row
+    except csv.Error as error:
+        raise BadFile(
+            f"the metrics file '{path}' is no table: {error} (line {reader.line_num})", path=path
+        ) from error
+
+
+def _header(cells: list[str], path: str) -> list[str]:
+    """The names of the columns; a nameless first one is the index that pandas writes."""
+    names = [cell.strip() for cell in cells]
+    for n, name in enumerate(names):
+        if name or n:
+            check_key(name)
+        if name in names[:n]:
+            raise BadFile(f"the metrics file '{path}' has two columns '{name}'", path=path)
+    return names
+
+
+def _cells(header: list[str], cells: list[str], path: str, line: int) -> dict[str, Number]:
+    values: dict[str, Number] = {}
+    for name, cell in zip(header, cells, strict=False):
+        text = cell.strip()
+        if not name or not text:
+            continue
+        value = _number(text)
+        if value is None:
+            raise BadFile(
+                f"in the metrics file '{path}', line {line}, column '{name}': {text[:40]!r}"
+                " is no number",
+                path=path,
+                hint="leave a cell empty where there is no value",
+            )
+        if name.lower() in _STEPS and isinstance(value, float) and value.is_integer():
+            value = int(value)  # pandas writes 3.0 in a column with gaps
+        values[name] = value
+    return values
