@@ -14,9 +14,8 @@ import re
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gittrack.records import Environment
 
@@ -223,8 +222,7 @@ class Pending:
 # The command, and the interpreter behind it ------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Command:
+class _Command(NamedTuple):
     words: tuple[str, ...]
     env: Mapping[str, str]
     cwd: str
@@ -234,11 +232,10 @@ class _Command:
         return os.path.basename(self.words[0]) if self.words else ""
 
     def skip(self, count: int) -> _Command:
-        return replace(self, words=self.words[count:])
+        return self._replace(words=self.words[count:])
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
+class _Target(NamedTuple):
     """Whom to ask. `words` start the interpreter; `key` is None where no answer can be kept."""
 
     words: tuple[str, ...]
@@ -482,7 +479,7 @@ def _behind_script(command: _Command, path: str, head: bytes) -> _Command | _Tar
     if rest.startswith(b"PK\x03\x04") and b"python" in line:
         raise _Unknown(f"{path} carries packages of its own: they are not listed")
     words = _shebang(line, rest, path)
-    return replace(command, words=(*words, path, *command.words[1:])) if words else None
+    return command._replace(words=(*words, path, *command.words[1:])) if words else None
 
 
 def _shebang(line: bytes, rest: bytes, path: str) -> tuple[str, ...]:
@@ -517,10 +514,10 @@ def _behind_pyenv(command: _Command, path: str, head: bytes) -> _Command | None:
         if version == "system":
             parts = command.env.get("PATH", os.defpath).split(os.pathsep)
             rest = os.pathsep.join(part for part in parts if part.rstrip("/") != shims)
-            found = _which(program, replace(command, env={**command.env, "PATH": rest}))
+            found = _which(program, command._replace(env={**command.env, "PATH": rest}))
             if found is None:
                 continue
-            return replace(command, words=(found, *command.words[1:]))
+            return command._replace(words=(found, *command.words[1:]))
         home = os.path.join(root, "versions", version)
         if not os.path.isdir(home):
             home = os.path.join(root, "versions", version.removeprefix("python-"))
@@ -745,8 +742,7 @@ os._exit(0)
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Python:
+class _Python(NamedTuple):
     """An interpreter's answer, with the state of every file that it rests on."""
 
     version: str | None
@@ -771,8 +767,7 @@ class _Python:
         return all(_state(path) == state for path, state in self.watched)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     python: _Python
     executable: str
 
