@@ -1,0 +1,311 @@
+"""`git track`: the table of verbs, the one error handler, the way to an open repository.
+
+A verb's module is imported when the verb is used and not before. Knows nothing of what the verbs
+do.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+import click
+
+from gittrack import __version__
+from gittrack.cli.output import wants_color
+from gittrack.errors import GittrackError, UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from gittrack.git import Repo
+
+__all__ = ["VERBS", "Verb", "cli", "main", "open_repo"]
+
+OURS = 70
+"""The exit code for a bug of ours (EX_SOFTWARE in sysexits.h)."""
+
+_BARE_HINT = "'git track -h' lists the verbs."
+
+
+class Verb(NamedTuple):
+    """Where a verb's command is, and the first line of its help."""
+
+    module: str
+    attribute: str
+    line: str
+
+
+VERBS: dict[str, Verb] = {
+    "init": Verb("init", "init", "Set up this repository for gittrack; running it again is safe."),
+    "run": Verb("run", "run", "Run a command and record it."),
+    "ls": Verb("ls", "ls", "List runs, newest first."),
+    "show": Verb("show", "show", "Show everything that is known of a run."),
+    "diff": Verb("diff", "diff", "Show what differs between runs."),
+    "plot": Verb("plot", "plot", "Draw the curves of a metric."),
+    "logs": Verb("logs", "logs", "Print what a run wrote to the terminal."),
+    "tag": Verb("annotate", "tag", "Set, remove or print the tags of a run."),
+    "note": Verb("annotate", "note", "Add a note to a run."),
+    "rename": Verb("annotate", "rename", "Give a run a title."),
+    "archive": Verb("annotate", "archive", "Take runs out of the usual listing."),
+    "rm": Verb("annotate", "rm", "Mark runs as deleted."),
+    "restore": Verb("annotate", "restore", "Bring deleted runs back."),
+    "completion": Verb("completion", "completion", "Print the completion script of a shell."),
+}
+
+
+class _Verbs(click.Group):
+    """The group of all verbs, which loads a verb's module only when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        verb = VERBS.get(name)
+        if verb is None:
+            return None
+        found = getattr(import_module(f"gittrack.cli.{verb.module}"), verb.attribute)
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in VERBS and not ctx.resilient_parsing:
+            raise UsageError(f"'{name}' is no verb of git track", hint=_near_verb(name))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, verb.line) for name, verb in VERBS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        return [
+            CompletionItem(name, help=verb.line)
+            for name, verb in VERBS.items()
+            if name.startswith(incomplete)
+        ]
+
+
+def _near_verb(name: str) -> str:
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, VERBS, n=1)
+    return f"did you mean 'git track {found[0]}'? {_BARE_HINT}" if found else _BARE_HINT
+
+
+@click.group(
+    cls=_Verbs,
+    name="git track",
+    invoke_without_command=True,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    subcommand_metavar="VERB ...",
+    epilog="'git track VERB -h' explains a verb, 'git help track' opens the manual.",
+)
+@click.option(
+    "-C",
+    "directories",
+    metavar="DIR",
+    multiple=True,
+    help="Run as if started in DIR; a second one is taken from the first, as in git.",
+)
+@click.version_option(__version__, message="gittrack %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, directories: Sequence[str]) -> None:
+    """Track experiments in the Git repository that they belong to.
+
+    \b
+    $ git track run -- python train.py --lr 0.1
+    $ git track ls
+    $ git track diff latest~1 latest
+    """
+    for directory in directories:
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            raise UsageError(f"cannot change to '{directory}': {error.strerror}") from error
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
+
+
+def open_repo(ctx: click.Context) -> Repo:
+    """The repository here, opened once per command; runs that died unrecorded are recorded first.
+
+    Raises:
+        RepositoryError: there is none, or it cannot be used.
+    """
+    from gittrack.git import Repo
+
+    root = ctx.find_root()
+    if not isinstance(root.obj, Repo):
+        root.obj = Repo.open()
+        root.obj.check_version()
+        _recover(root.obj)
+    return root.obj
+
+
+def _recover(repo: Repo) -> None:
+    try:
+        with os.scandir(repo.state / "live") as entries:
+            waiting = next(entries, None) is not None
+    except OSError:
+        return
+    if not waiting:
+        return
+    from gittrack import execute
+
+    try:
+        execute.recover(repo)
+    except GittrackError as error:
+        # What was asked for does not depend on it, and the next command tries again.
+        _complain("warning", error.message, error.hint)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and end the process with its exit code."""
+    _prepare_streams()
+    if os.name == "nt":
+        _complain("error", "gittrack does not run on native Windows", "WSL works: aka.ms/wsl.")
+        sys.exit(1)
+    code = _guarded(list(sys.argv[1:] if argv is None else argv))
+    sys.exit(code)
+
+
+def _guarded(argv: list[str]) -> int:
+    """Run `argv`; every way to fail becomes one or two lines and an exit code, here and only here.
+
+    The handler is as broad as can be because nothing stands above it.
+    """
+    try:
+        code = _invoke(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except GittrackError as error:
+        _complain("error", error.message, error.hint)
+        return error.exit_code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        _complain("error", *_usage(error))
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _discard_output()
+        return 130
+    except BrokenPipeError:
+        _die_of_sigpipe()
+    except Exception as error:
+        return _bug(error)
+    return OURS
+
+
+def _invoke(argv: list[str]) -> int:
+    instruction = os.environ.get("_GIT_TRACK_COMPLETE")
+    if instruction:
+        from gittrack.cli.completion import answer
+
+        return answer(cli, instruction)
+    with cli.make_context("git track", argv) as ctx:
+        cli.invoke(ctx)
+    return 0
+
+
+def _usage(error: click.ClickException) -> tuple[str, str | None]:
+    """Click's words in our style."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "git track"
+    hint = f"'{path} -h' shows its usage."
+    if isinstance(error, click.NoSuchOption):
+        near = f"did you mean '{error.possibilities[0]}'? " if error.possibilities else ""
+        return f"'{path}' has no option '{error.option_name}'", near + hint
+    words = error.format_message().strip().removesuffix(".")
+    return words[:1].lower() + words[1:], hint
+
+
+def _bug(error: Exception) -> int:
+    if isinstance(error, OSError) and error.filename is None and _stdout_failed():
+        _discard_output()
+        _complain("error", f"cannot write to standard output: {error.strerror}", None)
+        return 1
+    if os.environ.get("GITTRACK_TRACEBACK"):
+        import traceback
+
+        traceback.print_exception(error)
+    words = f"{type(error).__name__}: {error}".strip().split("\n")[0][:500]
+    _complain(
+        "error",
+        f"a bug in gittrack: {words}",
+        "please report it with what it says under GITTRACK_TRACEBACK=1.",
+    )
+    return OURS
+
+
+def _stdout_failed() -> bool:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+def _complain(kind: str, message: str, hint: str | None) -> None:
+    from gittrack.quoting import printable
+
+    if sys.stderr is None:
+        return
+    color = wants_color(sys.stderr)
+    lines = [(kind, "\x1b[1;31m" if kind == "error" else "\x1b[1;33m", message)]
+    if hint:
+        lines.append(("hint", "\x1b[33m", hint))
+    try:
+        for word, start, text in lines:
+            label = f"{start}{word}:\x1b[m" if color else f"{word}:"
+            sys.stderr.write(f"{label} {printable(text)}\n")
+        sys.stderr.flush()
+    except OSError:
+        pass
+
+
+def _prepare_streams() -> None:
+    """Make 0, 1 and 2 usable, as Git does (sanitize_stdfds): a closed one becomes /dev/null.
+
+    Otherwise the next file that is opened gets the number, and what we print goes into it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        # A locale or PYTHONIOENCODING without the character must not cost the answer.
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """Throw away what is still buffered, which Python would try to write again at its end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError:
+        pass
+
+
+def _die_of_sigpipe() -> NoReturn:
+    """End as Git does when the reader of a pipe has gone: silently, of SIGPIPE."""
+    import signal
+
+    _discard_output()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGPIPE)
+    os._exit(141)

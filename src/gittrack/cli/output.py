@@ -1,0 +1,119 @@
+"""Where an answer goes: the terminal's size and colours, the pager, the options for its format.
+
+The answer goes to stdout, talk about it to stderr. Knows nothing of runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from gittrack.git import Repo
+
+__all__ = ["Screen", "format_options", "json_option", "page", "say", "screen", "wants_color"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Screen(NamedTuple):
+    """What stands behind stdout: `width` is None where it is no terminal, and nothing is cut."""
+
+    width: int | None
+    height: int
+    color: bool
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether people read it, rather than programs."""
+        return self.width is not None
+
+
+def screen() -> Screen:
+    """Look at stdout; Git's pager, which shows what we write on a terminal, counts as one."""
+    piped = os.environ.get("GIT_PAGER_IN_USE", "").lower() in ("1", "true")
+    terminal = _is_terminal(sys.stdout) or piped
+    size = shutil.get_terminal_size()
+    return Screen(size.columns if terminal else None, size.lines, wants_color(sys.stdout, piped))
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def wants_color(stream: TextIO | None, piped: bool = False) -> bool:
+    """Whether to colour what goes there: a terminal, no `NO_COLOR` (no-color.org), not dumb."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return piped or _is_terminal(stream)
+
+
+def say(text: str) -> None:
+    """Talk about the answer: one line to stderr, made safe for a terminal."""
+    from gittrack.quoting import printable
+
+    click.echo(printable(text), err=True)
+
+
+def page(repo: Repo, text: str) -> None:
+    """Print the answer, by Git's pager where stdout is a terminal and the answer is longer."""
+    if not _is_terminal(sys.stdout) or text.count("\n") < shutil.get_terminal_size().lines:
+        click.echo(text, nl=False, color=True)
+        return
+    pager = _pager(repo)
+    if pager in ("", "cat"):
+        click.echo(text, nl=False, color=True)
+        return
+    _run_pager(pager, text)
+
+
+def _pager(repo: Repo) -> str:
+    """Git's choice, and `pager.track` before it: a boolean, or a pager of its own."""
+    chosen = repo.config.get("pager.track")
+    if chosen is not None and chosen.lower() in ("false", "no", "off", "0"):
+        return ""
+    if chosen is None or chosen.lower() in ("", "true", "yes", "on", "1"):
+        return repo.git("var", "GIT_PAGER").decode("utf-8", "surrogateescape").strip()
+    return chosen
+
+
+def _run_pager(pager: str, text: str) -> None:
+    import subprocess
+
+    # The defaults of Git itself (PAGER_ENV in its Makefile).
+    env = {"LESS": "FRX", "LV": "-c", **os.environ}
+    data = text.encode("utf-8", "backslashreplace")
+    child = subprocess.Popen(["sh", "-c", pager], stdin=subprocess.PIPE, env=env)
+    while True:
+        try:
+            child.communicate(data)
+            return
+        except KeyboardInterrupt:
+            # The pager has its own use for Ctrl-C; we go when it goes.
+            data = b""
+
+
+def json_option(command: Command) -> Command:
+    """Add `--json` to a command, as the flag `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, nothing left out.")(
+        command
+    )
+
+
+def format_options(command: Command) -> Command:
+    """Add `--json`, `--csv` and `--md` to a command that prints a table, as `form`."""
+    for form, text in (
+        ("md", "Print a Markdown table."),
+        ("csv", "Print CSV (RFC 4180), numbers in full."),
+        ("json", "Print JSON, nothing left out."),
+    ):
+        command = click.option(f"--{form}", "form", flag_value=form, help=text)(command)
+    return command
