@@ -1,0 +1,556 @@
+"""What was said of runs after they ended: events in Git notes, folded into a state.
+
+Knows the event line, the order of events and what each does to a run. The state is a function of
+the set of lines, whichever ref under `refs/notes/runs/` holds them. Knows nothing of selectors,
+tables and the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, TypeGuard
+
+from gittrack import names, refs, runs
+from gittrack.errors import BadValue, GitFailed, GittrackError, WriteFailed
+from gittrack.git import Repo
+from gittrack.keys import check_key
+from gittrack.message import time_text
+from gittrack.quoting import utf8
+from gittrack.records import Summary
+
+__all__ = [
+    "ROOT",
+    "Change",
+    "Event",
+    "State",
+    "append",
+    "fold",
+    "overlay",
+    "parse",
+    "problems",
+    "set_tag",
+    "set_title",
+    "take_note",
+    "writer",
+]
+
+ROOT = "refs/notes/runs/"
+_LONGEST_TEXT = 32 << 10
+_LARGEST_NOTE = 1 << 20
+_LARGEST_COUNTER = 10**16 - 1
+_LONGEST_JUMP = 1_000_000
+_LONGEST_SLUG = 40
+_LINE = re.compile(r"([1-9][0-9]{0,15}) ([0-9a-f]{32}) ([0-9a-f]{32}) ([ -~]+)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What somebody wants to say of a run: a verb, and its `key` or `value` where it has one.
+
+    Verbs: `tag` (key, value), `untag` (key), `note` (value), `title` (value, empty for none),
+    `archive`, `unarchive`, `delete`, `restore`.
+    """
+
+    what: str
+    key: str | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One valid line: `counter` orders, `id` breaks ties, `run` says of which run, `body` what.
+
+    `line` is the line itself: two lines are one event only if they are equal.
+    """
+
+    counter: int
+    id: str
+    run: str
+    line: str
+    body: Mapping[str, Any] = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the events of one run add up to.
+
+    `title` is None where no event named one, empty where it was taken away. `tags` are the changes
+    to the record's own tags; None stands for a tag that was taken away. `top` is the greatest
+    counter in use. `faults` are sentences about events that were ignored.
+    """
+
+    title: str | None = None
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    archived: bool = False
+    deleted: bool = False
+    notes: tuple[str, ...] = ()
+    top: int = 0
+    faults: tuple[str, ...] = ()
+
+
+# -- what may be said ---------------------------------------------------------------------------
+
+
+def set_tag(key: str, value: str | None) -> Change:
+    """Give a tag a value, or take it away with None.
+
+    Raises:
+        BadName: the key is none.
+        BadValue: the value has more than 32 KiB.
+    """
+    check_key(key)
+    return Change("untag", key) if value is None else Change("tag", key, _bounded(value))
+
+
+def take_note(text: str) -> Change:
+    """Add a note to a run.
+
+    Raises:
+        BadValue: the text is empty or has more than 32 KiB.
+    """
+    if not text.strip():
+        raise BadValue("the note is empty: nothing was written")
+    return Change("note", value=_bounded(text.strip("\n")))
+
+
+def set_title(text: str) -> Change:
+    """Name a run for people, or with an empty text take its title away.
+
+    Raises:
+        BadValue: the text has a line break or more than 32 KiB.
+    """
+    if "\n" in text or "\r" in text:
+        raise BadValue("a title is one line", hint="longer text: `git track note RUN -m TEXT`.")
+    return Change("title", value=_bounded(text.strip()))
+
+
+def _bounded(text: str) -> str:
+    text = utf8(text)
+    if len(text.encode()) > _LONGEST_TEXT:
+        raise BadValue(
+            f"the text has {len(text.encode())} bytes, at most {_LONGEST_TEXT} are kept with a run",
+            hint="keep long texts in a file of the repository, or log them as the run's output.",
+        )
+    return text
+
+
+# -- the event line -----------------------------------------------------------------------------
+
+
+def parse(line: str) -> Event | None:
+    """Read one line: `<counter> <event id> <run id> <a JSON object in ASCII>`.
+
+    None if it is no event: a remark by a person, or damaged. An event whose verb is not known is
+    one all the same, for a later version to understand.
+    """
+    text = line.rstrip()
+    parts = _LINE.fullmatch(text)
+    if parts is None:
+        return None
+    try:
+        body = json.loads(parts[4])
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(body, dict) or not isinstance(body.get("what"), str):
+        return None
+    return Event(int(parts[1]), parts[2], parts[3], text, body)
+
+
+def _line(counter: int, event: str, run: str, change: Change, *, by: str, at: str) -> str:
+    body: dict[str, Any] = {"what": change.what, "by": utf8(by), "at": at}
+    if change.key is not None:
+        body["key"] = change.key
+    if change.value is not None:
+        body["value"] = change.value
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return f"{counter} {event} {run} {text}"
+
+
+# -- folding ------------------------------------------------------------------------------------
+
+
+def fold(events: Iterable[Event]) -> State:
+    """Apply one run's events in the order of (counter, event id); times play no part.
+
+    The same set gives the same state, whatever its order and however often an event stands in it.
+    Where counters jump by more than 1,000,000, that event and all beyond it are quarantined:
+    ignored and reported, so that one bad line cannot use the counter up.
+    """
+    ordered = sorted({event.line: event for event in events}.values(), key=_order)
+    faults: list[str] = []
+    tags: dict[str, str | None] = {}
+    flags = {"archived": False, "deleted": False}
+    title: str | None = None
+    notes: list[str] = []
+    top = 0
+    for number, event in enumerate(ordered):
+        if event.counter - top > _LONGEST_JUMP:
+            faults.append(
+                f"{len(ordered) - number} events ignored: their counter jumps from {top} to "
+                f"{event.counter}"
+            )
+            break
+        top = event.counter
+        what: str = event.body["what"]
+        key, value = event.body.get("key"), event.body.get("value")
+        if what in _FLAGS:
+            name, on = _FLAGS[what]
+            flags[name] = on
+        elif what == "untag" and _is_text(key):
+            tags[key] = None
+        elif what == "tag" and _is_text(key) and _is_text(value):
+            tags[key] = value
+        elif what == "note" and _is_text(value):
+            notes.append(value)
+        elif what == "title" and _is_text(value):
+            title = value
+        elif what in _VERBS:
+            faults.append(f"event {event.id[:8]} ignored: '{what}' without what it needs")
+    return State(title, tags, **flags, notes=tuple(notes), top=top, faults=tuple(faults))
+
+
+_FLAGS: Mapping[str, tuple[str, bool]] = {
+    "archive": ("archived", True),
+    "unarchive": ("archived", False),
+    "delete": ("deleted", True),
+    "restore": ("deleted", False),
+}
+_VERBS = frozenset(["tag", "untag", "note", "title"])
+
+
+def _order(event: Event) -> tuple[int, str, str]:
+    return event.counter, event.id, event.line
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+# -- reading ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The lines about one commit: events by line, people's remarks, sentences about bad lines."""
+
+    events: dict[str, Event] = field(default_factory=dict)
+    remarks: dict[str, None] = field(default_factory=dict)
+    faults: dict[str, None] = field(default_factory=dict)
+
+    def read(self, data: bytes, where: str) -> None:
+        for line in data.decode("utf-8", "replace").split("\n"):
+            event = parse(line)
+            if event is not None:
+                self.events[event.line] = event
+            elif _LINE.fullmatch(line.rstrip()):
+                self.faults[f"{where}: a damaged event: {line[:60]!r}"] = None
+            elif line.strip():
+                self.remarks[line.rstrip()] = None
+
+
+def overlay(repo: Repo, summaries: Iterable[Summary]) -> list[Summary]:
+    """The runs as they stand after all that was said of them.
+
+    Title and tags are the current ones; archived, deleted and notes are filled in, people's own
+    remarks after the notes. What cannot be read is left out here and named by `problems`.
+    """
+    found = list(summaries)
+    said = _gather(repo, {run.commit for run in found if run.commit}, [])
+    if not said:
+        return found
+    return [
+        _applied(run, said[run.commit]) if run.commit is not None and run.commit in said else run
+        for run in found
+    ]
+
+
+def problems(repo: Repo) -> list[str]:
+    """Sentences about annotations that are ignored: damaged, misplaced, quarantined, unreadable.
+
+    Opens every run; a run whose own record is broken is `runs.listing`'s to report.
+    """
+    faults: list[str] = []
+    known = runs.listing(repo, refs.all_runs(repo)).runs
+    said = _gather(repo, {run.commit for run in known if run.commit}, faults)
+    for run in known:
+        lines = said.get(run.commit or "")
+        if lines is not None:
+            where = f"runs/{run.experiment}/{run.name}"
+            wrong = sum(event.run != run.id for event in lines.events.values())
+            if wrong:
+                faults.append(f"{where}: {wrong} events ignored: they name another run")
+            faults += [f"{where}: {fault}" for fault in lines.faults]
+            faults += [f"{where}: {fault}" for fault in _state(run, lines).faults]
+    return faults
+
+
+def _state(run: Summary, said: _Said) -> State:
+    return fold(event for event in said.events.values() if event.run == run.id)
+
+
+def _applied(run: Summary, said: _Said) -> Summary:
+    state = _state(run, said)
+    tags = {key: value for key, value in run.tags.items() if key not in state.tags}
+    tags |= {key: value for key, value in state.tags.items() if value is not None}
+    return replace(
+        run,
+        title=run.title if state.title is None else state.title or None,
+        tags=tags,
+        archived=state.archived,
+        deleted=state.deleted,
+        notes=(*run.notes, *state.notes, *said.remarks),
+    )
+
+
+def _gather(repo: Repo, commits: set[str], faults: list[str]) -> dict[str, _Said]:
+    """Everything said about some commits; what cannot be read goes to `faults`."""
+    said: dict[str, _Said] = {}
+    if not commits:
+        return said
+    for ref in repo.refs(ROOT):
+        try:
+            notes = repo.notes(ref.name)
+        except GitFailed as error:
+            faults.append(f"{ref.name}: {error.message}")
+            continue
+        for commit in commits & notes.keys():
+            try:
+                data = repo.read_blob(notes[commit], limit=_LARGEST_NOTE)
+            except GitFailed as error:
+                faults.append(f"{ref.name}: the note on {commit[:12]}: {error.message}")
+                continue
+            said.setdefault(commit, _Said()).read(data, ref.name.removeprefix(ROOT))
+    try:
+        own = _own(repo)
+    except OSError as error:
+        faults.append(f"'{repo.state / _OWN}' cannot be read: {error.strerror}")
+        own = {}
+    for commit in commits & own.keys():
+        said.setdefault(commit, _Said()).events.update(own[commit])
+    return said
+
+
+# -- writing ------------------------------------------------------------------------------------
+
+_OWN = "annotations"
+_PUBLISHED = "annotations.published"
+
+
+def append(
+    repo: Repo,
+    run: Summary,
+    changes: Sequence[Change],
+    *,
+    now: datetime,
+    random: Callable[[int], bytes],
+) -> None:
+    """Say something of a run: all the changes, or on an error none of them.
+
+    Safe against other processes. The events are flushed to a file of this repository before they
+    go into the note, so neither a crash nor a fetch that overwrites the note loses them: what the
+    note lacks counts all the same, and the next call puts it back.
+
+    Raises:
+        BadValue: the run is still running, or more was said of it than a note may hold.
+        BadName: `track.writer` is no name.
+        WriteFailed: the repository is read-only or full, or `refs/notes/runs` is in the way.
+        GitFailed: Git refused to write the note.
+    """
+    if run.commit is None:
+        raise BadValue(f"'{run.name}' is still running", hint="annotate it when it has ended.")
+    if not changes:
+        return
+    _make_way(repo)
+    with _alone(repo):
+        ref = ROOT + _writer(repo, random)
+        said = _gather(repo, {run.commit}, []).get(run.commit, _Said())
+        top = _state(run, said).top
+        if top + len(changes) > _LARGEST_COUNTER:
+            raise BadValue(f"'{run.name}' cannot take more events: its counter is used up")
+        by, at = repo.identity().name, time_text(now)
+        lines = [
+            _line(top + number, random(16).hex(), run.id, change, by=by, at=at)
+            for number, change in enumerate(changes, 1)
+        ]
+        whole = _is_published(repo, ref)
+        before = _keep(repo, run.commit, lines)
+        try:
+            _publish(repo, ref, run.commit, others=not whole)
+        except GittrackError:
+            os.truncate(repo.state / _OWN, before)
+            raise
+
+
+def writer(repo: Repo, *, random: Callable[[int], bytes]) -> str:
+    """The name under which this clone annotates: `track.writer`, made up at first use.
+
+    Work trees of one clone share it.
+
+    Raises:
+        BadName: the setting is no name.
+        WriteFailed: it could not be written.
+    """
+    if repo.config.get("track.writer"):
+        return _writer(repo, random)
+    with _alone(repo):
+        return _writer(repo, random)
+
+
+def _writer(repo: Repo, random: Callable[[int], bytes]) -> str:
+    known = repo.config.get("track.writer")
+    if not known:
+        # Another process may have set it since our configuration was read.
+        asked = repo.git("config", "--includes", "track.writer", accept=(0, 1))
+        known = asked.decode("utf-8", "surrogateescape").strip()
+    if known:
+        return names.check(known, "writer")
+    slug = names.suggest(repo.identity().name[:_LONGEST_SLUG]) or "writer"
+    made = names.generate(random(6), slug)
+    try:
+        repo.set_config("track.writer", made)
+    except GitFailed as error:
+        raise WriteFailed(f"track.writer cannot be set: {error.message}") from error
+    return made
+
+
+def _make_way(repo: Repo) -> None:
+    """`git notes --ref=runs add` makes a ref beneath which there can be no others."""
+    there = ROOT.removesuffix("/")
+    if repo.ref(there) is not None:
+        raise WriteFailed(
+            f"the notes ref {there} is in the way of {ROOT}*",
+            hint=f"move it: `git update-ref refs/notes/remarks {there} && "
+            f"git update-ref -d {there}`.",
+        )
+
+
+@contextmanager
+def _alone(repo: Repo) -> Iterator[None]:
+    import fcntl
+
+    try:
+        repo.state.mkdir(parents=True, exist_ok=True)
+        handle = os.open(repo.state / "annotations.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unwritable(repo, error) from error
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _unwritable(repo: Repo, error: OSError) -> WriteFailed:
+    return WriteFailed(
+        f"cannot write to '{repo.state}': {error.strerror}",
+        hint="is the disk full, or the repository read-only? Nothing was changed.",
+    )
+
+
+def _own(repo: Repo) -> dict[str, dict[str, Event]]:
+    """This clone's own events by commit and line; a torn last line is none.
+
+    Raises:
+        OSError: they are there and cannot be read.
+    """
+    try:
+        data = (repo.state / _OWN).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    found: dict[str, dict[str, Event]] = {}
+    for line in data.decode("utf-8", "replace").split("\n"):
+        commit, _, text = line.partition(" ")
+        event = parse(text)
+        if event is not None:
+            found.setdefault(commit, {})[event.line] = event
+    return found
+
+
+def _keep(repo: Repo, commit: str, lines: Sequence[str]) -> int:
+    """Append to the file of own events and flush it -> the size to go back to."""
+    text = "".join(f"{commit} {line}\n" for line in lines)
+    try:
+        handle = os.open(
+            repo.state / _OWN, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666
+        )
+        try:
+            before = os.fstat(handle).st_size
+            torn = before > 0 and os.pread(handle, 1, before - 1) != b"\n"
+            _write_all(handle, (("\n" if torn else "") + text).encode(), before)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise _unwritable(repo, error) from error
+    return before
+
+
+def _write_all(handle: int, data: bytes, before: int) -> None:
+    try:
+        while data:
+            data = data[os.write(handle, data) :]
+        os.fsync(handle)
+    except OSError:
+        os.ftruncate(handle, before)
+        raise
+
+
+def _is_published(repo: Repo, ref: str) -> bool:
+    """Whether the note holds all own events: ref and file are as our last call left them."""
+    try:
+        memory = (repo.state / _PUBLISHED).read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return memory == _fingerprint(repo, ref)
+
+
+def _fingerprint(repo: Repo, ref: str) -> str:
+    try:
+        size = (repo.state / _OWN).stat().st_size
+    except FileNotFoundError:
+        size = 0
+    return f"{ref} {repo.ref(ref)} {size}\n"
+
+
+def _publish(repo: Repo, ref: str, commit: str, *, others: bool) -> None:
+    """Put our own events on `commit` into its note, and on `others` what their notes lack."""
+    own = _own(repo)
+    try:
+        notes = repo.notes(ref)
+    except GitFailed as error:
+        raise WriteFailed(
+            f"{ref} cannot be read: {error.message}", hint="`git fsck` tells more."
+        ) from error
+    for target in [commit, *(own.keys() - {commit} if others else ())]:
+        there = repo.read_blob(notes[target], limit=_LARGEST_NOTE) if target in notes else b""
+        merged = _merged(there, own[target])
+        if len(merged) > _LARGEST_NOTE and target == commit:
+            raise BadValue(f"the notes on {commit[:12]} would have more than 1 MiB")
+        if there != merged and len(merged) <= _LARGEST_NOTE and repo.exists(target):
+            repo.set_note(ref, target, merged, repo.identity())
+    try:
+        (repo.state / _PUBLISHED).write_text(_fingerprint(repo, ref), "utf-8")
+    except OSError:
+        # Only a short cut: the next call looks at every note instead.
+        pass
+
+
+def _merged(note: bytes, events: Mapping[str, Event]) -> bytes:
+    """A note with the events that it lacks after what stands in it."""
+    there = {line.rstrip() for line in note.split(b"\n")}
+    new = [line for event in events.values() if (line := event.line.encode()) not in there]
+    if not new:
+        return note
+    head = note if not note or note.endswith(b"\n") else note + b"\n"
+    return head + b"\n".join(new) + b"\n"
