@@ -256,11 +256,18 @@ PROSE = (
 )
 
 
-@pytest.mark.parametrize(
-    "line",
-    [PROSE, b"a:" * 1500 + b"1\n", b"train " * 600 + b"1\n", b"{" * 3000 + b"1}\n", b"a=1 " * 900 + b"x 1\n",
-     b"{'a':1," * 500 + b"}\n", b"\x1b]" * 2000 + b"1\n", b"epoch " * 600 + b"1\n"],
-)  # fmt: skip
+HOSTILE = [
+    b"a:" * 1500 + b"1\n",
+    b"train " * 600 + b"1\n",
+    b"{" * 3000 + b"1}\n",
+    b"a=1 " * 900 + b"x 1\n",
+    b"{'a':1," * 500 + b"}\n",
+    b"\x1b]" * 2000 + b"1\n",
+    b"epoch " * 600 + b"1\n",
+]
+
+
+@pytest.mark.parametrize("line", [PROSE, *HOSTILE])
 def test_a_megabyte_of_prose_costs_little(line: bytes) -> None:
     """The scanner stands between the program and the user's terminal."""
     output = line * (1_000_000 // len(line))

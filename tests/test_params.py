@@ -1,4 +1,4 @@
-"""Params are what a command line and params files say, typed, and nothing that a launcher was told."""
+"""Params are what a command line and params files say, typed; what a launcher was told is none."""
 
 from __future__ import annotations
 
@@ -170,25 +170,18 @@ def test_nan_is_a_number() -> None:
     assert math.isnan(params.parse_value("nan")) and math.isnan(params.parse_value("NaN"))
 
 
-@pytest.mark.parametrize(
-    "text",
-    """
-    007 +5 1_000 0x10 0o17 NO no yes on off none NULL ~ tRUE 12:30:45 2024-01-01 1e999 -1e999 1e-999
-    1.2.3 1e 1e5.0 e5 . - -- 1,000 ٣ adam (1,2) [PAD] [MASK] [1,2 1,2] [a b] [a,,b] [,] {a} {a,b}
-    [(1,2),(3,4)] {1:2}x [don't] {a:1,a:2} [1,2]] "x" 'x' 5kg 0.1.. 1e-3x *** [1]trailing [1]2[3]
-    """.split()
-    + [
-        "",
-        " 5",
-        "5 ",
-        "5\n",
-        "hello world",
-        "[a note] and more",
-        "[1] ",
-        "[hello world, b]",
-        "[1 2]",
-    ],
-)
+_TEXTS = """
+    007 +5 1_000 0x10 0o17 NO no yes on off none NULL ~ tRUE 12:30:45 2024-01-01 1e999 -1e999
+    1e-999 1.2.3 1e 1e5.0 e5 . - -- 1,000 ٣ adam (1,2) [PAD] [MASK] [1,2 1,2] [a b] [a,,b] [,]
+    {a} {a,b} [(1,2),(3,4)] {1:2}x [don't] {a:1,a:2} [1,2]] "x" 'x' 5kg 0.1.. 1e-3x ***
+    [1]trailing [1]2[3]
+"""
+_SPACED = [
+    "", " 5", "5 ", "5\n", "hello world", "[a note] and more", "[1] ", "[hello world, b]", "[1 2]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [*_TEXTS.split(), *_SPACED])
 def test_everything_else_is_text_exactly_as_given(text: str) -> None:
     """A version, a date or a zip code must come back as it was typed."""
     assert params.parse_value(text) == text
