@@ -1,3 +1,25 @@
 """gittrack: the experiment tracker that is just Git."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gittrack.api import log_metric, log_metrics, log_param, log_params, set_tag
+
+__all__ = ["__version__", "log_metric", "log_metrics", "log_param", "log_params", "set_tag"]
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Load the Python interface when it is first used: `import gittrack` alone costs nothing."""
+    if name in __all__:
+        from gittrack import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'gittrack' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,4 +1,4 @@
-"""The exceptions that gittrack raises on purpose: one class for each situation a caller can react to.
+"""The exceptions that gittrack raises on purpose, one class for each situation to react to.
 
     GittrackError                 the request could not be met (exit code 1)
     +-- UsageError                the request itself is malformed (exit code 2)
@@ -6,7 +6,7 @@
     |   `-- UnknownKey            a param, metric, column or attribute that no run has
     +-- RepositoryError           the repository cannot be used
     |   +-- NotARepository        no Git repository here
-    |   +-- UnsupportedRepository a kind of repository that gittrack cannot open, or cannot do this in
+    |   +-- UnsupportedRepository a kind that gittrack cannot open, or cannot do this in
     |   +-- UntrustedRepository   Git refuses it: another user owns it
     |   `-- GitTooOld             the installed Git lacks what gittrack needs
     +-- GitFailed                 a git command or libgit2 said no
@@ -18,6 +18,7 @@
     +-- BrokenRecord              a run commit whose record cannot be read
     +-- BadFile                   a params or metrics file that cannot be understood
     +-- BadValue                  a value that cannot be recorded
+    +-- NoActiveRun               logging outside of a run
     `-- CommandNotStarted         the command to record could not be executed (126, 127)
 
 The message says what happened to which thing; the hint says which command helps.
@@ -38,6 +39,7 @@ __all__ = [
     "GitFailed",
     "GitTooOld",
     "GittrackError",
+    "NoActiveRun",
     "NotARepository",
     "RepositoryError",
     "RunChanged",
@@ -161,6 +163,10 @@ class BadFile(GittrackError):
 
 class BadValue(GittrackError):
     """A value that cannot be recorded, such as a metric that is no number."""
+
+
+class NoActiveRun(GittrackError):
+    """Something was logged where no run is active."""
 
 
 class CommandNotStarted(GittrackError):

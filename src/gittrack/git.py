@@ -198,6 +198,18 @@ class Repo:
             )
         return done.stdout
 
+    def spawn(self, *arguments: str) -> None:
+        """Start `git` in the background, detached from us and our terminal, and forget it."""
+        subprocess.Popen(
+            ["git", *arguments],
+            cwd=self.root or self.git_dir,
+            env=self._env(None),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
     def _env(self, extra: Mapping[str, str] | None) -> dict[str, str]:
         env = dict(os.environ)
         # A hook's GIT_INDEX_FILE is relative to where the hook runs, and so is GIT_DIR.

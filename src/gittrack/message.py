@@ -17,7 +17,16 @@ from gittrack.errors import BrokenRecord
 from gittrack.quoting import command_line, one_line, printable, utf8
 from gittrack.records import Number, Run, Status, Summary
 
-__all__ = ["FORMAT", "compose", "is_run", "parse_time", "short", "summary", "time_text"]
+__all__ = [
+    "FORMAT",
+    "compose",
+    "is_run",
+    "moment",
+    "parse_time",
+    "short",
+    "summary",
+    "time_text",
+]
 
 FORMAT = 1
 _MARK = "Gittrack-Run: "
@@ -124,7 +133,7 @@ def _summary_text(run: Run) -> str | None:
         "tags": dict(run.tags),
         "source": run.source,
     }
-    kept = {k: v for k, v in known.items() if v not in (None, "", [], {}, False) or v == 0}
+    kept = {k: v for k, v in known.items() if v is not None and v not in ("", [], {})}
     try:
         text = json.dumps(kept, sort_keys=True, separators=(",", ":"), allow_nan=False)
         if "\\ud" in text:
@@ -231,6 +240,11 @@ def _number(value: object) -> Number:
 def time_text(moment: datetime) -> str:
     """A moment in UTC to the microsecond, as `2026-01-31T12:00:00.000000Z` (RFC 3339)."""
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment(seconds: float) -> datetime:
+    """Seconds since the epoch as a moment in UTC, to the microsecond."""
+    return datetime.fromtimestamp(seconds, timezone.utc)
 
 
 def parse_time(text: object) -> datetime:

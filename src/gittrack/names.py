@@ -111,7 +111,7 @@ def near(selector: str, names: Sequence[str], count: int = 3) -> list[str]:
     """Up to `count` names that look like a misspelt `selector`, the likeliest first."""
     import difflib
 
-    heads = {}
+    heads: dict[str, str] = {}
     for name in names:
         heads.setdefault(SUFFIX.sub("", name), name)
         heads.setdefault(name, name)

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from gittrack import formats, message, series
 from gittrack.errors import BadFile
-from gittrack.params import flatten, nest
+from gittrack.keys import flatten, nest
 from gittrack.records import Code, Environment, Input, Number, Row, Run, Skipped, Status
 
 __all__ = ["LOG_LIMIT", "decode", "encode", "log_excerpt"]
@@ -125,8 +125,9 @@ def _dvc_fields(files: Mapping[str, bytes], rows: Sequence[Row]) -> dict[str, An
     """What stock DVC needs to find params, metrics and curves (dvc.org/doc, dvc.yaml)."""
     plots = []
     if "metrics.tsv" in files:
-        x = "step" if all(row.step is not None for row in rows) else "time"
         for metric in sorted({name for row in rows for name in row.values}):
+            stepped = all(row.step is not None for row in rows if metric in row.values)
+            x = "step" if stepped else "time"
             plots.append({metric: {"x": x, "y": {"metrics.tsv": metric}}})
     return _present(
         {

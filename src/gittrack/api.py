@@ -1,0 +1,228 @@
+"""The Python door for scripts that `git track run` started: log params, metrics and tags.
+
+Appends to a file of the running run; no Git, no network, no lock. Knows nothing of how the run is
+recorded.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gittrack.errors import BadName, BadValue, GittrackError, NoActiveRun
+from gittrack.journal import RUN_VARIABLE, Writer
+from gittrack.keys import check_key
+from gittrack.quoting import utf8
+from gittrack.records import Number, Value
+
+__all__ = ["log_metric", "log_metrics", "log_param", "log_params", "set_tag"]
+
+_writer: Writer | None = None
+_complained = False
+
+
+def log_param(key: str, value: Value) -> None:
+    """Record one param of this run; a later value for the same key wins.
+
+    Numbers, strings, booleans, None, lists and mappings keep their types; anything else is
+    recorded as its `str`.
+
+    Raises:
+        NoActiveRun: this script was not started by `git track run`.
+    """
+    log_params({key: value})
+
+
+def log_params(values: Mapping[str, Value]) -> None:
+    """Record several params at once; see `log_param`.
+
+    Raises:
+        NoActiveRun: this script was not started by `git track run`.
+    """
+    good = {}
+    for key, value in values.items():
+        try:
+            good[_key(key)] = _plain(value)
+        except GittrackError as error:
+            _fault(f"param {_shown(key)} not recorded: {error.message}")
+    if good:
+        _append({"params": good})
+
+
+def log_metric(key: str, value: Number, step: int | None = None) -> None:
+    """Record one point of a metric, now.
+
+    `value` is a number or what turns into one (NumPy, a tensor of one element); NaN and infinities
+    are values, a bool is none. One append to a file: what was logged survives a SIGKILL at once
+    and a power cut after a second. A wrong value or a full disk never raises into training: it is
+    said once on stderr and kept as a fault of the run.
+
+    Raises:
+        NoActiveRun: this script was not started by `git track run`.
+    """
+    log_metrics({key: value}, step=step)
+
+
+def log_metrics(values: Mapping[str, Number], step: int | None = None) -> None:
+    """Record a point of several metrics, with one time and step; see `log_metric`.
+
+    Raises:
+        NoActiveRun: this script was not started by `git track run`.
+    """
+    good: dict[str, Number] = {}
+    for key, value in values.items():
+        try:
+            good[_key(key)] = _number(value)
+        except GittrackError as error:
+            _fault(f"metric {_shown(key)} not recorded: {error.message}")
+    try:
+        at = _step(step)
+    except GittrackError as error:
+        _fault(error.message)
+        at = None
+    if good:
+        _append({"metrics": good} if at is None else {"metrics": good, "step": at})
+
+
+def set_tag(key: str, value: str) -> None:
+    """Tag this run; a later value for the same key wins.
+
+    Raises:
+        NoActiveRun: this script was not started by `git track run`.
+    """
+    try:
+        _append({"tags": {_key(key): utf8(str(value))}})
+    except (BadName, BadValue) as error:
+        _fault(f"tag {_shown(key)} not set: {error.message}")
+
+
+def _append(event: Mapping[str, Any]) -> None:
+    writer = _open()
+    try:
+        writer.append(event)
+    except OSError as error:
+        _complain(f"not recorded: {error.strerror}")
+
+
+def _open() -> Writer:
+    global _writer
+    if _writer is None:
+        directory = os.environ.get(RUN_VARIABLE)
+        if not directory:
+            raise NoActiveRun(
+                "no run is active in this process",
+                hint="start the script with `git track run -- python ...`.",
+            )
+        try:
+            _writer = Writer(Path(directory))
+        except OSError as error:
+            raise NoActiveRun(
+                f"the run in '{directory}' has ended, or cannot be written: {error.strerror}",
+                hint="start the script with `git track run -- python ...`.",
+            ) from error
+    return _writer
+
+
+def _forget() -> None:
+    """A forked child writes a file of its own: its parent's buffer and offset are not its."""
+    global _writer
+    if _writer is not None:
+        _writer.abandon()
+        _writer = None
+
+
+def _close() -> None:
+    global _writer
+    if _writer is not None:
+        try:
+            _writer.close()
+        except OSError:
+            pass
+        _writer = None
+
+
+os.register_at_fork(after_in_child=_forget)
+atexit.register(_close)
+
+
+def _fault(sentence: str) -> None:
+    _complain(sentence)
+    _append({"fault": sentence})
+
+
+def _complain(sentence: str) -> None:
+    global _complained
+    if not _complained:
+        _complained = True
+        print(f"gittrack: {sentence}", file=sys.stderr)
+
+
+def _shown(key: object) -> str:
+    return repr(key)[:80]
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise BadName(f"a key is a string, not {type(key).__name__}")
+    return check_key(key)
+
+
+def _step(step: object) -> int | None:
+    if step is None or (isinstance(step, int) and not isinstance(step, bool)):
+        return step
+    try:
+        exact = int(step)  # type: ignore[call-overload]
+        if exact == step:
+            return int(exact)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise BadValue(f"step {_shown(step)} is no whole number")
+
+
+def _number(value: object) -> Number:
+    """A Python number that is exactly what was given."""
+    if type(value) in (float, int):
+        return _bounded(value)  # type: ignore[arg-type]
+    plain = value
+    if hasattr(plain, "item"):
+        try:
+            plain = plain.item()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise BadValue(f"{_shown(value)} is no single number ({error})") from error
+    if isinstance(plain, (bool, str, bytes)):
+        raise BadValue(f"{_shown(value)} is no number")
+    if isinstance(plain, int):
+        return _bounded(int(plain))
+    try:
+        return float(plain)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadValue(f"{_shown(value)} is no number") from error
+
+
+def _bounded(value: Number) -> Number:
+    if isinstance(value, int) and value.bit_length() > 1024:
+        raise BadValue("an integer of more than 1024 bits")
+    return value
+
+
+def _plain(value: Value, depth: int = 0) -> Value:
+    """A value that YAML keeps as it is."""
+    if value is None or type(value) in (bool, float):
+        return value
+    if type(value) is int:
+        return _bounded(value)
+    if isinstance(value, str):
+        return utf8(str(value))
+    if depth < 20 and isinstance(value, Mapping):
+        return {utf8(str(k)): _plain(v, depth + 1) for k, v in value.items()}
+    if depth < 20 and isinstance(value, (list, tuple)):
+        return [_plain(item, depth + 1) for item in value]
+    if hasattr(value, "item") and getattr(value, "size", 1) == 1:
+        return _plain(value.item(), depth + 1) if depth < 20 else str(value)
+    if isinstance(value, (bool, int, float)):
+        return float(value) if isinstance(value, float) else int(value)
+    return utf8(str(value))

@@ -1,0 +1,135 @@
+"""`git track run`: execute a command and record it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gittrack.cli.main import open_repo
+
+if TYPE_CHECKING:
+    from gittrack.execute import Outcome
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("-x", "--experiment", metavar="NAME", help="The group of runs that it belongs to.")
+@click.option("--name", metavar="NAME", help="A name to begin with; a random ending is added.")
+@click.option("-m", "--message", metavar="TEXT", help="What this run is about.")
+@click.option("-P", "--param", "params", metavar="KEY=VALUE", multiple=True, help="A param.")
+@click.option(
+    "--params",
+    "params_files",
+    metavar="FILE",
+    multiple=True,
+    help="A file of params: YAML, JSON or TOML. By default params.yaml, if there is one.",
+)
+@click.option(
+    "--metrics",
+    "metrics_files",
+    metavar="FILE",
+    multiple=True,
+    help="A file of metrics that the command writes: YAML, JSON, CSV or TSV. By default "
+    "metrics.json, .yaml, .csv or .tsv, if it wrote one.",
+)
+@click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="A tag.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def run(
+    ctx: click.Context,
+    experiment: str | None,
+    name: str | None,
+    message: str | None,
+    params: tuple[str, ...],
+    params_files: tuple[str, ...],
+    metrics_files: tuple[str, ...],
+    tags: tuple[str, ...],
+    command: tuple[str, ...],
+) -> None:
+    """Run a command and record it.
+
+    The code as it is now (uncommitted changes too), the command's params and metrics, its output
+    and environment become one commit on refs/runs. HEAD, index and work tree stay untouched.
+
+    The exit code is the command's own; 125 if the run could not be recorded.
+
+    \b
+        $ git track run -- python train.py --lr 0.1
+        $ git track run -x tuning --name baseline -m "larger batches" -- ./train.sh
+        $ git track run -P seed=3 --metrics results.json -- make train
+    """
+    from gittrack import execute
+    from gittrack.cli.output import say
+    from gittrack.errors import GittrackError
+    from gittrack.process import die_as
+
+    try:
+        repo = open_repo(ctx)
+        outcome = execute.command(
+            repo,
+            execute.Request(
+                argv=command,
+                directory=Path.cwd(),
+                experiment=experiment,
+                name=name,
+                message=message,
+                params=params,
+                params_files=params_files or None,
+                metrics_files=metrics_files or None,
+                tags=_pairs(tags),
+            ),
+        )
+    except GittrackError as error:
+        # `git bisect run` reads 125 as "skip": the command's own answer is not known.
+        if error.exit_code == 1:
+            error.exit_code = 125
+        raise
+    for line in _closing_lines(outcome):
+        say(line)
+    execute.maintain(repo)
+    sys.exit(die_as(outcome.exit))
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    from gittrack.errors import UsageError
+
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"tag {text!r} has no '='", hint="`--tag key=value`")
+        pairs[key] = value
+    return pairs
+
+
+def _closing_lines(outcome: Outcome) -> list[str]:
+    """One line of result, one of what was kept, then what the user should know."""
+    from gittrack.message import short
+    from gittrack.names import SUFFIX
+    from gittrack.report import duration_text
+
+    run = outcome.run
+    assert run.ended is not None
+    seconds = (run.ended - run.started).total_seconds()
+    leading = [f"{key} {short(value)}" for key, value in sorted(run.metrics.items())[:4]]
+    first = "  ".join([run.name, run.status, duration_text(seconds), *leading])
+    kept = [_code_words(outcome)]
+    if run.params:
+        kept.append(f"{len(run.params)} param{'s' if len(run.params) > 1 else ''}")
+    kept.append(f"git track show {SUFFIX.sub('', run.name)}")
+    return [first, "  " + "  \u00b7  ".join(kept), *(f"  {line}" for line in outcome.notices)]
+
+
+def _code_words(outcome: Outcome) -> str:
+    code, changed = outcome.snapshot.code, outcome.snapshot.changed
+    words = f"code {code.base[:7]}" if code.base else "code without a commit"
+    parts = []
+    if changed:
+        parts.append(f"{len(changed)} changed")
+    if code.included:
+        names = ", ".join(code.included[:2]) + (", ..." if len(code.included) > 2 else "")
+        parts.append(f"{len(code.included)} new file{'s'[: len(code.included) > 1]} ({names})")
+    return f"{words} + {', '.join(parts)}" if parts else words

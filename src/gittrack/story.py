@@ -1,0 +1,152 @@
+"""What the files of a running run tell: the run as it would be recorded, and its curves.
+
+Knows the events of a journal and which source of a metric counts. Touches no Git, writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gittrack import journal, message, metrics, params
+from gittrack.errors import GittrackError
+from gittrack.journal import Story
+from gittrack.records import Code, Environment, Number, Row, Run, Skipped, Status, Value
+
+__all__ = ["plain_code", "plain_environment", "stamp", "tell"]
+
+
+def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, list[Row]]:
+    """The run that a story tells, and its curves.
+
+    One without an end was killed when it last gave a sign (`last_sign`, seconds since the epoch).
+    A metric that the script logged itself is not taken from its files or its output again.
+    """
+    begin = story.begin
+    end = next((event for event in reversed(story.events) if "end" in event), None)
+    status: Status = end["end"][0] if end else "killed"
+    started = begin["started"]
+    ended = max(started, float(end["t"]) if end else last_sign)
+    faults = [*begin["faults"], *(e["fault"] for e in story.events if "fault" in e)]
+    if story.damaged:
+        faults.append(f"{story.damaged} damaged journal lines were left out")
+    rows, more = _curves(story, started, ended)
+    said: dict[str, Value] = params.merge(
+        begin["params"], *(event["params"] for event in story.events if "params" in event)
+    )
+    tags = dict(begin["tags"])
+    for event in story.events:
+        tags.update(event.get("tags", {}))
+    run = Run(
+        id=begin["id"],
+        name=begin["name"],
+        experiment=begin["experiment"],
+        status=status,
+        started=message.moment(started),
+        ended=message.moment(ended),
+        exit_code=end["end"][1] if end else None,
+        message=begin["message"],
+        command=tuple(begin["command"]),
+        directory=begin["directory"],
+        user=begin["user"],
+        host=begin["host"],
+        code=_code(begin["code"]),
+        params=said,
+        metrics=metrics.last(rows),
+        environment=_told_environment(story),
+        tags=tags,
+        faults=(*faults, *more),
+        output_bytes=log_size,
+    )
+    return run, rows
+
+
+def _code(told: Mapping[str, Any]) -> Code:
+    return Code(
+        base=told["base"],
+        branch=told["branch"],
+        dirty=told["dirty"],
+        included=tuple(told["included"]),
+        skipped=tuple(Skipped(*item) for item in told["skipped"]),
+        hidden=tuple(Skipped(*item) for item in told["hidden"]),
+    )
+
+
+def _told_environment(story: Story) -> Environment | None:
+    told = next((e["environment"] for e in story.events if "environment" in e), None)
+    return None if told is None else Environment(**{**told, "gpus": tuple(told["gpus"])})
+
+
+def _curves(story: Story, started: float, ended: float) -> tuple[list[Row], list[str]]:
+    """All that was measured: logged by the script, else in a metrics file, else in the output."""
+    logged = [event for event in story.events if "metrics" in event and not event.get("scan")]
+    scanned = [event for event in story.events if "metrics" in event and event.get("scan")]
+    written, faults = _from_files(story, started, ended)
+    said = {name for event in logged for name in event["metrics"]}
+    kept = journal.rows(logged, started)
+    for rows in (written, journal.rows(scanned, started)):
+        fresh = [replace(row, values=_without(row.values, said)) for row in rows]
+        kept += [row for row in fresh if row.values]
+        said |= {name for row in rows for name in row.values}
+    kept.sort(key=lambda row: row.time)
+    return kept, faults
+
+
+def _without(values: Mapping[str, Number], names: set[str]) -> dict[str, Number]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _from_files(story: Story, started: float, ended: float) -> tuple[list[Row], list[str]]:
+    """Metrics of the files that the run wrote; a file that makes no sense is a fault."""
+    rows: list[Row] = []
+    faults = []
+    for name, before in story.begin["files"].items():
+        path = Path(name)
+        after = stamp(path)
+        if not after or after == before or int(after.split()[2]) / 1e9 > ended + 1:
+            if story.begin["asked"]:
+                faults.append(f"metrics not read: {path.name} was not written by this run")
+            continue
+        try:
+            rows += metrics.from_file(path, time=round(ended - started, 6))
+        except GittrackError as error:
+            faults.append(f"metrics not read: {error.message}")
+    return rows, faults
+
+
+def plain_environment(found: Environment) -> dict[str, Any]:
+    """An environment as an event carries it."""
+    return {
+        "python": found.python,
+        "platform": found.platform,
+        "cpu": found.cpu,
+        "cores": found.cores,
+        "memory": found.memory,
+        "gpus": list(found.gpus),
+        "packages": dict(found.packages),
+        "lock_files": dict(found.lock_files),
+        "variables": dict(found.variables),
+    }
+
+
+def plain_code(code: Code) -> dict[str, Any]:
+    """A snapshot's description as the beginning of a journal carries it."""
+    return {
+        "base": code.base,
+        "branch": code.branch,
+        "dirty": code.dirty,
+        "included": list(code.included),
+        "skipped": [[item.path, item.reason] for item in code.skipped],
+        "hidden": [[item.path, item.reason] for item in code.hidden],
+    }
+
+
+def stamp(path: Path) -> str:
+    """What changes whenever a file is written; empty if there is none."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return ""
+    return f"{seen.st_ino} {seen.st_size} {seen.st_mtime_ns}"
