@@ -1,0 +1,342 @@
+"""What a user types to name a run: names, prefixes, ids, `latest`, `best:METRIC`, Git revisions.
+
+Knows the order in which the readings of a selector are tried, and what an error says. Knows nothing
+of what is done with the run.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+
+from gittrack import names, refs, runs
+from gittrack.annotations import overlay
+from gittrack.errors import AmbiguousRun, RunNotFound, UnknownKey
+from gittrack.git import Repo
+from gittrack.keys import nearest
+from gittrack.records import Summary
+from gittrack.refs import RunRef
+from gittrack.runs import Listing
+
+__all__ = ["catalogue", "resolve", "resolve_many", "running"]
+
+_LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?|(-)")
+_EXTREME = re.compile(r"(best|worst):(.+)", re.DOTALL)
+_HEX = re.compile(r"[0-9a-f]{4,40}")
+_SHOWN = 10
+
+
+def catalogue(
+    repo: Repo,
+    *,
+    experiment: str | None = None,
+    deleted: bool = False,
+    archived: bool = True,
+    live: bool = True,
+) -> Listing:
+    """All runs as they stand after annotation, newest first; of two that began at once, by name.
+
+    `live` adds those that still run. Runs that cannot be read are among the problems.
+
+    Raises:
+        BadName: `experiment` is no name.
+    """
+    found = runs.listing(repo, refs.all_runs(repo, experiment=experiment))
+    known = overlay(repo, found.runs)
+    if live:
+        done = {run.id for run in known}
+        known += [
+            run
+            for run in running(repo)
+            if run.id not in done and experiment in (None, run.experiment)
+        ]
+    shown = [
+        run for run in known if (deleted or not run.deleted) and (archived or not run.archived)
+    ]
+    return Listing(_newest_first(shown), found.problems)
+
+
+def _newest_first(found: Iterable[Summary]) -> tuple[Summary, ...]:
+    by_name = sorted(found, key=lambda run: (run.name, run.experiment))
+    return tuple(sorted(by_name, key=lambda run: run.started, reverse=True))
+
+
+def running(repo: Repo) -> list[Summary]:
+    """The runs that are running now, without a commit yet."""
+    try:
+        if not os.listdir(repo.state / "live"):
+            return []
+    except OSError:
+        return []
+    from gittrack import execute
+
+    return execute.running(repo)
+
+
+def resolve(repo: Repo, selector: str, *, experiment: str | None = None) -> RunRef:
+    """The run that `selector` names.
+
+    Tried in this order: an exact name; a ref (`runs/EXPERIMENT/NAME`, `EXPERIMENT/NAME`);
+    `latest`, `latest~N`, `-` (the one before the latest), `best:METRIC`, `worst:METRIC`; a unique
+    prefix of a name, also behind `EXPERIMENT/`; the beginning of a run's id or commit id, at least
+    4 digits; a Git revision, which means the newest run of the first commit that has one, walking
+    first parents.
+
+    `best` is the highest value and `worst` the lowest, of equal ones the newest; NaN is neither.
+    Deleted runs answer only to their exact name or ref, archived ones also to prefixes and ids.
+    `experiment` looks at one experiment only.
+
+    Raises:
+        RunNotFound: no run answers.
+        AmbiguousRun: more than one does.
+        UnknownKey: no run has the METRIC.
+        BadName: `experiment` is no name.
+    """
+    return _Book(repo, experiment).one(selector)
+
+
+def resolve_many(
+    repo: Repo, selectors: Sequence[str], *, experiment: str | None = None
+) -> list[RunRef]:
+    """The runs that the selectors name, in their order; one named twice stands once.
+
+    `A..B` are the runs from A to B in the order of their start, both included; A or B left out
+    is the oldest or the latest.
+
+    Raises:
+        RunNotFound, AmbiguousRun, UnknownKey, BadName: as `resolve`.
+    """
+    book = _Book(repo, experiment)
+    found: dict[str, RunRef] = {}
+    for selector in selectors:
+        for ref in book.some(selector):
+            found.setdefault(ref.full, ref)
+    return list(found.values())
+
+
+class _Book:
+    """The runs of a repository, read only as far as a selector needs it."""
+
+    def __init__(self, repo: Repo, experiment: str | None) -> None:
+        self._repo = repo
+        self._experiment = experiment
+
+    @cached_property
+    def refs(self) -> list[RunRef]:
+        return refs.all_runs(self._repo, experiment=self._experiment)
+
+    @cached_property
+    def runs(self) -> tuple[Summary, ...]:
+        """What is not deleted, newest first."""
+        return catalogue(self._repo, experiment=self._experiment, live=False).runs
+
+    @cached_property
+    def current(self) -> list[Summary]:
+        """What is neither deleted nor archived, newest first."""
+        return [run for run in self.runs if not run.archived]
+
+    # -- one ------------------------------------------------------------------------------------
+
+    def one(self, selector: str) -> RunRef:
+        found = (
+            self._exact(selector)
+            or self._computed(selector)
+            or self._prefix(selector)
+            or self._hexadecimal(selector)
+            or self._revision(selector)
+        )
+        if found is None:
+            raise self._missing(selector)
+        return found
+
+    def _exact(self, selector: str) -> RunRef | None:
+        named = [ref for ref in self.refs if ref.name == selector]
+        if not named:
+            path = selector.removeprefix("refs/").removeprefix("runs/")
+            named = [ref for ref in self.refs if f"{ref.experiment}/{ref.name}" == path]
+        return self._only(selector, named)
+
+    def _computed(self, selector: str) -> RunRef | None:
+        if latest := _LATEST.fullmatch(selector):
+            back = 1 if latest[2] else int(latest[1] or 0)
+            if back < len(self.current):
+                return _ref(self.current[back])
+            raise self._too_few(selector, back)
+        if extreme := _EXTREME.fullmatch(selector):
+            return self._extreme(selector, extreme[1], extreme[2])
+        return None
+
+    def _too_few(self, selector: str, back: int) -> RunNotFound:
+        count = len(self.current)
+        runs_text = {0: "no runs", 1: "1 run"}.get(count, f"{count} runs")
+        place = f"experiment '{self._experiment}'" if self._experiment else "this repository"
+        oldest = f"the oldest is latest~{count - 1}."
+        return RunNotFound(
+            f"there is no '{selector}': {place} has {runs_text}",
+            selector=selector,
+            hint=oldest if count else "`git track run -- COMMAND` records one.",
+        )
+
+    def _extreme(self, selector: str, which: str, metric: str) -> RunRef:
+        having = [run for run in self.current if metric in run.metrics]
+        if not having:
+            known = {key for run in self.current for key in run.metrics}
+            near = nearest(metric, known)
+            listed = "`git track ls --all-columns` shows the metrics."
+            hint = f"did you mean '{which}:{near}'?" if near else listed
+            raise UnknownKey(f"no run has a metric '{metric}'", key=metric, hint=hint)
+        comparable = [run for run in having if not math.isnan(run.metrics[metric])]
+        if not comparable:
+            raise RunNotFound(f"'{metric}' is NaN in every run that has it", selector=selector)
+        # Both take the first of equals, and the newest comes first.
+        choose = max if which == "best" else min
+        return _ref(choose(comparable, key=lambda run: run.metrics[metric]))
+
+    def _prefix(self, selector: str) -> RunRef | None:
+        if not selector:
+            return None
+        path = selector.removeprefix("refs/").removeprefix("runs/")
+        group, slash, start = path.rpartition("/")
+        matching = [
+            ref
+            for ref in self.refs
+            if ref.name.startswith(start) and (not slash or ref.experiment == group)
+        ]
+        if not start or (slash and not group):
+            return None
+        return self._only(selector, self._undeleted(matching))
+
+    def _undeleted(self, found: Sequence[RunRef]) -> list[RunRef]:
+        """Those that are runs and not deleted; a broken one counts, so that it can be named."""
+        kept = []
+        for ref in found:
+            listed = runs.listing(self._repo, [ref])
+            known = overlay(self._repo, listed.runs)
+            if listed.problems or any(not run.deleted for run in known):
+                kept.append(ref)
+                if len(kept) > _SHOWN:
+                    break
+        return kept
+
+    def _hexadecimal(self, selector: str) -> RunRef | None:
+        digits = selector.lower()
+        if not _HEX.fullmatch(digits):
+            return None
+        exact = [ref for ref in self.refs if ref.commit == digits]
+        if exact:
+            return self._only(selector, exact)
+        ids = {_key(run) for run in self.runs if run.id.startswith(digits)}
+        alive = {_key(run) for run in self.runs}
+        return self._only(
+            selector,
+            [
+                ref
+                for ref in self.refs
+                if (ref.experiment, ref.name) in ids
+                or (ref.commit.startswith(digits) and (ref.experiment, ref.name) in alive)
+            ],
+        )
+
+    def _revision(self, selector: str) -> RunRef | None:
+        if not selector or selector.startswith("-") or "\0" in selector:
+            return None
+        commit = self._repo.resolve(selector)
+        if commit is None:
+            return None
+        own = [ref for ref in self.refs if ref.commit == commit]
+        if own:
+            return own[0]
+        newest: dict[str, Summary] = {}
+        for run in self.current:
+            if run.base is not None:
+                newest.setdefault(run.base, run)
+        if newest:
+            for step in self._repo.first_parents(commit):
+                if step in newest:
+                    return _ref(newest[step])
+        raise RunNotFound(
+            f"no run was made on '{selector}' ({commit[:7]}) or on a commit before it",
+            selector=selector,
+            hint="`git track run -- COMMAND` there records one.",
+        )
+
+    def _only(self, selector: str, found: Sequence[RunRef]) -> RunRef | None:
+        if len(found) < 2:
+            return found[0] if found else None
+        same = len({ref.name for ref in found}) < len(found)
+        candidates = [f"{ref.experiment}/{ref.name}" if same else ref.name for ref in found]
+        more = ", ..." if len(found) > _SHOWN else ""
+        count = f"more than {_SHOWN}" if more else str(len(found))
+        raise AmbiguousRun(
+            f"'{selector}' could be any of {count} runs",
+            selector=selector,
+            candidates=candidates,
+            hint=", ".join(candidates[:_SHOWN]) + more,
+        )
+
+    def _missing(self, selector: str) -> RunNotFound:
+        place = f"experiment '{self._experiment}'" if self._experiment else "this repository"
+        message = f"no run named '{selector}' in {place}"
+        if any(run.name.startswith(selector) for run in running(self._repo)):
+            return RunNotFound(
+                f"'{selector}' is still running",
+                selector=selector,
+                hint="it can be named when it has ended; `git track ls` shows it.",
+            )
+        if not self.refs:
+            return RunNotFound(
+                message,
+                selector=selector,
+                hint="there are no runs yet: `git track run -- COMMAND`.",
+            )
+        near = names.near(selector, [ref.name for ref in self.refs])
+        if near:
+            hint = f"did you mean {' or '.join(near)}?"
+        else:
+            hint = "`git track ls` lists the runs."
+        return RunNotFound(message, selector=selector, hint=hint)
+
+    # -- several --------------------------------------------------------------------------------
+
+    def some(self, selector: str) -> list[RunRef]:
+        first, dots, last = selector.partition("..")
+        if not dots:
+            return [self.one(selector)]
+        known = self.runs[::-1]
+        places = {_key(run): number for number, run in enumerate(known)}
+        start = self._place(first, places) if first else 0
+        stop = self._place(last, places) if last else len(known) - 1
+        if start > stop and first and last:
+            raise RunNotFound(
+                f"'{selector}' holds no run: '{first}' began after '{last}'",
+                selector=selector,
+                hint=f"'{last}..{first}' holds some.",
+            )
+        # Archived runs stay out unless they were named.
+        return [
+            _ref(run)
+            for number, run in enumerate(known[start : stop + 1], start)
+            if not run.archived or number in (start, stop)
+        ]
+
+    def _place(self, selector: str, places: Mapping[tuple[str, str], int]) -> int:
+        ref = self.one(selector)
+        place = places.get((ref.experiment, ref.name))
+        if place is None:
+            raise RunNotFound(
+                f"'{selector}' is deleted or unreadable and can be no end of a range",
+                selector=selector,
+            )
+        return place
+
+
+def _key(run: Summary) -> tuple[str, str]:
+    return run.experiment, run.name
+
+
+def _ref(run: Summary) -> RunRef:
+    assert run.commit is not None
+    return RunRef(run.experiment, run.name, run.commit)
