@@ -168,12 +168,11 @@ def test_findings_have_their_lines() -> None:
         max_size=8,
     ).map("".join)
 )
-def test_masked_text_holds_no_secret(text: str) -> None:
-    """Masking twice changes nothing, whatever stands side by side."""
+def test_every_finding_is_masked_once(text: str) -> None:
+    """What the notice counts is what was replaced, whatever stands side by side."""
     masked, count = mask_text(text.encode())
     assert (count == 0) == (masked == text.encode())
     assert len(find(text.encode())) == count
-    assert mask_text(masked)[0].count(b"***") >= masked.count(b"***")
 
 
 @given(st.binary(max_size=200))
@@ -249,6 +248,7 @@ def test_secrets_of_a_command_line_are_masked(argv: list[str], masked: list[str]
     """
     train.py --lr 0.1 --num_tokens 5 --tokenizer bert --max-tokens 5 --token-length 5 key_dim=64
     train.py --pad-token <pad> --eos-token </s> --unk_token [UNK] --image-token 5 --num-token 3
+    train.py --pad-token PAD --eos_token=EOS --special-token x model.bos_token=BOS
     train.py --token 5 --use-auth-token true --use_auth off --auth none --token $HF_TOKEN
     train.py --secret-santa bob --password-file /run/pw --passwordless x --token-env HF_TOKEN
     train.py --key 5 --keys a --keyboard b --monkey c --author bob --authors x --auth-method oauth
