@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gittrack import annotations, runs
+import gittrack.annotations as annotations
+from gittrack import runs
 from gittrack.annotations import Change, Event, fold, parse, set_tag, set_title, take_note
 from gittrack.errors import BadName, BadValue, GitFailed, WriteFailed
 from gittrack.git import Identity, Repo
@@ -381,11 +382,14 @@ def test_splitting_over_refs_changes_nothing(
 RACER = """
 import os, sys
 from datetime import datetime, timezone
-from gittrack import annotations, refs, runs
+import gittrack.annotations as annotations
+from gittrack import refs, runs
 from gittrack.git import Repo
 repo = Repo.open(sys.argv[1])
 run = runs.listing(repo, refs.all_runs(repo)).runs[0]
-for n in range(5):
+print("ready", flush=True)
+sys.stdin.readline()
+for n in range(6):
     annotations.append(repo, run, [annotations.take_note(f"{sys.argv[2]}.{n}")],
                        now=datetime.now(timezone.utc), random=os.urandom)
 """
@@ -394,12 +398,19 @@ for n in range(5):
 def test_writers_at_the_same_time_lose_nothing(repo: Repo) -> None:
     """Read, change, write under one lock; the writer's name is made up once."""
     run = recorded(repo)
-    children = [
-        subprocess.Popen([sys.executable, "-c", RACER, os.fspath(repo.root or ""), str(n)])
-        for n in range(4)
-    ]
+    command = [sys.executable, "-c", RACER, os.fspath(repo.root or "")]
+    pipe = subprocess.PIPE
+    children = [subprocess.Popen([*command, str(n)], stdin=pipe, stdout=pipe) for n in range(4)]
+    for child in children:
+        assert child.stdout is not None and child.stdout.readline() == b"ready\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write(b"go\n")
+        child.stdin.flush()
     assert [child.wait() for child in children] == [0, 0, 0, 0]
-    wanted = sorted(f"{child}.{n}" for child in range(4) for n in range(5))
+    for child in children:
+        child.communicate()
+    wanted = sorted(f"{child}.{n}" for child in range(4) for n in range(6))
     assert sorted(seen(repo, run).notes) == wanted
     assert len(repo.refs(annotations.ROOT)) == 1
     (repo.state / "annotations").unlink()

@@ -1,0 +1,248 @@
+"""`git track tag`, `note`, `rename`, `archive`, `rm`, `restore`: say something of a run that ended.
+
+Turns words of the command line into changes. The record itself is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from gittrack.cli.main import open_repo
+
+if TYPE_CHECKING:
+    from gittrack.annotations import Change
+    from gittrack.git import Repo
+    from gittrack.records import Summary
+
+__all__ = ["archive", "note", "rename", "restore", "rm", "tag"]
+
+
+@click.command()
+@click.argument("run")
+@click.argument("pairs", metavar="[KEY=VALUE]...", nargs=-1)
+@click.option("-d", "--delete", "gone", metavar="KEY", multiple=True, help="Take this tag away.")
+@click.pass_context
+def tag(ctx: click.Context, run: str, pairs: tuple[str, ...], gone: tuple[str, ...]) -> None:
+    """Set, remove or print the tags of a run.
+
+    \b
+        $ git track tag amber-otter team=vision reviewed=yes
+        $ git track tag amber-otter -d reviewed
+        $ git track tag amber-otter
+    """
+    from gittrack.annotations import set_tag
+
+    changes = [set_tag(*_pair(pair)) for pair in pairs] + [set_tag(key, None) for key in gone]
+    repo = open_repo(ctx)
+    found = _run(repo, run)
+    if not changes:
+        for key, value in sorted(found.tags.items()):
+            _print(f"{key}={value}")
+        return
+    absent = [key for key in gone if key not in found.tags]
+    if absent:
+        raise _no_tag(found, absent[0])
+    _say(repo, found, changes)
+    said = [pair.replace("=", " = ", 1) for pair in pairs] + [f"{key} taken away" for key in gone]
+    _print(f"{found.name}: {', '.join(said)}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        from gittrack.errors import UsageError
+
+        raise UsageError(f"'{text}' is no KEY=VALUE", hint=f"`{text}=yes` would be one.")
+    return key, value
+
+
+def _no_tag(run: Summary, key: str) -> Exception:
+    from gittrack.errors import UnknownKey
+    from gittrack.keys import nearest
+
+    near = nearest(key, run.tags)
+    listed = ", ".join(sorted(run.tags)) or "none"
+    hint = f"did you mean '{near}'?" if near else f"its tags: {listed}."
+    return UnknownKey(f"'{run.name}' has no tag '{key}'", key=key, hint=hint)
+
+
+@click.command()
+@click.argument("run")
+@click.option("-m", "--message", metavar="TEXT", multiple=True, help="The note; several: a blank "
+              "line between them.")  # fmt: skip
+@click.option("-F", "--file", metavar="FILE", help="Take the note from a file, '-' for stdin.")
+@click.pass_context
+def note(ctx: click.Context, run: str, message: tuple[str, ...], file: str | None) -> None:
+    """Add a note to a run.
+
+    Without -m or -F, Git's editor opens. Notes are added, never changed.
+
+    \b
+        $ git track note amber-otter -m "The learning rate was too high."
+        $ git track note latest -F notes.txt
+    """
+    from gittrack.annotations import take_note
+    from gittrack.errors import UsageError
+
+    if message and file is not None:
+        raise UsageError("-m and -F do not go together", hint="'git track note -h' shows both.")
+    repo = open_repo(ctx)
+    found = _run(repo, run)
+    if message:
+        text = "\n\n".join(message)
+    elif file is not None:
+        text = _content(file)
+    else:
+        text = _edited(repo, found)
+    _say(repo, found, [take_note(text)])
+    _print(f"{found.name}: note added")
+
+
+def _content(file: str) -> str:
+    from gittrack.errors import BadFile
+
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read().decode("utf-8")
+        with open(file, encoding="utf-8") as opened:
+            return opened.read()
+    except OSError as error:
+        raise BadFile(f"'{file}' cannot be read: {error.strerror}", path=file) from error
+    except UnicodeDecodeError as error:
+        raise BadFile(f"'{file}' is not UTF-8 ({error.reason})", path=file) from error
+
+
+def _edited(repo: Repo, run: Summary) -> str:
+    """What the user writes in Git's own editor, without the lines that begin with `#`."""
+    from gittrack.errors import BadValue
+
+    editor = os.fsdecode(repo.git("var", "GIT_EDITOR")).strip()
+    form = (
+        f"\n# A note on {run.name}. Lines starting with '#' are left out; an empty note is none.\n"
+    )
+    text = click.edit(form, editor=editor, extension=".txt", require_save=False)
+    kept = [line for line in (text or "").split("\n") if not line.startswith("#")]
+    words = "\n".join(kept).strip()
+    if not words:
+        raise BadValue("the note is empty: nothing was written", hint="-m TEXT needs no editor.")
+    return words
+
+
+@click.command()
+@click.argument("run")
+@click.argument("title")
+@click.pass_context
+def rename(ctx: click.Context, run: str, title: str) -> None:
+    """Give a run a title.
+
+    The title is free text for people; the name, which is a Git ref, stays. An empty title takes
+    the present one away.
+
+    \b
+        $ git track rename amber-otter "Baseline with 100 trees"
+    """
+    from gittrack.annotations import set_title
+
+    change = set_title(title)
+    repo = open_repo(ctx)
+    found = _run(repo, run)
+    _say(repo, found, [change])
+    _print(f"{found.name}: titled '{change.value}'" if change.value else f"{found.name}: no title")
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option("--undo", is_flag=True, help="Put them back into the listing.")
+@click.pass_context
+def archive(ctx: click.Context, runs: tuple[str, ...], undo: bool) -> None:
+    """Take runs out of the usual listing.
+
+    `git track ls --archived` still lists them, and their names still find them.
+
+    \b
+        $ git track archive amber-otter blue-heron
+        $ git track archive --undo amber-otter
+    """
+    verb, said = ("unarchive", "back from the archive") if undo else ("archive", "archived")
+    _flag(open_repo(ctx), runs, verb, "archived", not undo, said)
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.pass_context
+def rm(ctx: click.Context, runs: tuple[str, ...]) -> None:
+    """Mark runs as deleted.
+
+    Their commits stay where they are: `git track restore` brings them back.
+
+    \b
+        $ git track rm amber-otter
+    """
+    hint = "deleted; `git track restore {name}` brings it back"
+    _flag(open_repo(ctx), runs, "delete", "deleted", True, hint)
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.pass_context
+def restore(ctx: click.Context, runs: tuple[str, ...]) -> None:
+    """Bring deleted runs back.
+
+    A deleted run is found by its full name; `git track ls --deleted` lists them.
+
+    \b
+        $ git track restore amber-otter-7f3kq2
+    """
+    _flag(open_repo(ctx), runs, "restore", "deleted", False, "restored")
+
+
+def _flag(
+    repo: Repo, selectors: Sequence[str], verb: str, attribute: str, on: bool, said: str
+) -> None:
+    """Say `verb` of each run, after all of them were found; one that is so already stays so."""
+    from gittrack.annotations import Change
+
+    for found in [_run(repo, selector) for selector in dict.fromkeys(selectors)]:
+        if getattr(found, attribute) is on:
+            already = attribute if on else f"not {attribute}"
+            _print(f"{found.name}: {already} already")
+            continue
+        _say(repo, found, [Change(verb)])
+        _print(f"{found.name}: {said.format(name=found.name)}")
+
+
+def _run(repo: Repo, selector: str) -> Summary:
+    """The run that a selector names, as it stands after what was said of it before."""
+    from gittrack import runs
+    from gittrack.annotations import overlay
+    from gittrack.errors import BrokenRecord
+    from gittrack.revisions import resolve
+
+    ref = resolve(repo, selector)
+    listed = runs.listing(repo, [ref])
+    for problem in listed.problems:
+        raise problem
+    if not listed.runs:
+        raise BrokenRecord(
+            f"{ref.short}: the commit is not a run that gittrack recorded", where=ref.short
+        )
+    return overlay(repo, listed.runs)[0]
+
+
+def _say(repo: Repo, run: Summary, changes: Sequence[Change]) -> None:
+    from datetime import datetime, timezone
+
+    from gittrack.annotations import append
+
+    append(repo, run, changes, now=datetime.now(timezone.utc), random=os.urandom)
+
+
+def _print(text: str) -> None:
+    from gittrack.quoting import one_line
+
+    click.echo(one_line(text))

@@ -1,0 +1,167 @@
+"""The commands that say something of a run, as a user sees them: stdout, stderr, exit code."""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+import gittrack.annotations as annotations
+from gittrack import refs, runs
+from gittrack.git import Identity, Repo
+from gittrack.records import Run, Summary
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+OTTER, HERON = "amber-otter-7f3kq2", "blue-heron-q2zm8d"
+
+
+def record(repo: Repo) -> None:
+    for number, name in enumerate((OTTER, HERON), 1):
+        run = Run(
+            id=f"{number:032x}",
+            name=name,
+            experiment="default",
+            status="finished",
+            started=NOW + timedelta(minutes=number),
+            ended=NOW + timedelta(minutes=number, seconds=1),
+            tags={"team": "red"},
+        )
+        runs.write(repo, run, tree=repo.empty_tree(), author=Identity("Ada", "ada@example.org"))
+
+
+@pytest.fixture
+def place(repo_dir: Path) -> Path:
+    """A repository with two runs; nobody's editor."""
+    record(Repo.open(repo_dir))
+    return repo_dir
+
+
+def state(place: Path, name: str = OTTER) -> Summary:
+    repo = Repo.open(place)
+    found = annotations.overlay(repo, runs.listing(repo, refs.all_runs(repo)).runs)
+    return next(run for run in found if run.name == name)
+
+
+def test_tags_are_set_printed_and_taken_away(place: Path, track) -> None:
+    """Values may hold '='; without pairs the tags are the answer."""
+    done = track(place, "tag", "amber", "team=blue", "formula=a=b", check=0)
+    assert (done.stdout, done.stderr) == (f"{OTTER}: team = blue, formula = a=b\n", "")
+    assert track(place, "tag", OTTER, check=0).stdout == "formula=a=b\nteam=blue\n"
+    done = track(place, "tag", "amber", "-d", "formula", check=0)
+    assert done.stdout == f"{OTTER}: formula taken away\n"
+    assert state(place).tags == {"team": "blue"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["tag", OTTER, "team"], 2, "error: 'team' is no KEY=VALUE"),
+        (["tag", OTTER, "=x"], 2, "error: a key is empty"),
+        (["tag", OTTER, "a\nb=x"], 2, "error: the key"),
+        (["tag", OTTER, "-d", "taem"], 2, f"error: '{OTTER}' has no tag 'taem'"),
+        (["tag", "nobody", "a=b"], 1, "error: no run named 'nobody'"),
+        (["note", OTTER, "-m", " "], 1, "error: the note is empty"),
+        (["note", OTTER, "-m", "x", "-F", "y"], 2, "error: -m and -F do not go together"),
+        (["note", OTTER, "-F", "absent"], 1, "error: 'absent' cannot be read"),
+        (["rename", OTTER, "a\nb"], 1, "error: a title is one line"),
+        (["archive", OTTER, "nobody"], 1, "error: no run named 'nobody'"),
+        (["rm"], 2, "error: missing argument"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_changes_nothing(
+    place: Path, track, words: list[str], code: int, message: str
+) -> None:
+    """The exit code tells wrong usage (2) from what could not be met (1)."""
+    before = state(place)
+    done = track(place, *words, check=code)
+    assert done.stdout == "" and done.stderr.startswith(message)
+    assert "Traceback" not in done.stderr
+    assert state(place) == before
+
+
+def test_a_near_miss_of_a_tag_is_named(place: Path, track) -> None:
+    """A failed question never gets an empty answer."""
+    assert "did you mean 'team'?" in track(place, "tag", OTTER, "-d", "taem", check=2).stderr
+
+
+def test_notes_come_from_an_option_a_file_or_stdin(place: Path, track) -> None:
+    """As with `git notes`: -m repeated makes paragraphs."""
+    (place / "note.txt").write_text("from a file\n")
+    done = track(place, "note", OTTER, "-m", "one", "-m", "two", check=0)
+    assert done.stdout == f"{OTTER}: note added\n"
+    track(place, "note", OTTER, "-F", "note.txt", check=0)
+    track(place, "note", OTTER, "-F", "-", input="from stdin: caf\u00e9\n", check=0)
+    assert state(place).notes == ("one\n\ntwo", "from a file", "from stdin: caf\u00e9")
+
+
+def test_without_text_the_editor_of_git_opens(place: Path, track) -> None:
+    """GIT_EDITOR before VISUAL, as Git chooses; comment lines stay out; empty means no."""
+    editor = place.parent / "editor"
+    editor.write_text('#!/bin/sh\nprintf "edited\\n" >> "$1"\n')
+    editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
+    env = {"GIT_EDITOR": os.fspath(editor), "VISUAL": "false"}
+    track(place, "note", OTTER, env=env, check=0)
+    assert state(place).notes == ("edited",)
+    done = track(place, "note", OTTER, env={"GIT_EDITOR": "true"}, check=1)
+    assert done.stderr.startswith("error: the note is empty")
+
+
+def test_a_title_is_given_and_taken_away(place: Path, track) -> None:
+    """`rename` changes the title; the name is a ref and stays."""
+    done = track(place, "rename", OTTER, "Baseline \x1b[2J100 trees", check=0)
+    assert done.stdout == f"{OTTER}: titled 'Baseline \\x1b[2J100 trees'\n"
+    assert track(place, "rename", OTTER, "", check=0).stdout == f"{OTTER}: no title\n"
+    assert state(place).title is None
+
+
+def test_archived_and_deleted_runs_come_back(place: Path, track) -> None:
+    """Nothing is removed: what one command does another undoes; said twice is no error."""
+    done = track(place, "archive", "amber", "blue", check=0)
+    assert done.stdout == f"{OTTER}: archived\n{HERON}: archived\n"
+    assert state(place).archived and state(place, HERON).archived
+    assert track(place, "archive", OTTER, check=0).stdout == f"{OTTER}: archived already\n"
+    track(place, "archive", "--undo", "amber", check=0)
+    assert not state(place).archived
+    done = track(place, "rm", "amber", check=0)
+    assert done.stdout == f"{OTTER}: deleted; `git track restore {OTTER}` brings it back\n"
+    assert state(place).deleted
+    assert track(place, "restore", OTTER, check=0).stdout == f"{OTTER}: restored\n"
+    assert not state(place).deleted
+
+
+def test_several_runs_are_all_found_before_one_is_touched(place: Path, track) -> None:
+    """A typing error in the third name must not leave two runs deleted."""
+    track(place, "rm", OTTER, HERON, "typo", check=1)
+    assert not state(place).deleted and not state(place, HERON).deleted
+
+
+def test_a_bare_repository_is_annotated(bare_dir: Path, track) -> None:
+    """A server's clone has no work tree, and needs none for this."""
+    record(Repo.open(bare_dir))
+    track(bare_dir, "tag", OTTER, "a=b", check=0)
+    assert state(bare_dir).tags == {"team": "red", "a": "b"}
+
+
+def test_no_identity_is_no_obstacle(place: Path, track) -> None:
+    """A fresh container has no user.name."""
+    env = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_AUTHOR_NAME": None, "EMAIL": None}
+    track(place, "note", OTTER, "-m", "anonymous", env=env, check=0)
+    assert state(place).notes == ("anonymous",)
+
+
+def test_a_repository_that_cannot_be_written_is_one_line(place: Path, track) -> None:
+    """A file where our directory should be refuses root as well."""
+    (place / ".git" / "gittrack").write_text("")
+    done = track(place, "tag", OTTER, "a=b", check=1)
+    assert done.stdout == "" and done.stderr.startswith("error: cannot write to '")
+    assert done.stderr.count("\n") == 2
+
+
+def test_help_of_every_command_has_an_example(track, place: Path) -> None:
+    """The docstring is the help: a line, a blank, examples."""
+    for verb in ("tag", "note", "rename", "archive", "rm", "restore"):
+        done = track(place, verb, "-h", check=0)
+        assert f"$ git track {verb} " in done.stdout
