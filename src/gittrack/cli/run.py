@@ -1,4 +1,7 @@
-"""`git track run`: execute a command and record it."""
+"""`git track run`: execute a command and record it.
+
+Turns options into a request and an outcome into two lines; `gittrack.execute` does the rest.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from gittrack.cli.main import open_repo
 
 if TYPE_CHECKING:
     from gittrack.execute import Outcome
+
+__all__ = ["run"]
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -109,13 +114,13 @@ def _closing_lines(outcome: Outcome) -> list[str]:
     """One line of result, one of what was kept, then what the user should know."""
     from gittrack.message import short
     from gittrack.names import SUFFIX
-    from gittrack.report import duration_text
+    from gittrack.report import duration
 
     run = outcome.run
     assert run.ended is not None
     seconds = (run.ended - run.started).total_seconds()
     leading = [f"{key} {short(value)}" for key, value in sorted(run.metrics.items())[:4]]
-    first = "  ".join([run.name, run.status, duration_text(seconds), *leading])
+    first = "  ".join([run.name, run.status, duration(seconds), *leading])
     kept = [_code_words(outcome)]
     if run.params:
         kept.append(f"{len(run.params)} param{'s' if len(run.params) > 1 else ''}")
