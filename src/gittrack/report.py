@@ -250,6 +250,14 @@ def lookup(run: Summary, key: str) -> Any:
     return None if key in ("command", "notes") and not value else value
 
 
+def _values(found: Sequence[Summary], key: str) -> list[Any]:
+    """`lookup` for many runs at once."""
+    group, dot, name = key.partition(".")
+    if dot:
+        return [getattr(run, group).get(name) for run in found]
+    return [lookup(run, key) for run in found]
+
+
 def name_key(name: str, known: Mapping[str, Sequence[str]]) -> str:
     """The full key that a name stands for: `lr` is `params.lr` if nothing else is called so.
 
@@ -421,7 +429,7 @@ def _draw(found: Sequence[Summary], column: Column, now: datetime | None) -> _Dr
     title = column.title
     if column.key == "started" and now is not None and title == "STARTED":
         title = "AGE"
-    values = [lookup(run, column.key) for run in found]
+    values = _values(found, column.key)
     cells = [cut(one_line(title), _WIDEST_CELL), *_cells(values, column.key, now)]
     real = [value for value in values if value is not None]
     right = column.key == "duration" or (bool(real) and all(map(_is_number, real)))

@@ -46,7 +46,7 @@ VERBS: dict[str, Verb] = {
     "show": Verb("show", "show", "Show everything that is known of a run."),
     "diff": Verb("diff", "diff", "Show what differs between runs."),
     "plot": Verb("plot", "plot", "Draw the curves of a metric."),
-    "logs": Verb("logs", "logs", "Print what a run wrote to the terminal."),
+    "logs": Verb("show", "logs", "Print what a run wrote to the terminal."),
     "tag": Verb("annotate", "tag", "Set, remove or print the tags of a run."),
     "note": Verb("annotate", "note", "Add a note to a run."),
     "rename": Verb("annotate", "rename", "Give a run a title."),

@@ -1,0 +1,212 @@
+"""`git track diff`: what differs between runs, their code included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gittrack.cli.completing import run_names
+from gittrack.cli.main import open_repo
+from gittrack.cli.output import Screen, json_option, page, screen
+
+if TYPE_CHECKING:
+    from gittrack.diff import Difference, Line, Part
+    from gittrack.git import Repo
+    from gittrack.refs import RunRef
+
+__all__ = ["diff", "stat"]
+
+Change = tuple[str, str, int, int]
+
+_MOST_FILES = 6
+
+
+@click.command()
+@click.argument("selectors", metavar="[RUN]...", nargs=-1, shell_complete=run_names)
+@click.option("--code", is_flag=True, help="Show how the code differs, as a patch.")
+@click.option("--exit-code", is_flag=True, help="End with 1 if anything differs, 0 if nothing.")
+@json_option
+@click.pass_context
+def diff(
+    ctx: click.Context, selectors: Sequence[str], code: bool, exit_code: bool, as_json: bool
+) -> None:
+    """Show what differs between runs.
+
+    One RUN is compared with the latest, none means the latest two. A branch stands for the newest
+    run made from it. Several runs are compared side by side; their code with the first one's.
+
+    \b
+    $ git track diff blue amber
+    $ git track diff main feature --code
+    $ git track diff latest~1 latest --exit-code
+    """
+    from gittrack import report, revisions, runs
+    from gittrack.diff import compare
+
+    repo = open_repo(ctx)
+    found = [revisions.resolve(repo, selector) for selector in _completed(selectors)]
+    compared = compare([runs.load(repo, ref) for ref in found])
+    changes = [_changes(repo, found[0], ref) for ref in found[1:]]
+    shown = screen()
+    if code and not as_json:
+        page(repo, "".join(_patch(repo, found[0], ref, shown) for ref in found[1:]))
+    elif as_json:
+        page(repo, report.as_json(_fields(compared, found, changes)))
+    else:
+        page(repo, _drawn(compared, changes, shown))
+    if exit_code and (not compared.empty or any(changes)):
+        ctx.exit(1)
+
+
+def _completed(selectors: Sequence[str]) -> Sequence[str]:
+    if len(selectors) > 1:
+        return selectors
+    return (*(selectors or ["latest~1"]), "latest")
+
+
+def _changes(repo: Repo, old: RunRef, new: RunRef) -> list[Change]:
+    from gittrack import runs
+
+    return repo.changes(old.commit, new.commit, without=runs.RECORD)
+
+
+def _patch(repo: Repo, old: RunRef, new: RunRef, shown: Screen) -> str:
+    from gittrack import runs
+
+    color = "--color=always" if shown.color else "--color=never"
+    data = repo.patch(old.commit, new.commit, color, without=runs.RECORD)
+    return data.decode("utf-8", "backslashreplace")
+
+
+def stat(changes: Iterable[Change]) -> str:
+    """Changed files on one line: `features.py (new), train.py +3 -1`."""
+    texts = []
+    for letter, path, added, removed in changes:
+        if letter == "A":
+            texts.append(f"{path} (new)")
+        elif letter == "D":
+            texts.append(f"{path} (gone)")
+        elif added < 0:
+            texts.append(f"{path} (binary)")
+        else:
+            counts = [f"+{added}" if added else "", f"-{removed}" if removed else ""]
+            texts.append(" ".join([path, *filter(None, counts)]))
+    more = len(texts) - _MOST_FILES
+    return ", ".join(texts[:_MOST_FILES]) + (f", {more} more files" if more > 0 else "")
+
+
+def _fields(
+    compared: Difference, found: Sequence[RunRef], changes: Sequence[Sequence[Change]]
+) -> dict[str, Any]:
+    made: dict[str, Any] = {"runs": [ref.short for ref in found]}
+    for part in compared.parts:
+        made[part.name] = {
+            "different": {
+                line.key: {"values": line.values}
+                | ({"delta": line.delta} if line.delta is not None else {})
+                for line in part.lines
+            },
+            "same": part.same,
+        }
+    made["code"] = [
+        [
+            {"status": letter, "path": path, "added": added, "removed": removed}
+            for letter, path, added, removed in part
+        ]
+        for part in changes
+    ]
+    return made
+
+
+# -- drawing --------------------------------------------------------------------------------------
+
+_CELL = 32
+
+
+def _drawn(compared: Difference, changes: Sequence[Sequence[Change]], shown: Screen) -> str:
+    """A column per run beneath its name; parts in which nothing differs share the last line."""
+    from gittrack import report
+
+    rows: list[tuple[str, list[str], str]] = []
+    for part in compared.parts:
+        lines = _worth_showing(part, compared)
+        if lines:
+            rows.append((part.name, [], ""))
+            rows += [_row(line, compared.runs) for line in lines]
+    code = [stat(part) for part in changes]
+    head = max([16, *(report.width_of(key) for key, _, _ in rows)])
+    widths = [
+        max([len(name), *(report.width_of(cells[n]) for _, cells, _ in rows if cells)])
+        for n, name in enumerate(compared.runs)
+    ]
+    names = [
+        report.bold(report.align(name, width, right=True), shown.color)
+        for name, width in zip(compared.runs, widths, strict=True)
+    ]
+    text = ["   ".join([" " * head, *names])]
+    for key, cells, delta in rows:
+        columns = [report.align(c, w, right=True) for c, w in zip(cells, widths, strict=False)]
+        text.append("   ".join([report.align(key, head), *columns, delta]).rstrip())
+    text += _code_lines(code, compared.runs, head)
+    same = [part.name for part in compared.parts if part.same and not part.lines]
+    if not any(code):
+        same.append("code")
+    if same:
+        text.append(", ".join(same).ljust(head) + "   same")
+    return "\n".join(line.rstrip() for line in text) + "\n"
+
+
+def _worth_showing(part: Part, compared: Difference) -> Sequence[Line]:
+    """All lines, but no command where the params say already what differs in it."""
+    if part.name != "outcome" or not compared.part("params").lines:
+        return part.lines
+    return [line for line in part.lines if line.key != "command"]
+
+
+def _row(line: Line, names: Sequence[str]) -> tuple[str, list[str], str]:
+    from gittrack import report
+
+    key = "  " + report.cut(report.plain(line.key), 40)
+    values = [line.values.get(name, None) for name in names]
+    there = [name in line.values for name in names]
+    if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in line.values.values()):
+        drawn = iter(report.numbers(list(line.values.values())))
+        cells = [next(drawn) if name in line.values else report.ABSENT for name in names]
+        if len({*cells}) < len({*line.values.values()}):
+            cells = [
+                report.plain(v) if known else report.ABSENT
+                for v, known in zip(values, there, strict=True)
+            ]
+    else:
+        cells = [
+            report.cut(_text(value), _CELL) if known else report.ABSENT
+            for value, known in zip(values, there, strict=True)
+        ]
+    return key, cells, _delta(line)
+
+
+def _text(value: Any) -> str:
+    from gittrack import report
+    from gittrack.quoting import command_line
+
+    if isinstance(value, tuple):
+        return command_line(value)
+    return report.plain(value)
+
+
+def _delta(line: Line) -> str:
+    from gittrack import report
+
+    if line.delta is None:
+        return ""
+    text = report.cell(line.delta)
+    return text if text.startswith("-") else f"+{text}"
+
+
+def _code_lines(code: Sequence[str], names: Sequence[str], head: int) -> list[str]:
+    if len(code) == 1:
+        return [f"{'code':<{head}}   {code[0]}   (--code shows it)"] if code[0] else []
+    lines = [f"  {name}: {text}" for name, text in zip(names[1:], code, strict=True) if text]
+    return [f"code, against {names[0]} (--code shows it)", *lines] if lines else []

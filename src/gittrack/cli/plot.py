@@ -1,0 +1,160 @@
+"""`git track plot`: the curves of a metric, in the terminal or as data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from gittrack.cli.completing import metrics as complete_metrics
+from gittrack.cli.completing import run_names
+from gittrack.cli.main import open_repo
+from gittrack.cli.output import page, say, screen
+from gittrack.errors import UnknownKey
+
+if TYPE_CHECKING:
+    from gittrack.git import Repo
+    from gittrack.records import Number
+    from gittrack.refs import RunRef
+
+__all__ = ["plot"]
+
+Points = Sequence[tuple["int | None", float, "Number"]]
+
+_WIDTH, _HEIGHT = 80, 24
+
+
+@click.command()
+@click.argument("metric", metavar="METRIC", shell_complete=complete_metrics)
+@click.argument("selectors", metavar="[RUN]...", nargs=-1, shell_complete=run_names)
+@click.option(
+    "--x",
+    "over",
+    type=click.Choice(["step", "time"]),
+    help="Draw over steps, or over seconds since the start. Default: steps where all have them.",
+)
+@click.option("--width", type=click.IntRange(24, 1000), help="Width in characters.")
+@click.option("--height", type=click.IntRange(8, 1000), help="Height in lines.")
+@click.option("--json", "form", flag_value="json", help="Print the points as JSON.")
+@click.option("--csv", "form", flag_value="csv", help="Print the points as CSV.")
+@click.pass_context
+def plot(
+    ctx: click.Context,
+    metric: str,
+    selectors: Sequence[str],
+    over: str | None,
+    width: int | None,
+    height: int | None,
+    form: str | None,
+) -> None:
+    """Draw the curves of a metric.
+
+    Without RUN the latest one; A..B are the runs from A to B. A run that logged the metric once
+    has no curve: its value is said instead.
+
+    \b
+    $ git track plot loss
+    $ git track plot accuracy latest~3..latest
+    $ git track plot loss amber blue --x time
+    $ git track plot loss amber --csv > loss.csv
+    """
+    from gittrack import report, revisions
+
+    repo = open_repo(ctx)
+    found = revisions.resolve_many(repo, selectors or ["latest"])
+    points = _collected(repo, found, metric)
+    if form == "json":
+        page(repo, _as_json(points))
+        return
+    if form == "csv":
+        rows = [(name, *point) for name, series in points.items() for point in series]
+        page(repo, report.csv_rows([("run", "step", "time", metric), *rows]))
+        return
+    drawn = {name: series for name, series in points.items() if len(series) > 1}
+    for name, series in points.items():
+        if name not in drawn:
+            value = report.plain(series[0][2])
+            click.echo(f"{name}  {report.plain(metric)} {value}  (one point, no curve)")
+    if drawn:
+        page(repo, _picture(drawn, metric, over, width, height))
+
+
+def _collected(repo: Repo, found: Sequence[RunRef], metric: str) -> dict[str, Points]:
+    """The points of each run that has the metric; raises UnknownKey where none has it."""
+    from gittrack import runs, series
+
+    collected: dict[str, Points] = {}
+    known: dict[str, None] = {}
+    without = []
+    for ref in found:
+        rows = runs.load_series(repo, ref)
+        known.update(dict.fromkeys(name for row in rows for name in row.values))
+        points = series.points(rows, metric)
+        if points:
+            collected[ref.name if ref.name not in collected else ref.short] = points
+        else:
+            without.append(ref.name)
+    if not collected:
+        raise _unknown(metric, list(known), found)
+    for name in without:
+        say(f"warning: {name} has no metric '{metric}'")
+    return collected
+
+
+def _unknown(metric: str, known: Sequence[str], found: Sequence[RunRef]) -> UnknownKey:
+    from gittrack.keys import nearest
+
+    which = found[0].name if len(found) == 1 else f"none of the {len(found)} runs"
+    near = nearest(metric, known)
+    has = f"it has {', '.join(sorted(known)[:10])}." if known else "it has no metrics."
+    has = has if len(found) == 1 else has.replace("it has", "they have")
+    hint = f"did you mean '{near}'? {has[0].upper()}{has[1:]}" if near else has
+    verb = "has" if len(found) > 1 else "has no"
+    message = f"{which} {verb} {'a ' if len(found) > 1 else ''}metric '{metric}'"
+    return UnknownKey(message, key=metric, hint=hint)
+
+
+def _as_json(points: dict[str, Points]) -> str:
+    from gittrack import report
+
+    return report.as_json(
+        [
+            {
+                "run": name,
+                "points": [
+                    {"step": step, "time": seconds, "value": value}
+                    for step, seconds, value in series
+                ],
+            }
+            for name, series in points.items()
+        ]
+    )
+
+
+def _picture(
+    points: dict[str, Points], metric: str, over: str | None, width: int | None, height: int | None
+) -> str:
+    from gittrack import report
+
+    stepped = all(step is not None for series in points.values() for step, _, _ in series)
+    by_step = stepped if over is None else over == "step"
+    if by_step and not stepped:
+        raise UnknownKey(
+            f"'{metric}' was logged without steps", key="step", hint="--x time draws it over time."
+        )
+    curves = {
+        name: [
+            (float(step if by_step and step is not None else at), value) for step, at, value in s
+        ]
+        for name, s in points.items()
+    }
+    shown = screen()
+    return report.curves(
+        {name: sorted(curve, key=lambda point: point[0]) for name, curve in curves.items()},
+        metric,
+        "step" if by_step else "time (seconds)",
+        width or shown.width or _WIDTH,
+        height or (shown.height - 2 if shown.is_terminal else _HEIGHT),
+        color=shown.color,
+    )

@@ -1,0 +1,285 @@
+"""`git track show` and `git track logs`: everything of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gittrack.cli.completing import run_names
+from gittrack.cli.main import open_repo
+from gittrack.cli.output import Screen, json_option, page, screen
+
+if TYPE_CHECKING:
+    from gittrack.git import Repo
+    from gittrack.records import Run, Summary
+    from gittrack.refs import RunRef
+
+__all__ = ["logs", "show"]
+
+_MOST_FILES = 10
+
+
+@click.command()
+@click.argument("selectors", metavar="[RUN]...", nargs=-1, shell_complete=run_names)
+@click.option("-p", "--patch", is_flag=True, help="Show the code that the run changed, as a patch.")
+@click.option("--log", is_flag=True, help="Show what the run wrote to the terminal.")
+@json_option
+@click.pass_context
+def show(
+    ctx: click.Context, selectors: Sequence[str], patch: bool, log: bool, as_json: bool
+) -> None:
+    """Show everything that is known of a run.
+
+    Without RUN the latest one.
+
+    \b
+    $ git track show
+    $ git track show amber-otter --patch
+    $ git track show best:accuracy --json
+    """
+    from gittrack import report, revisions
+
+    repo = open_repo(ctx)
+    found = revisions.resolve_many(repo, selectors or ["latest"])
+    if as_json:
+        whole = [_fields(repo, ref, log=log, patch=patch) for ref in found]
+        page(repo, report.as_json(whole if len(whole) > 1 else whole[0]))
+        return
+    shown = screen()
+    if log or patch:
+        texts = []
+        for ref in found:
+            texts += [_log(repo, ref, shown)] if log else []
+            texts += [_patch(repo, ref, shown)] if patch else []
+        page(repo, "".join(texts))
+        return
+    page(repo, "\n".join(_drawn(repo, ref, shown) for ref in found))
+
+
+@click.command()
+@click.argument("selector", metavar="[RUN]", default="latest", shell_complete=run_names)
+@click.pass_context
+def logs(ctx: click.Context, selector: str) -> None:
+    """Print what a run wrote to the terminal.
+
+    Without RUN the latest one. The same as 'git track show --log RUN'.
+
+    \b
+    $ git track logs
+    $ git track logs amber-otter
+    """
+    from gittrack import revisions
+
+    repo = open_repo(ctx)
+    page(repo, _log(repo, revisions.resolve(repo, selector), screen()))
+
+
+def _log(repo: Repo, ref: RunRef, shown: Screen) -> str:
+    from gittrack import runs
+    from gittrack.quoting import printable
+
+    text = runs.output(repo, ref).decode("utf-8", "backslashreplace")
+    # What a progress bar overwrote is of no use to a reader; a file gets it all the same.
+    return printable(_settled(text)) if shown.is_terminal else text
+
+
+def _settled(text: str) -> str:
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+
+
+def _patch(repo: Repo, ref: RunRef, shown: Screen) -> str:
+    from gittrack import runs
+
+    base = runs.load(repo, ref).code.base or repo.empty_tree()
+    color = "--color=always" if shown.color else "--color=never"
+    data = repo.patch(base, ref.commit, color, without=runs.RECORD)
+    return data.decode("utf-8", "backslashreplace")
+
+
+def _current(repo: Repo, run: Run) -> Summary:
+    """The run with what was said of it since."""
+    from gittrack import runs
+    from gittrack.annotations import overlay
+
+    return overlay(repo, [runs.summarize(run)])[0]
+
+
+def _fields(repo: Repo, ref: RunRef, *, log: bool, patch: bool) -> dict[str, Any]:
+    import json
+
+    from gittrack import report, runs
+
+    run = runs.load(repo, ref)
+    now = _current(repo, run)
+    made: dict[str, Any] = json.loads(report.as_json(run))
+    made |= {
+        "title": now.title,
+        "tags": dict(now.tags),
+        "notes": list(now.notes),
+        "archived": now.archived,
+        "deleted": now.deleted,
+    }
+    if log:
+        made["output"] = runs.output(repo, ref).decode("utf-8", "backslashreplace")
+    if patch:
+        made["patch"] = _patch(repo, ref, Screen(None, 0, False))
+    return made
+
+
+def _drawn(repo: Repo, ref: RunRef, shown: Screen) -> str:
+    from gittrack import report, runs
+    from gittrack.quoting import printable
+
+    run = runs.load(repo, ref)
+    now = _current(repo, run)
+    blocks = [
+        _head(repo, run, now, shown),
+        _listed("params", {key: report.plain(value) for key, value in run.params.items()}, shown),
+        _listed("metrics", _metrics(repo, ref, run), shown),
+        _listed("tags", {key: report.plain(value) for key, value in now.tags.items()}, shown),
+        _listed("inputs", {_input(given): given.id[:7] for given in run.inputs}, shown),
+        _listed("environment", _environment(run), shown),
+        *(_block("note", printable(note).split("\n"), shown) for note in now.notes),
+        _block("faults", [report.plain(fault) for fault in run.faults], shown),
+    ]
+    return "\n".join(block for block in blocks if block)
+
+
+def _head(repo: Repo, run: Run, now: Summary, shown: Screen) -> str:
+    from gittrack import report
+
+    name = report.bold(run.name, shown.color)
+    flags = "".join(f"  ({word})" for word in ("archived", "deleted") if getattr(now, word))
+    status = report.status_text(run.status, shown.color)
+    code = f" (exit {run.exit_code})" if run.exit_code else ""
+    lines = [f"{name}  {status}{code}  {report.duration(now.duration)}{flags}"]
+    lines += [f"  {key:<11} {value}" for key, value in _facts(repo, run, now)]
+    return "\n".join(lines) + "\n"
+
+
+def _facts(repo: Repo, run: Run, now: Summary) -> Iterator[tuple[str, str]]:
+    from gittrack.quoting import command_line, one_line
+
+    if now.title:
+        yield "title", one_line(now.title)
+    if run.message:
+        yield "message", one_line(run.message.strip())
+    yield "experiment", one_line(run.experiment_title or run.experiment)
+    yield "when", _when(run)
+    yield "who", one_line(f"{run.user}@{run.host}" if run.host else run.user)
+    if run.command:
+        yield "command", command_line(run.command)
+    if run.directory:
+        yield "directory", one_line(run.directory)
+    yield from _code(repo, run)
+    if run.parent:
+        yield "parent", one_line(run.parent)
+    if run.continues:
+        yield "continues", one_line(run.continues)
+    if run.output_bytes:
+        from gittrack import report
+
+        yield "output", f"{report.size(run.output_bytes)} (--log shows it)"
+    yield "id", one_line(run.id)
+    yield "commit", run.commit or ""
+
+
+def _when(run: Run) -> str:
+    from gittrack import report
+
+    local = run.started.astimezone()
+    ago = report.age(run.started, datetime.now(timezone.utc))
+    ended = f", ended {run.ended.astimezone():%H:%M:%S}" if run.ended else ""
+    since = "just now" if ago == "just" else f"{ago} ago"
+    return f"{local:%Y-%m-%d %H:%M:%S %z}{ended} ({since})"
+
+
+def _code(repo: Repo, run: Run) -> Iterator[tuple[str, str]]:
+    from gittrack.quoting import one_line
+
+    base = run.code.base[:7] if run.code.base else "no commit"
+    branch = f" on {run.code.branch}" if run.code.branch else ""
+    yield "code", one_line(base + branch) + _changes(repo, run)
+    for key, files in (
+        ("new files", list(run.code.included)),
+        ("left out", [f"{item.path} ({item.reason})" for item in run.code.skipped]),
+        ("hidden", [f"{item.path} ({item.reason})" for item in run.code.hidden]),
+    ):
+        if files:
+            more = f", and {len(files) - _MOST_FILES} more" if len(files) > _MOST_FILES else ""
+            yield key, one_line(", ".join(files[:_MOST_FILES])) + more
+
+
+def _changes(repo: Repo, run: Run) -> str:
+    from gittrack import runs
+    from gittrack.cli.diff import stat
+    from gittrack.errors import GitFailed
+
+    if run.commit is None or not run.code.dirty or run.code.base is None:
+        return ""
+    try:
+        changed = repo.changes(run.code.base, run.commit, without=runs.RECORD)
+    except GitFailed:
+        # A shallow clone may not have the base; the rest of the run is there.
+        return " + changes (the base commit is not here)"
+    return f" + {stat(changed)} (--patch shows it)" if changed else ""
+
+
+def _metrics(repo: Repo, ref: RunRef, run: Run) -> dict[str, str]:
+    from gittrack import report, runs, series
+
+    rows = runs.load_series(repo, ref) if run.metrics else ()
+    made = {}
+    for key, last in run.metrics.items():
+        made[key] = report.plain(last)
+        values = [value for _, _, value in series.points(rows, key) if value == value]
+        if len(values) > 1:
+            low, high = (report.cell(pick(values)) for pick in (min, max))
+            made[key] += f"  ({len(values)} points, {low} to {high})"
+    return made
+
+
+def _input(given: Any) -> str:
+    return f"{given.run}:{given.path}" if given.path else str(given.run)
+
+
+def _environment(run: Run) -> dict[str, str]:
+    from gittrack import report
+
+    there = run.environment
+    if there is None:
+        return {}
+    made = {
+        "python": there.python or "",
+        "platform": there.platform,
+        "cpu": f"{there.cpu} ({there.cores} cores)" if there.cores else there.cpu,
+        "memory": report.size(there.memory) if there.memory else "",
+        "gpus": ", ".join(there.gpus),
+        "packages": f"{len(there.packages)} (--json lists them)" if there.packages else "",
+        "lock files": ", ".join(there.lock_files),
+    }
+    made |= {f"${name}": value for name, value in there.variables.items()}
+    return {key: report.plain(value) for key, value in made.items() if value}
+
+
+def _listed(title: str, values: dict[str, str], shown: Screen) -> str:
+    from gittrack import report
+
+    keys = {key: report.cut(report.plain(key), 60) for key in sorted(values)}
+    width = max(map(report.width_of, keys.values()), default=0)
+    lines = [f"{report.align(text, width)}  {values[key]}" for key, text in keys.items()]
+    return _block(title, lines, shown)
+
+
+def _block(title: str, lines: Sequence[str], shown: Screen) -> str:
+    from gittrack import report
+
+    if not lines:
+        return ""
+    width = shown.width
+    fitting = [report.cut(f"  {line}", width) if width else f"  {line}" for line in lines]
+    return "\n".join([report.bold(title, shown.color), *fitting]) + "\n"

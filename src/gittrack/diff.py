@@ -1,0 +1,140 @@
+"""What differs between runs: params, metrics, tags, environment, packages, inputs. Pure.
+
+Knows how values are compared. Knows nothing of code, which Git compares, nor of how a difference
+looks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gittrack.records import Environment, Number, Run
+
+__all__ = ["Difference", "Line", "Part", "compare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One key whose values differ: run name -> value, without the runs that have none.
+
+    `delta` is the second number less the first, None unless there are two finite numbers.
+    """
+
+    key: str
+    values: Mapping[str, Any]
+    delta: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One group of keys: those that differ, and how many are the same in all runs."""
+
+    name: str
+    lines: tuple[Line, ...]
+    same: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs between `runs`, which are names in the order asked for."""
+
+    runs: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing differs."""
+        return not any(part.lines for part in self.parts)
+
+    def part(self, name: str) -> Part:
+        """The part of this name."""
+        return next(part for part in self.parts if part.name == name)
+
+
+def compare(runs: Sequence[Run]) -> Difference:
+    """Compare two or more runs, each key on its own.
+
+    Numbers are the same if they are equal, so `1` and `1.0` are; NaN is the same as NaN. Text and
+    numbers, `true` and `1` differ. When, where and by whom a run was made is not compared.
+    """
+    found = [
+        ("outcome", [_outcome(run) for run in runs]),
+        ("params", [run.params for run in runs]),
+        ("metrics", [run.metrics for run in runs]),
+        ("tags", [run.tags for run in runs]),
+        ("inputs", [_inputs(run) for run in runs]),
+        ("environment", [_environment(run.environment) for run in runs]),
+        ("packages", [run.environment.packages if run.environment else {} for run in runs]),
+    ]
+    names = tuple(run.name for run in runs)
+    parts = tuple(_part(name, names, values) for name, values in found)
+    return Difference(names, parts)
+
+
+def _outcome(run: Run) -> Mapping[str, Any]:
+    return {
+        "status": run.status,
+        "exit code": run.exit_code,
+        "command": run.command,
+        "directory": run.directory,
+    }
+
+
+def _inputs(run: Run) -> Mapping[str, Any]:
+    return {given.path or given.run: given.id for given in run.inputs}
+
+
+def _environment(there: Environment | None) -> Mapping[str, Any]:
+    if there is None:
+        return {}
+    known: dict[str, Any] = {
+        "python": there.python,
+        "platform": there.platform,
+        "cpu": there.cpu,
+        "cores": there.cores,
+        "memory": there.memory,
+        "gpus": there.gpus,
+    }
+    known |= {f"${name}": value for name, value in there.variables.items()}
+    known |= {path: blob[:7] for path, blob in there.lock_files.items()}
+    return {key: value for key, value in known.items() if value not in (None, "", 0, ())}
+
+
+def _part(name: str, runs: Sequence[str], found: Sequence[Mapping[str, Any]]) -> Part:
+    lines = []
+    same = 0
+    for key in sorted({key for values in found for key in values}):
+        # A tuple, because one run may be asked for twice under one name.
+        there = [
+            (run, values[key]) for run, values in zip(runs, found, strict=True) if key in values
+        ]
+        if len(there) == len(runs) and all(_equal(there[0][1], value) for _, value in there[1:]):
+            same += 1
+        else:
+            lines.append(Line(key, dict(there), _delta([value for _, value in there], len(runs))))
+    return Part(name, tuple(lines), same)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
+        return math.isnan(other)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other)
+
+
+def _delta(values: Sequence[Any], runs: int) -> Number | None:
+    if runs != 2 or len(values) != 2:
+        return None
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return None
+        if not math.isfinite(value):
+            return None
+    delta: Number = values[1] - values[0]
+    return delta
