@@ -611,9 +611,8 @@ def curves(
         drawn = _thinned([(a, b) for a, b in points if math.isfinite(b) and abs(b) < _LARGEST])
         if drawn:
             marker = plotext.marker("hd" if blocks else letter, hue)
-            signal = figure.signal(
-                [float(a) for a, _ in drawn], [float(b) for _, b in drawn], marker
-            )
+            xs, ys = ([float(point[part]) for point in drawn] for part in (0, 1))
+            signal = figure.signal(xs, ys, marker=marker)
             figure.draw(signal.lines())
         sign = f"\x1b[38;5;{hue}m━━\x1b[m" if color else "━━" if blocks else f"{letter} "
         legend.append(f"{sign} {one_line(name)}")
