@@ -5,6 +5,7 @@ of it all in the end.
 
     <state>/live/<name>/lock        held by the recorder as long as it lives, with its pid
     <state>/live/<name>/begin       one line: all that was known at the start
+    <state>/live/<name>/end         room for how it ended, for when the disk is full by then
     <state>/live/<name>/*.journal   one file for each process that logs, appended to by it alone
     <state>/live/<name>/output      what the command printed
 """
@@ -49,6 +50,11 @@ SYNC_SECONDS = 1.0
 """What was logged longer ago than this survives a power cut."""
 
 _NEW, _DONE = ".new-", ".done-"
+_ROOM = b"\n" * 512
+
+_held: set[tuple[int, int, int]] = set()
+"""The locks of this process (pid, device, inode): POSIX ones do not keep their own holder out, and
+are lost when it closes any other descriptor of the same file."""
 
 
 # -- lines ------------------------------------------------------------------------------------
@@ -244,15 +250,17 @@ class Session:
                 file.write(frame(known))
                 file.flush()
                 os.fsync(file.fileno())
+            (self.directory / "end").write_bytes(_ROOM)
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._output = os.open(self.directory / "output", flags, 0o666)
+            _sync_directory(self.directory)
             os.rename(self.directory, final)
+            self.directory = final
             _sync_directory(final.parent)
         except OSError as error:
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
                 raise RunExists(f"a run named {final.name} is running", commit="") from error
             raise _cannot_write(self.directory, error) from error
-        self.directory = final
 
     def keep_output(self, data: bytes) -> None:
         """Append to the output.
@@ -268,14 +276,25 @@ class Session:
         """Flush the output to the disk."""
         _flush(self._output)
 
+    def keep_end(self, event: Mapping[str, Any]) -> None:
+        """Write down how the run ended in the room kept for it: a full disk does not refuse that.
+
+        Raises:
+            OSError: it cannot be written all the same.
+        """
+        line = frame({"t": time.time(), **event})
+        if len(line) > len(_ROOM):
+            raise OSError(errno.EFBIG, "no room for a line of this length")
+        descriptor = os.open(self.directory / "end", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(descriptor, line, 0)
+            _flush(descriptor)
+        finally:
+            os.close(descriptor)
+
     def end(self) -> None:
         """Remove the directory, the run having been recorded (or never having begun)."""
-        done = self.directory.with_name(_DONE + self.directory.name.removeprefix(_NEW))
-        try:
-            os.rename(self.directory, done)
-        except OSError:
-            done = self.directory
-        shutil.rmtree(done, ignore_errors=True)
+        _remove(self.directory)
         self.release()
 
     def release(self) -> None:
@@ -284,8 +303,37 @@ class Session:
             os.close(self._output)
             self._output = -1
         if self._lock >= 0:
-            os.close(self._lock)
+            _unlock(self._lock)
             self._lock = -1
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory under another name: one that a crash leaves half is seen to be no run."""
+    done = directory
+    if not directory.name.startswith(_DONE):
+        done = directory.with_name(_DONE + directory.name.removeprefix(_NEW))
+        try:
+            os.rename(directory, done)
+        except OSError:
+            done = directory
+    shutil.rmtree(done, ignore_errors=True)
+
+
+def _key(seen: os.stat_result) -> tuple[int, int, int]:
+    return os.getpid(), seen.st_dev, seen.st_ino
+
+
+def _is_ours(directory: Path) -> bool:
+    """Whether this very process holds the directory's lock; does not open the file."""
+    try:
+        return _key(os.stat(directory / "lock")) in _held
+    except OSError:
+        return False
+
+
+def _unlock(descriptor: int) -> None:
+    _held.discard(_key(os.fstat(descriptor)))
+    os.close(descriptor)
 
 
 def _lock(directory: Path) -> int | None:
@@ -293,6 +341,8 @@ def _lock(directory: Path) -> int | None:
 
     POSIX locks, because a `flock` lives on in forked data loaders and makes a dead run look alive.
     """
+    if _is_ours(directory):
+        return None
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -309,9 +359,14 @@ def _lock(directory: Path) -> int | None:
     except OSError:
         os.close(descriptor)
         raise
-    owner = Owner.of(os.getpid())
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{owner.pid} {owner.start} {owner.boot}\n".encode(), 0)
+    _held.add(_key(held))
+    try:
+        owner = Owner.of(os.getpid())
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{owner.pid} {owner.start} {owner.boot}\n".encode(), 0)
+    except OSError:
+        _unlock(descriptor)
+        raise
     return descriptor
 
 
@@ -326,6 +381,8 @@ def live(state: Path) -> list[Path]:
 
 def is_lost(directory: Path) -> bool:
     """Whether a run has neither a recorder nor a command any more."""
+    if _is_ours(directory):
+        return False
     try:
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -380,17 +437,18 @@ def discard_leftovers(state: Path) -> None:
 def _discard(directory: Path, *, begun: bool) -> None:
     try:
         if not (directory / "lock").exists():
-            # Just made and not locked yet, or nearly removed: a crash right there is rare.
-            old = time.time() - directory.stat().st_mtime > 3600
-            if begun or old:
+            # Nearly removed, or just made: who made it makes it again if it is gone.
+            if begun:
                 shutil.rmtree(directory, ignore_errors=True)
+            else:
+                os.rmdir(directory)
             return
         lock = _lock(directory)
     except OSError:
         return
     if lock is not None:
-        shutil.rmtree(directory, ignore_errors=True)
-        os.close(lock)
+        _remove(directory)
+        _unlock(lock)
 
 
 # -- reading ----------------------------------------------------------------------------------
@@ -436,7 +494,7 @@ def size(directory: Path) -> int:
 
 def _events(directory: Path) -> tuple[list[dict[str, Any]], int]:
     streams, damaged = [], 0
-    for path in sorted(directory.glob("*.journal")):
+    for path in (*sorted(directory.glob("*.journal")), directory / "end"):
         try:
             events, bad = unframe(path.read_bytes())
         except OSError:
