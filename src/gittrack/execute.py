@@ -102,6 +102,7 @@ def command(
     repo.sync(sync)
     prepared = _prepare(repo, request)
     session, known, taken = _open(repo, request, prepared, now=now, random=random)
+    recorder: _Recorder | None = None
     try:
         pending = environment.begin(
             request.argv,
@@ -109,8 +110,8 @@ def command(
             cwd=request.directory,
             cache=repo.state / "cache",
         )
-        recorder = _Recorder(repo, session, known, scan=_scans(repo), now=now)
         try:
+            recorder = _Recorder(repo, session, known, scan=_scans(repo), now=now)
             ended = run_process(
                 request.argv,
                 env={**os.environ, RUN_VARIABLE: os.fspath(session.directory)},
@@ -121,11 +122,16 @@ def command(
             )
         except BaseException:
             pending.cancel()
-            recorder.writer.close()
             raise
-    except BaseException:
-        # The command never ran: there is nothing to record, and nothing to recover.
+    except BaseException as error:
+        if recorder is not None and recorder.began:
+            # What is known of it stays, for `recover`.
+            recorder.writer.abandon()
+            session.release()
+            raise
         session.end()
+        if isinstance(error, OSError):
+            raise WriteFailed(f"cannot write: {error.strerror}") from error
         raise
     with _undisturbed():
         recorder.ended(ended)
@@ -301,11 +307,14 @@ class _Recorder:
         self._known = known
         self._scanner = metrics.Scanner() if scan else None
         self._now = now
+        self.began = False
         self._held = False
         self._full = False
+        self._missed = 0
 
     def started(self, pid: int) -> None:
         """Remember the child, so that nobody takes the run for lost while it lives."""
+        self.began = True
         owner = journal.Owner.of(pid)
         self._append({"child": [owner.pid, owner.start, owner.boot]})
 
@@ -338,7 +347,16 @@ class _Recorder:
         """Write down how the child ended."""
         if self._scanner is not None:
             self._rows(self._scanner.close(self._now()))
-        self._append({"t": self._now(), "end": [_status(ended), ended.code]})
+        event: dict[str, Any] = {"t": self._now(), "end": [_status(ended), ended.code]}
+        if self._missed:
+            event["fault"] = f"{self._missed} events were not kept: the disk was full"
+        try:
+            self.writer.append(event)
+        except OSError:
+            try:
+                self._session.keep_end(event)
+            except OSError:
+                pass
 
     def _rows(self, found: Sequence[Row]) -> None:
         for row in found:
@@ -351,7 +369,7 @@ class _Recorder:
             self.writer.append({"t": self._now(), **event})
         except OSError:
             # The disk is full: the command goes on, and what was written stays.
-            pass
+            self._missed += 1
 
 
 def _status(ended: Exit) -> Status:
@@ -404,16 +422,37 @@ def _finish(repo: Repo, session: Session) -> tuple[Run, RunRef]:
     story = journal.read(session.directory)
     if story is None:
         raise WriteFailed(f"'{session.directory}' does not say how its run began")
-    experiment, name = story.begin["experiment"], story.begin["name"]
-    _remove_stale_locks(repo, experiment, name)
-    there = refs.find(repo, experiment, name)
-    if there is not None and (done := _same_run(repo, there, story)) is not None:
+    experiment = story.begin["experiment"]
+    for name in _names(story):
+        _remove_stale_locks(repo, experiment, name)
+        there = refs.find(repo, experiment, name)
+        try:
+            if there is None:
+                run, there = _write(repo, session, story, name)
+            elif (known := _same_run(repo, there, story)) is not None:
+                run = known
+            else:
+                continue
+        except RunExists:
+            continue
+        refs.release_snapshot(repo, story.begin["name"])
         session.end()
-        return done, there
-    run, ref = _write(repo, session, story)
-    refs.release_snapshot(repo, name)
-    session.end()
-    return run, ref
+        return run, there
+    raise WriteFailed(f"every name for the run '{story.begin['name']}' is taken")
+
+
+def _names(story: Story) -> Iterator[str]:
+    """The run's name, then those it takes where somebody else's run came to it meanwhile.
+
+    They follow from its id, so that whoever goes on after a crash finds the run under any of them.
+    """
+    import hashlib
+
+    begin = story.begin
+    yield begin["name"]
+    for attempt in range(15):
+        seed = f"{begin['id']} {attempt}".encode()
+        yield names.generate(hashlib.sha256(seed).digest()[:6], begin.get("prefix"))
 
 
 def _same_run(repo: Repo, there: RunRef, story: Story) -> Run | None:
@@ -433,31 +472,23 @@ def _remove_stale_locks(repo: Repo, experiment: str, name: str) -> None:
         (repo.common_dir / f"{ref}.lock").unlink(missing_ok=True)
 
 
-def _write(repo: Repo, session: Session, story: Story) -> tuple[Run, RunRef]:
+def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, RunRef]:
     log = _read_output(session.directory)
     run, rows = tell(story, log_size=len(log), last_sign=_last_sign(session.directory))
     text, hidden = secrets.mask_text(log) if log else (log, 0)
     if hidden:
         run = replace(run, faults=(*run.faults, f"masked {hidden} secrets in the output"))
-    author = Identity(story.begin["user"], story.begin["email"])
-    for attempt in range(16):
-        try:
-            ref = runs.write(
-                repo,
-                run,
-                tree=story.begin["tree"],
-                author=author,
-                rows=rows,
-                log=text,
-                sign=bool(story.begin.get("sign")),
-            )
-            return replace(run, commit=ref.commit), ref
-        except RunExists:
-            # Somebody else's run came to this name meanwhile: ours takes another.
-            if attempt == 15:
-                raise
-            run = replace(run, name=names.generate(os.urandom(6), story.begin.get("prefix")))
-    raise AssertionError("unreachable")
+    run = replace(run, name=name)
+    ref = runs.write(
+        repo,
+        run,
+        tree=story.begin["tree"],
+        author=Identity(story.begin["user"], story.begin["email"]),
+        rows=rows,
+        log=text,
+        sign=bool(story.begin.get("sign")),
+    )
+    return replace(run, commit=ref.commit), ref
 
 
 def _read_output(directory: Path) -> bytes:
@@ -486,20 +517,28 @@ def recover(repo: Repo) -> list[RunRef]:
     a process of its own. Costs one look at a directory where there is nothing to recover.
 
     Raises:
-        WriteFailed: a lost run cannot be recorded now; it stays as it is.
+        GittrackError: a lost run cannot be recorded now; it stays as it is, the others are
+            recorded.
     """
     if not (repo.state / "live").is_dir():
         return []
     journal.discard_leftovers(repo.state)
     found = []
+    failure: GittrackError | None = None
     for directory in journal.live(repo.state):
         if journal.size(directory) > _RECOVER_AT_ONCE and not os.environ.get("GITTRACK_RECOVER"):
             if journal.is_lost(directory):
                 _recover_apart(repo)
             continue
-        ref = _recover_one(repo, directory)
+        try:
+            ref = _recover_one(repo, directory)
+        except GittrackError as error:
+            failure = failure or error
+            continue
         if ref is not None:
             found.append(ref)
+    if failure is not None:
+        raise failure
     return found
 
 
@@ -511,6 +550,8 @@ def _recover_one(repo: Repo, directory: Path) -> RunRef | None:
     try:
         with _undisturbed():
             return _finish(repo, session)[1]
+    except OSError as error:
+        raise WriteFailed(f"cannot record the lost run '{directory.name}': {error}") from error
     finally:
         session.release()
 
