@@ -50,6 +50,7 @@ def generate(
     tree = repo.read_commit(base).tree if base else repo.empty_tree()
     dice = random.Random(seed)
     made, found = [], []
+    repo.state.mkdir(exist_ok=True)
     repo.sync(False)
     for number in range(runs):
         run = make(

@@ -134,7 +134,9 @@ def _delta(values: Sequence[Any], runs: int) -> Number | None:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return None
-        if not math.isfinite(value):
-            return None
-    delta: Number = values[1] - values[0]
-    return delta
+    try:
+        delta: Number = values[1] - values[0]
+        return delta if math.isfinite(delta) else None
+    except OverflowError:
+        # An integer beyond every float, beside a float.
+        return None

@@ -37,6 +37,7 @@ __all__ = [
     "curves",
     "cut",
     "duration",
+    "finite",
     "full_columns",
     "keys_of",
     "lookup",
@@ -91,7 +92,7 @@ _COLORS = {"finished": "32", "failed": "31", "killed": "31", "running": "33"}
 
 def duration(seconds: float | None) -> str:
     """A length of time for people: `0.3s`, `4.2s`, `3m05s`, `2h05m`, `5d03h`."""
-    if seconds is None or not math.isfinite(seconds):
+    if seconds is None or not finite(seconds):
         return ABSENT
     if seconds < 59.95:
         return f"{max(seconds, 0.0):.1f}s"
@@ -150,6 +151,14 @@ def cell(value: Any) -> str:
     return cut(plain(value), _WIDEST_CELL)
 
 
+def finite(value: Number) -> bool:
+    """Whether a number is a finite float, or fits into one."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def cut(text: str, width: int) -> str:
     """The text, with an ellipsis for its end where it is wider than `width` columns."""
     if len(text) * 2 <= width or width_of(text) <= width:
@@ -204,17 +213,18 @@ def numbers(values: Sequence[Number]) -> list[str]:
     """
     if all(isinstance(value, int) for value in values):
         return [short(value) for value in values]
-    sizes = [abs(value) for value in values if value and math.isfinite(value)]
+    sizes = [abs(value) for value in values if value and finite(value)]
     big, small = max(sizes, default=1), min(sizes, default=1)
     if big >= 10**9 or small < 10**-5:
         return [short(value) for value in values]
     count = max(_decimals(float(big), 4), _decimals(float(small), 2))
-    texts = [f"{value:.{count}f}" if math.isfinite(value) else short(value) for value in values]
-    if not count:
-        return texts
-    spare = min((len(t) - len(t.rstrip("0")) for t in texts if t[-1].isdigit()), default=0)
-    spare = min(spare, count - 1)
-    return [text[:-spare] if spare and text[-1].isdigit() else text for text in texts]
+    fixed = [f"{value:.{count}f}" if finite(value) else None for value in values]
+    spare = min((len(text) - len(text.rstrip("0")) for text in fixed if text), default=0)
+    spare = min(spare, count - 1) if count else 0
+    return [
+        short(value) if text is None else text[: len(text) - spare]
+        for value, text in zip(values, fixed, strict=True)
+    ]
 
 
 def _decimals(value: float, digits: int) -> int:
@@ -608,7 +618,7 @@ def curves(
         hue = _PALETTE[number % len(_PALETTE)]
         letter = _LETTERS[number % len(_LETTERS)]
         blocks = color or len(series) == 1
-        drawn = _thinned([(a, b) for a, b in points if math.isfinite(b) and abs(b) < _LARGEST])
+        drawn = _thinned([(a, b) for a, b in points if finite(b) and abs(b) < _LARGEST])
         if drawn:
             marker = plotext.marker("hd" if blocks else letter, hue)
             xs, ys = ([float(point[part]) for point in drawn] for part in (0, 1))

@@ -10,7 +10,7 @@ import click
 from gittrack.cli.completing import columns as complete_columns
 from gittrack.cli.completing import experiments as complete_experiments
 from gittrack.cli.main import open_repo
-from gittrack.cli.output import Screen, format_options, page, say, screen
+from gittrack.cli.output import Screen, format_options, page, page_data, say, screen
 from gittrack.errors import UnknownKey
 from gittrack.records import Summary
 
@@ -86,7 +86,7 @@ def ls(
     if form is None:
         page(repo, _drawn(part, len(found), names, everything, shown))
     else:
-        page(repo, _data(part, form, names))
+        page_data(repo, _data(part, form, names))
     if not found:
         say(_nothing(archived or deleted))
 

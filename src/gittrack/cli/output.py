@@ -16,7 +16,16 @@ import click
 if TYPE_CHECKING:
     from gittrack.git import Repo
 
-__all__ = ["Screen", "format_options", "json_option", "page", "say", "screen", "wants_color"]
+__all__ = [
+    "Screen",
+    "format_options",
+    "json_option",
+    "page",
+    "page_data",
+    "say",
+    "screen",
+    "wants_color",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -73,6 +82,15 @@ def page(repo: Repo, text: str) -> None:
         click.echo(text, nl=False, color=True)
         return
     _run_pager(pager, text)
+
+
+def page_data(repo: Repo, text: str) -> None:
+    """Print data: byte for byte into a file or a pipe, made safe where it is a terminal."""
+    if screen().is_terminal:
+        from gittrack.quoting import printable
+
+        text = printable(text.replace("\r\n", "\n"))
+    page(repo, text)
 
 
 def _pager(repo: Repo) -> str:

@@ -10,7 +10,7 @@ import click
 from gittrack.cli.completing import metrics as complete_metrics
 from gittrack.cli.completing import run_names
 from gittrack.cli.main import open_repo
-from gittrack.cli.output import page, say, screen
+from gittrack.cli.output import page, page_data, say, screen
 from gittrack.errors import UnknownKey
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def plot(
         return
     if form == "csv":
         rows = [(name, *point) for name, series in points.items() for point in series]
-        page(repo, report.csv_rows([("run", "step", "time", metric), *rows]))
+        page_data(repo, report.csv_rows([("run", "step", "time", metric), *rows]))
         return
     drawn = {name: series for name, series in points.items() if len(series) > 1}
     for name, series in points.items():

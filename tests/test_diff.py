@@ -1,0 +1,109 @@
+"""What differs between runs."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from gittrack.diff import Line, compare
+from gittrack.records import Environment, Input, Run
+
+NAN = math.nan
+
+
+def run(name: str = "a", **more: Any) -> Run:
+    started = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    return Run(id="0" * 32, name=name, experiment="e", status="finished", started=started, **more)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (1, 1.0, True),
+        (0.1, 0.1, True),
+        (NAN, NAN, True),
+        (NAN, 1.0, False),
+        (math.inf, math.inf, True),
+        (True, 1, False),
+        (False, False, True),
+        ("1", 1, False),
+        (None, None, True),
+        (None, "null", False),
+        ([1, NAN], [1, NAN], True),
+        ([1], [1, 2], False),
+        ([True], [1], False),
+        ({"a": 1}, {"a": 1}, True),
+        pytest.param(10**400, 1.5, False, id="beyond-a-float"),
+    ],
+)
+def test_what_counts_as_the_same_value(one: Any, other: Any, same: bool) -> None:
+    """A difference that is none hides those that are."""
+    part = compare([run(params={"k": one}), run("b", params={"k": other})]).part("params")
+    assert (part.lines == ()) is same
+    assert part.same == same
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "delta"),
+    [
+        (1, 3, 2),
+        (0.5, 0.25, -0.25),
+        (1, "x", None),
+        (True, 2, None),
+        (NAN, 1.0, None),
+        (1.0, math.inf, None),
+        (None, 1, None),
+    ],
+)
+def test_delta_is_second_less_first(one: Any, other: Any, delta: Any) -> None:
+    """The sign tells the direction; whether it is better, the reader knows."""
+    (line,) = compare([run(params={"k": one}), run("b", params={"k": other})]).part("params").lines
+    assert line.delta == delta
+
+
+def test_a_key_that_one_run_lacks_is_a_difference() -> None:
+    """Absent is not null: the line has no value for that run."""
+    part = compare([run(metrics={"f1": 1.0}), run("b")]).part("metrics")
+    assert part.lines == (Line("f1", {"a": 1.0}, None),)
+
+
+def test_three_runs_have_no_delta() -> None:
+    """A delta is between two."""
+    compared = compare([run(n, params={"k": i}) for i, n in enumerate("abc")])
+    assert compared.part("params").lines == (Line("k", {"a": 0, "b": 1, "c": 2}, None),)
+    assert compared.runs == ("a", "b", "c")
+
+
+def test_a_run_is_the_same_as_itself() -> None:
+    """`--exit-code` depends on it."""
+    whole = run(
+        params={"x": NAN}, metrics={"m": NAN}, tags={"t": "1"}, command=("true",),
+        inputs=(Input("r", "1" * 32, "2" * 40),), environment=Environment(packages={"p": "1"}),
+    )  # fmt: skip
+    assert compare([whole, whole]).empty
+
+
+@pytest.mark.parametrize(
+    ("more", "part", "key"),
+    [
+        ({"status": "failed"}, "outcome", "status"),
+        ({"exit_code": 3}, "outcome", "exit code"),
+        ({"command": ("b",)}, "outcome", "command"),
+        ({"tags": {"t": "1"}}, "tags", "t"),
+        ({"inputs": (Input("r", "1" * 32, "2" * 40, "m.bin"),)}, "inputs", "m.bin"),
+        ({"environment": Environment(python="3.12.0")}, "environment", "python"),
+        ({"environment": Environment(packages={"numpy": "2"})}, "packages", "numpy"),
+        ({"environment": Environment(variables={"SEED": "2"})}, "environment", "$SEED"),
+        ({"environment": Environment(lock_files={"uv.lock": "ab"})}, "environment", "uv.lock"),
+    ],
+)
+def test_each_part_is_compared(more: dict[str, Any], part: str, key: str) -> None:
+    """What is not compared seems to be the same."""
+    given = {"status": "finished"} | more
+    other = Run(id="1" * 32, name="b", experiment="e", started=run().started, **given)
+    compared = compare([run(), other])
+    assert [line.key for line in compared.part(part).lines] == [key]
+    assert not compared.empty

@@ -1,0 +1,221 @@
+"""What a user types to name a run."""
+
+from __future__ import annotations
+
+import runpy
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gittrack import revisions, runs
+from gittrack.annotations import Change, append
+from gittrack.errors import AmbiguousRun, BadName, GittrackError, RunNotFound, UnknownKey
+from gittrack.git import Repo
+from gittrack.records import Code, Run
+
+_made = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "generate.py"))
+generate, AUTHOR, START = _made["generate"], _made["AUTHOR"], _made["START"]
+
+
+def record(repo: Repo, number: int, name: str, *, experiment: str = "default", **more: Any) -> Any:
+    """Write a run that began `number` minutes after noon."""
+    base, _ = repo.head()
+    started = START + timedelta(minutes=number)
+    given: dict[str, Any] = {"code": Code(base=base)} | more
+    run = Run(
+        id=f"{number:04x}" + "0" * 28, name=name, experiment=experiment, status="finished",
+        started=started, ended=started + timedelta(seconds=5), **given,
+    )  # fmt: skip
+    return runs.write(repo, run, tree=repo.empty_tree(), author=AUTHOR)
+
+
+def say(repo: Repo, name: str, what: str) -> None:
+    run = next(r for r in revisions.catalogue(repo, deleted=True).runs if r.name == name)
+    append(repo, run, [Change(what)], now=START, random=lambda count: bytes(range(count)))
+
+
+@pytest.fixture
+def world(repo_dir: Path, git: Any) -> SimpleNamespace:
+    """Four runs, oldest first, the last two from a branch `feature` one commit ahead of main."""
+    repo = Repo.open(repo_dir)
+    record(repo, 1, "blue-heron-aaaaaa", metrics={"acc": 0.5, "loss": float("nan")})
+    record(repo, 2, "blue-otter-bbbbbb", metrics={"acc": 0.9})
+    git(repo_dir, "checkout", "-q", "-b", "feature")
+    git(repo_dir, "commit", "-q", "--allow-empty", "-m", "Try trees")
+    record(repo, 3, "calm-lynx-cccccc", experiment="trees", metrics={"acc": 0.9})
+    record(repo, 4, "calm-lynx-cccccc", metrics={"acc": 0.7, "loss": float("inf")})
+    return SimpleNamespace(repo=repo, dir=repo_dir, git=git)
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ("blue-heron-aaaaaa", "default/blue-heron-aaaaaa"),
+        ("blue-h", "default/blue-heron-aaaaaa"),
+        ("trees/calm-lynx-cccccc", "trees/calm-lynx-cccccc"),
+        ("trees/calm", "trees/calm-lynx-cccccc"),
+        ("runs/trees/calm-lynx-cccccc", "trees/calm-lynx-cccccc"),
+        ("refs/runs/trees/calm-lynx-cccccc", "trees/calm-lynx-cccccc"),
+        ("refs/runs/trees/calm", "trees/calm-lynx-cccccc"),
+        ("latest", "default/calm-lynx-cccccc"),
+        ("latest~0", "default/calm-lynx-cccccc"),
+        ("latest~3", "default/blue-heron-aaaaaa"),
+        ("-", "trees/calm-lynx-cccccc"),
+        ("best:acc", "trees/calm-lynx-cccccc"),
+        ("worst:acc", "default/blue-heron-aaaaaa"),
+        ("best:loss", "default/calm-lynx-cccccc"),
+        ("0002", "default/blue-otter-bbbbbb"),
+        ("00020000", "default/blue-otter-bbbbbb"),
+        ("main", "default/blue-otter-bbbbbb"),
+        ("feature", "default/calm-lynx-cccccc"),
+        ("feature~1", "default/blue-otter-bbbbbb"),
+        ("HEAD", "default/calm-lynx-cccccc"),
+    ],
+)
+def test_each_way_to_name_a_run(world: SimpleNamespace, selector: str, expected: str) -> None:
+    """DESIGN's list of selectors; of equal metrics the newest wins, NaN never does."""
+    assert revisions.resolve(world.repo, selector).short == f"runs/{expected}"
+
+
+def test_a_commit_id_of_a_run_is_that_run(world: SimpleNamespace) -> None:
+    """What `git log` shows can be pasted, in full and abbreviated, in either case."""
+    ref = revisions.resolve(world.repo, "blue-h")
+    for digits in (ref.commit, ref.commit[:12], ref.commit[:12].upper()):
+        assert revisions.resolve(world.repo, digits) == ref
+
+
+def test_a_tag_on_a_run_commit_is_that_run(world: SimpleNamespace) -> None:
+    """A registered version is such a tag."""
+    ref = revisions.resolve(world.repo, "blue-h")
+    world.git(world.dir, "tag", "wine", ref.commit)
+    assert revisions.resolve(world.repo, "wine") == ref
+
+
+def test_a_run_hides_a_branch_of_its_name(world: SimpleNamespace) -> None:
+    """Precedence: names before Git revisions; the branch is still there under its full name."""
+    world.git(world.dir, "branch", "blue-heron-aaaaaa", "main")
+    assert revisions.resolve(world.repo, "blue-heron-aaaaaa").name == "blue-heron-aaaaaa"
+    there = revisions.resolve(world.repo, "refs/heads/blue-heron-aaaaaa")
+    assert there.name == "blue-otter-bbbbbb"
+
+
+@pytest.mark.parametrize(
+    ("selector", "error", "said"),
+    [
+        ("", RunNotFound, "git track ls"),
+        ("nosuch", RunNotFound, "git track ls"),
+        ("blue-herno", RunNotFound, "did you mean blue-heron-aaaaaa"),
+        ("--all", RunNotFound, "git track ls"),
+        ("a\0b", RunNotFound, "git track ls"),
+        ("$(id)", RunNotFound, "git track ls"),
+        ("latest~4", RunNotFound, "the oldest is latest~3"),
+        ("best:ac", UnknownKey, "did you mean 'best:acc'"),
+        ("best:nosuch", UnknownKey, "--all-columns"),
+        ("blue", AmbiguousRun, "blue-heron-aaaaaa, blue-otter-bbbbbb"),
+        ("calm-lynx-cccccc", AmbiguousRun, "default/calm-lynx-cccccc, trees/calm-lynx-cccccc"),
+        ("main~1", RunNotFound, "git track run"),
+    ],
+)
+def test_a_selector_that_names_no_run_or_several(
+    world: SimpleNamespace, selector: str, error: type[GittrackError], said: str
+) -> None:
+    """Never an empty answer: the error has the candidates or what helps."""
+    with pytest.raises(error) as caught:
+        revisions.resolve(world.repo, selector)
+    assert said in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_one_experiment_only(world: SimpleNamespace) -> None:
+    """`experiment` narrows every reading, `latest` too."""
+    found = revisions.resolve(world.repo, "latest", experiment="trees")
+    assert found.short == "runs/trees/calm-lynx-cccccc"
+    with pytest.raises(RunNotFound):
+        revisions.resolve(world.repo, "blue-h", experiment="trees")
+    with pytest.raises(BadName):
+        revisions.resolve(world.repo, "latest", experiment="no/slash")
+
+
+def test_an_archived_run_is_not_latest_but_has_its_name(world: SimpleNamespace) -> None:
+    """It is out of the way, not gone."""
+    assert revisions.resolve(world.repo, "worst:acc").name == "blue-heron-aaaaaa"
+    say(world.repo, "blue-heron-aaaaaa", "archive")
+    assert revisions.resolve(world.repo, "worst:acc").name == "calm-lynx-cccccc"
+    assert revisions.resolve(world.repo, "blue-h").name == "blue-heron-aaaaaa"
+
+
+def test_a_deleted_run_answers_only_to_its_full_name(world: SimpleNamespace) -> None:
+    """`restore` must find it, nothing else should."""
+    say(world.repo, "blue-otter-bbbbbb", "delete")
+    assert revisions.resolve(world.repo, "blue").name == "blue-heron-aaaaaa"
+    assert revisions.resolve(world.repo, "main").name == "blue-heron-aaaaaa"
+    for selector in ("blue-otter-bbbbbb", "runs/default/blue-otter-bbbbbb"):
+        assert revisions.resolve(world.repo, selector).name == "blue-otter-bbbbbb"
+    for selector in ("blue-o", "0002"):
+        with pytest.raises(RunNotFound):
+            revisions.resolve(world.repo, selector)
+
+
+@pytest.mark.parametrize(
+    ("selectors", "expected"),
+    [
+        (["latest~2..latest"], [2, 3, 4]),
+        (["..latest~2"], [1, 2]),
+        (["latest~1.."], [3, 4]),
+        ([".."], [1, 2, 3, 4]),
+        (["latest..latest"], [4]),
+        (["main..feature"], [2, 3, 4]),
+        (["latest", "blue-h", "latest"], [4, 1]),
+        (["latest", ".."], [4, 1, 2, 3]),
+    ],
+)
+def test_ranges_run_in_time_and_no_run_stands_twice(
+    world: SimpleNamespace, selectors: list[str], expected: list[int]
+) -> None:
+    """A plot's legend reads from old to new."""
+    found = revisions.resolve_many(world.repo, selectors)
+    numbers = [int(runs.load(world.repo, ref).id[:4], 16) for ref in found]
+    assert numbers == expected
+
+
+def test_a_range_backwards_says_so(world: SimpleNamespace) -> None:
+    """An empty plot would be a failed question with an empty answer."""
+    with pytest.raises(RunNotFound) as caught:
+        revisions.resolve_many(world.repo, ["latest..latest~1"])
+    assert caught.value.hint == "'latest~1..latest' holds some."
+
+
+def test_a_repository_without_runs(repo_dir: Path) -> None:
+    """The first thing that a new user sees must help."""
+    with pytest.raises(RunNotFound) as caught:
+        revisions.resolve(Repo.open(repo_dir), "latest")
+    assert "git track run" in (caught.value.hint or "")
+    assert revisions.catalogue(Repo.open(repo_dir)).runs == ()
+
+
+def test_the_catalogue_is_newest_first_whatever_the_names(tmp_path: Path) -> None:
+    """The refs come sorted by experiment and name; people ask for time."""
+    made = generate(tmp_path / "r", runs=12, params=1, metrics=1)
+    listed = revisions.catalogue(Repo.open(tmp_path / "r")).runs
+    expected = [replace(runs.summarize(run), commit=None) for run in reversed(made)]
+    assert [replace(run, commit=None) for run in listed] == expected
+
+
+def test_runs_that_began_at_once_stand_by_name(repo_dir: Path) -> None:
+    """Equal times must not make the order, and so `latest`, a matter of chance."""
+    repo = Repo.open(repo_dir)
+    for name in ("b-bbbbbb", "a-aaaaaa", "c-cccccc"):
+        record(repo, 1, name)
+    assert [run.name[0] for run in revisions.catalogue(repo).runs] == ["a", "b", "c"]
+
+
+def test_every_kind_of_repository_answers(every_repo: Any) -> None:
+    """Reading works wherever Git does."""
+    repo = Repo.open(every_repo.path)
+    ref = record(repo, 1, "blue-heron-aaaaaa")
+    assert revisions.resolve(repo, "latest") == ref
+    if repo.head()[0]:
+        assert revisions.resolve(repo, "HEAD") == ref
