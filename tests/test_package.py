@@ -18,10 +18,6 @@ import pytest
 import gittrack
 
 ROOT = Path(__file__).parents[1]
-unfinished = pytest.mark.skipif(
-    not (ROOT / "src/gittrack/cli/main.py").exists(),
-    reason="the command line, from which manual pages come, is still being written",
-)
 MAN = sorted(page.name for page in (ROOT / "man").glob("*.[1-9]"))
 
 
@@ -84,7 +80,6 @@ def test_the_licence_comes_along(files: dict[str, bytes], metadata: email.messag
     assert _one(files, ".dist-info/licenses/LICENSE") == (ROOT / "LICENSE").read_text("utf-8")
 
 
-@unfinished
 def test_the_manual_pages_come_along(files: dict[str, bytes]) -> None:
     """Git answers `git track --help` by `man git-track`."""
     assert "git-track.1" in MAN
@@ -104,7 +99,6 @@ def test_both_commands_are_installed(files: dict[str, bytes]) -> None:
     }
 
 
-@unfinished
 def test_the_installed_package_runs(wheel: Path, tmp_path: Path) -> None:
     """From the wheel alone: an editable install would hide a module that was left out."""
     with zipfile.ZipFile(wheel) as opened:
@@ -120,7 +114,6 @@ def test_the_installed_package_runs(wheel: Path, tmp_path: Path) -> None:
     assert done.stdout == f"{tmp_path / 'gittrack' / '__init__.py'} True\n", done.stderr
 
 
-@unfinished
 def test_there_is_one_version(metadata: email.message.Message) -> None:
     """Package, module and change log must not tell three stories."""
     headings = re.findall(r"^## \[?([^\s\]]+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
