@@ -11,11 +11,12 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
+from gittrack.documents import load, parse_json, read_table, read_text
 from gittrack.errors import BadFile, BadName
 from gittrack.keys import check_key, flatten
-from gittrack.params import decode, load, parse_json, read
 from gittrack.records import Number, Row
 
 __all__ = ["DEFAULT_FILES", "LARGEST_FILE", "LONGEST_LINE", "Scanner", "from_file", "last"]
@@ -43,17 +44,22 @@ def last(rows: Iterable[Row]) -> dict[str, Number]:
 
 # Numbers.
 
-_NUMBER = re.compile(
+# Patterns are texts here, compiled when first needed: most runs print no line that needs them.
+_NUMBER = (
     r"[+-]?(?:(?P<int>[0-9]+)|[0-9]+\.[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?"
-    r"|[0-9]+[eE][+-]?[0-9]+|(?:nan|inf|infinity))",
-    flags=re.IGNORECASE | re.ASCII,
+    r"|[0-9]+[eE][+-]?[0-9]+|(?:nan|inf|infinity))"
 )
 _MOST_DIGITS = 308
 
 
+@cache
+def _pattern(pattern: str, flags: int = re.IGNORECASE | re.ASCII) -> re.Pattern[str]:
+    return re.compile(pattern, flags)
+
+
 def _number(text: str) -> Number | None:
     """Read a number exactly; None where it is none, or an int that no float can come near to."""
-    match = _NUMBER.fullmatch(text)
+    match = _pattern(_NUMBER).fullmatch(text)
     if match is None:
         return None
     if match["int"] is None:
@@ -73,12 +79,12 @@ def _is_step(value: Any) -> bool:
 
 # Lines.
 
-_ESCAPE = re.compile(
+_ESCAPE = (
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?"
     rb"|[ -/]*[0-~])"
 )
 _ENDS = frozenset(b"0123456789nfyNFY}])=*#:-,;|")
-_PROMISING = re.compile(rb"[0-9]|nan|inf", flags=re.IGNORECASE)
+_PROMISING = rb"[0-9]|[nN][aA][nN]|[iI][nN][fF]"
 
 _FLOAT = r"[+-]?(?:[0-9]+\.[0-9]+|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?[0-9]+e[+-]?[0-9]+"
 _ANY = rf"{_FLOAT}|[+-]?[0-9]+|[+-]?(?:nan|inf(?:inity)?)"
@@ -96,21 +102,22 @@ _MEASURES = (
 # A key of several words only where each is a word of the trade: prose has words, too.
 _PHRASE = rf"(?:(?:{_QUALIFIERS})[ ]){{1,3}}(?:{_MEASURES})"
 _END = r"(?=[\s,;|]|$)"
-_PAIR = re.compile(
+_PAIR = (
     rf"(?P<key>{_PHRASE}|{_WORD})(?:\s*=\s*(?P<equal>{_ANY})|\s*:\s+(?P<colon>{_ANY})"
-    rf"|:(?P<tight>{_FLOAT})){_END}",
-    flags=re.IGNORECASE | re.ASCII,
+    rf"|:(?P<tight>{_FLOAT})){_END}"
 )
-_STEP = re.compile(
+_STEP = (
     r"[\[(]?(?P<name>global[_ ]step|step|epoch|iteration|iter)(?:\s*[:=#]\s*|\s+|(?=\[))"
-    r"\[?(?P<step>-?[0-9]+)(?:\s*(?:/|of)\s*[0-9]+)?\]?[\])]?(?P<stop>:?)" + _END,
-    flags=re.IGNORECASE | re.ASCII,
+    r"\[?(?P<step>-?[0-9]+)(?:\s*(?:/|of)\s*[0-9]+)?\]?[\])]?(?P<stop>:?)" + _END
 )
-_SEPARATOR = re.compile(r"\s*[,;|]\s*|\s+-\s+|\s+|$")
-_QUOTED_PAIR = re.compile(
-    rf"'(?P<key>[^'\\]+)'\s*:\s*(?P<value>{_ANY})\s*", flags=re.IGNORECASE | re.ASCII
-)
+_SEPARATOR = r"\s*[,;|]\s*|\s+-\s+|\s+|$"
+_QUOTED_PAIR = rf"'(?P<key>[^'\\]+)'\s*:\s*(?P<value>{_ANY})\s*"
 _NO_METRICS = frozenset(("version", "port", "pid"))
+
+
+@cache
+def _bytes_pattern(pattern: bytes) -> re.Pattern[bytes]:
+    return re.compile(pattern)
 
 
 class Scanner:
@@ -176,8 +183,8 @@ class Scanner:
             return None
         line = line.rstrip()
         if b"\x1b" in line:
-            line = _ESCAPE.sub(b"", line).strip()
-        if not line or line[-1] not in _ENDS or not _PROMISING.search(line):
+            line = _bytes_pattern(_ESCAPE).sub(b"", line).strip()
+        if not line or line[-1] not in _ENDS or not _bytes_pattern(_PROMISING).search(line):
             return None
         try:
             text = line.decode().strip()
@@ -214,16 +221,16 @@ def _tokens(text: str) -> tuple[int | None, dict[str, Number]] | None:
     pairs: list[tuple[str, Number]] = []
     at = 0
     while at < len(text):
-        if match := _STEP.match(text, at):
+        if match := _pattern(_STEP).match(text, at):
             pairs.append((match["name"].lower().replace(" ", "_"), int(match["step"])))
-        elif match := _PAIR.match(text, at):
+        elif match := _pattern(_PAIR).match(text, at):
             value = _number(match["equal"] or match["colon"] or match["tight"])
             if value is None:
                 return None
             pairs.append((match["key"].replace(" ", "_"), value))
         else:
             return _objects_tail(text, at, pairs)
-        separator = _SEPARATOR.match(text, match.end())
+        separator = _pattern(_SEPARATOR, 0).match(text, match.end())
         at = separator.end() if separator else match.end()
     return _divide(pairs) if pairs else None
 
@@ -261,14 +268,14 @@ def _python_dict(text: str) -> list[tuple[str, Number]] | None:
     pairs: list[tuple[str, Number]] = []
     inner = text[1:-1].strip()
     at = 0
-    while match := _QUOTED_PAIR.match(inner, at):
+    while match := _pattern(_QUOTED_PAIR).match(inner, at):
         value = _number(match["value"])
         if value is None:
             return None
         pairs.append((match["key"], value))
         if match.end() == len(inner):
             return pairs
-        comma = re.compile(r",\s*").match(inner, match.end())
+        comma = _pattern(r",\s*", 0).match(inner, match.end())
         if comma is None:
             return None
         at = comma.end()
@@ -356,7 +363,7 @@ def _document(path: str, suffix: str, time: float) -> list[Row]:
 
 
 def _json(path: str, *, lines: bool) -> Any:
-    text = decode(read(path, "metrics", LARGEST_FILE), path, "metrics")
+    text = read_text(path, "metrics", LARGEST_FILE)
     if not lines and not _several(text):
         return parse_json(text, path, "metrics")
     content = []
@@ -392,27 +399,18 @@ def _point(values: dict[str, Number], path: str, time: float) -> Row | None:
 
 
 def _table(path: str, delimiter: str, time: float) -> Iterator[Row]:
-    import csv
-    import io
-
-    text = decode(read(path, "metrics", LARGEST_FILE), path, "metrics")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        header = _header(next(reader, []), path)
-        for cells in reader:
-            if len(cells) > len(header):
-                raise BadFile(
-                    f"in the metrics file '{path}', line {reader.line_num} has {len(cells)} cells,"
-                    f" but there are {len(header)} columns",
-                    path=path,
-                )
-            row = _point(_cells(header, cells, path, reader.line_num), path, time)
-            if row is not None:
-                yield row
-    except csv.Error as error:
-        raise BadFile(
-            f"the metrics file '{path}' is no table: {error} (line {reader.line_num})", path=path
-        ) from error
+    lines = read_table(path, "metrics", LARGEST_FILE, delimiter=delimiter)
+    header = _header(next(lines, (0, []))[1], path)
+    for line, cells in lines:
+        if len(cells) > len(header):
+            raise BadFile(
+                f"in the metrics file '{path}', line {line} has {len(cells)} cells,"
+                f" but there are {len(header)} columns",
+                path=path,
+            )
+        row = _point(_cells(header, cells, path, line), path, time)
+        if row is not None:
+            yield row
 
 
 def _header(cells: list[str], path: str) -> list[str]:

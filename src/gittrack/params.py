@@ -1,8 +1,8 @@
 """What a command line and params files say the parameters are.
 
-Knows options, overrides, launchers and the types of words; reads a file when it is given one.
-Refuses to know what the program makes of its arguments: a default that was never said is no
-param, and the argument list in the record is the authority. Masking is done before, by `secrets`.
+Knows options, overrides and the types of words. Refuses to know what the program makes of its
+arguments: a default that was never said is no param, and the argument list in the record is the
+authority. Masking is done before, by `secrets`; `launchers` tells where the arguments begin.
 """
 
 from __future__ import annotations
@@ -10,30 +10,25 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, time
+from functools import cache
 from typing import Any
 
+from gittrack.documents import load, too_deep
 from gittrack.errors import BadFile, BadName, UsageError
-from gittrack.keys import check_key, flatten, nest
+from gittrack.keys import check_key, flatten
+from gittrack.launchers import arguments
 from gittrack.records import Value
 
 __all__ = [
     "LARGEST_FILE",
     "LARGEST_VALUE",
-    "arguments",
-    "flatten",
     "from_assignments",
     "from_command",
     "from_file",
-    "load",
     "merge",
-    "nest",
-    "parse_json",
     "parse_value",
-    "read",
 ]
 
 LARGEST_FILE = 8 << 20
@@ -47,10 +42,10 @@ _DEEPEST = 20
 
 # What a word means.
 
-_INT = re.compile(r"-?(?:0|[1-9][0-9]*)")
-_FLOAT = re.compile(
-    r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", flags=re.ASCII
-)
+# Patterns are texts here: starting a command must not wait for those that it has no word for.
+_INT = r"-?(?:0|[1-9][0-9]*)"
+_FLOAT = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_LAST_OF_NUMBERS = frozenset("0123456789.")
 _MOST_DIGITS = 4300
 _WORDS: Mapping[str, Value] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -60,7 +55,12 @@ _WORDS: Mapping[str, Value] = {
     **dict.fromkeys(("inf", ".inf", "Infinity"), float("inf")),
     **dict.fromkeys(("-inf", "-.inf", "-Infinity"), float("-inf")),
 }
-_SPECIAL_TOKEN = re.compile(r"\[[A-Z][A-Z0-9_]*\]")
+_SPECIAL_TOKEN = r"\[[A-Z][A-Z0-9_]*\]"
+
+
+@cache
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.DOTALL)
 
 
 def parse_value(text: str) -> Value:
@@ -79,9 +79,11 @@ def parse_value(text: str) -> Value:
 def _parse_scalar(text: str) -> Value:
     if text in _WORDS:
         return _WORDS[text]
-    if _INT.fullmatch(text):
+    if text[-1:] not in _LAST_OF_NUMBERS:
+        return text
+    if _pattern(_INT).fullmatch(text):
         return int(text) if len(text.lstrip("-")) <= _MOST_DIGITS else text
-    if _FLOAT.fullmatch(text):
+    if _pattern(_FLOAT).fullmatch(text):
         number = float(text)
         return text if _overflowed(number) or _underflowed(number, text) else number
     return text
@@ -96,7 +98,7 @@ def _underflowed(number: float, text: str) -> bool:
 
 
 def _parse_collection(text: str) -> Value:
-    if len(text) > LARGEST_VALUE or _SPECIAL_TOKEN.fullmatch(text):
+    if len(text) > LARGEST_VALUE or _pattern(_SPECIAL_TOKEN).fullmatch(text):
         return text
     parser = _Collection(text)
     try:
@@ -112,10 +114,10 @@ class _Collection:
     One grammar for the three, so that a bare `0x10` or `007` is text inside a list as outside.
     """
 
-    _SPACE = re.compile(r"\s*")
-    _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^'\\]|\\['\\])*'")
-    _BARE = re.compile(r"[^\s\[\]{}(),\"']+")
-    _BARE_KEY = re.compile(r"[^\s\[\]{}(),\"':]+")
+    _SPACE = r"\s*"
+    _QUOTED = r'"(?:[^"\\]|\\[^\n])*"|' + r"'(?:[^'\\]|\\['\\])*'"
+    _BARE = r"[^\s\[\]{}(),\"']+"
+    _BARE_KEY = r"[^\s\[\]{}(),\"':]+"
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -156,11 +158,11 @@ class _Collection:
                 return items
         return items
 
-    def _word(self, bare: re.Pattern[str]) -> Value:
-        if quoted := self._QUOTED.match(self.text, self.at):
+    def _word(self, bare: str) -> Value:
+        if quoted := _pattern(self._QUOTED).match(self.text, self.at):
             self._move(quoted.end())
             return _unquote(quoted.group())
-        if word := bare.match(self.text, self.at):
+        if word := _pattern(bare).match(self.text, self.at):
             self._move(word.end())
             return _parse_scalar(word.group())
         raise ValueError("no value")
@@ -172,7 +174,7 @@ class _Collection:
         return True
 
     def _move(self, to: int) -> None:
-        space = self._SPACE.match(self.text, to)
+        space = _pattern(self._SPACE).match(self.text, to)
         # Space after the last bracket is part of a text, not of a list.
         self.at = space.end() if space and space.end() < len(self.text) else to
 
@@ -183,360 +185,13 @@ def _unquote(quoted: str) -> str:
     return re.sub(r"\\(.)", r"\1", quoted[1:-1])
 
 
-# Where the user's program begins.
-
-
-@dataclass(frozen=True, slots=True)
-class _Launcher:
-    """How the words after a launcher's name are read, up to the program that it starts.
-
-    `values` are options that take the next word, `pairs` those that take two, `ends` those after
-    whose value the arguments begin, `module` those whose value is a Python module. `flags`, where
-    given, are the options known to take nothing: any other is taken to have a value, unless what
-    follows looks like an option or a script. `operands` words stand before the program, after one
-    of the words `verbs` if there are any. The program is a command of its own, or a `script`.
-    """
-
-    values: frozenset[str] = frozenset()
-    flags: frozenset[str] | None = None
-    pairs: frozenset[str] = frozenset()
-    ends: frozenset[str] = frozenset()
-    module: frozenset[str] = frozenset()
-    verbs: tuple[str, ...] = ()
-    operands: int = 0
-    assignments: bool = False
-    script: bool = False
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_PYTHON = _Launcher(
-    values=_set("-W -X --check-hash-based-pycs"), ends=_set("-c"), module=_set("-m"), script=True
-)
-_SHELL = _Launcher(values=_set("-o -O --rcfile --init-file"), ends=_set("-c"), script=True)
-_TORCHRUN = _Launcher(
-    flags=_set("--standalone --no-python --use-env --run-path -h --help"),
-    module=_set("-m --module"),
-    script=True,
-)
-_ACCELERATE = _Launcher(
-    flags=_set(
-        "--multi-gpu --cpu --mps --tpu --ipex --use-deepspeed --use-fsdp --use-xpu"
-        " --use-megatron-lm --use-parallelism-config --quiet -q --debug --no-python"
-        " --tpu-use-cluster --tpu-use-sudo --no-tpu-cluster --dynamo-use-fullgraph"
-        " --dynamo-use-dynamic -h --help"
-    ),
-    module=_set("-m --module"),
-    verbs=("launch",),
-    script=True,
-)
-_DEEPSPEED = _Launcher(
-    flags=_set(
-        "--no-python --no-local-rank --no-ssh --no-ssh-check --force-multi --save-pid"
-        " --elastic-training --bind-cores-to-rank -h --help"
-    ),
-    module=_set("--module"),
-    script=True,
-)
-_MPI = _Launcher(
-    flags=_set(
-        "--oversubscribe --nooversubscribe --allow-run-as-root --report-bindings --tag-output"
-        " --timestamp-output --display-map --display-allocation --bynode --bycore --byslot"
-        " --use-hwthread-cpus --quiet --verbose --nolocal --bind-to-core --bind-to-none --merge"
-        " -oversubscribe -nooversubscribe -allow-run-as-root -report-bindings -tag-output"
-        " -timestamp-output -display-map -bynode -bycore -byslot -nolocal -bind-to-core -l"
-        " -q -v -h --help -genvall -genvnone -envall -envnone -prepend-rank -verbose"
-    ),
-    pairs=_set("--mca -mca --gmca -gmca --prtemca -genv -env --pmixmca"),
-)
-_SLURM = _Launcher(
-    values=_set(
-        "-A -b -B -c -C -d -D -e -F -G -i -J -L -m -M -n -N -o -p -q -r -S -t -T -w -W -x -a"
-    ),
-    flags=_set(
-        "--overlap --exclusive --label --unbuffered --pty --quiet --verbose --no-kill --hold"
-        " --overcommit --oversubscribe --contiguous --disable-status --preserve-env --multi-prog"
-        " --no-allocation --spread-job --use-min-nodes --requeue --no-requeue --parsable --wait"
-        " --reboot --whole --exact --immediate --wait-all-nodes --help --usage --version"
-        " -l -u -v -Q -k -K -H -O -s -E -I -X -Z -h -V"
-    ),
-)
-_HOROVOD = _Launcher(
-    flags=_set(
-        "--gloo --mpi --jsrun --verbose --disable-cache --check-build --autotune --no-autotune"
-        " --timeline-mark-cycles --tcp --mpi-threads-disable --hierarchical-allreduce -cb -v -h"
-    )
-)
-_UV = _Launcher(
-    flags=_set(
-        "--frozen --locked --no-sync --isolated --active --no-project --no-dev --only-dev --dev"
-        " --all-extras --no-default-groups --all-groups --all-packages --exact --offline --quiet"
-        " --verbose --no-config --no-cache --refresh --reinstall --upgrade --managed-python"
-        " --no-managed-python --no-editable --no-index --native-tls --no-progress --no-env-file"
-        " --script --gui-script --no-build --no-binary --no-sources --compile-bytecode"
-        " --no-python-downloads --no-build-isolation --system-certs -s -q -v -n -U -h --help"
-    ),
-    module=_set("-m --module"),
-    verbs=("run",),
-)
-_RUN = _Launcher(
-    values=_set(
-        "-n --name -p --prefix --cwd -e --environment --manifest-path --python -C -P --directory"
-    ),
-    verbs=("run",),
-)
-_TRACER = _Launcher(
-    flags=_set(
-        "-q -v -h -f -l -s -n --help --quiet --verbose --native --follow-fork --cpu --trace"
-        " --wait-for-client --branch --append -a -p --parallel-mode --timid --version"
-    ),
-    module=_set("-m --module"),
-    script=True,
-)
-_GUESS = _Launcher(flags=_set("-q -v -h --help --quiet --verbose"))
-_DOCKER = _Launcher(
-    flags=_set(
-        "-i -t -it -ti -d --rm --init --privileged --tty --interactive --detach --read-only"
-        " --oom-kill-disable --publish-all -P --quiet -q --no-healthcheck --sig-proxy"
-    ),
-    verbs=("run", "exec"),
-    operands=1,
-)
-_APPTAINER = _Launcher(
-    flags=_set(
-        "--nv --nvccli --rocm --cleanenv --contain --containall --writable --writable-tmpfs"
-        " --no-home --fakeroot --userns --ipc --net --pid --uts --compat -c -C -e -f -i -n -p -u -w"
-    ),
-    verbs=("run", "exec"),
-    operands=1,
-)
-_NSIGHT = _Launcher(flags=_GUESS.flags, verbs=("profile", "launch"))
-_PERF = _Launcher(flags=_set("-a -g -d -v -h --all-cpus"), verbs=("stat", "record"))
-
-_LAUNCHERS: Mapping[str, _Launcher] = {
-    "env": _Launcher(values=_set("-u --unset -C --chdir"), assignments=True),
-    "nice": _Launcher(values=_set("-n --adjustment")),
-    "ionice": _Launcher(values=_set("-c -n --class --classdata")),
-    "chrt": _Launcher(operands=1),
-    "time": _Launcher(values=_set("-f --format -o --output")),
-    "timeout": _Launcher(values=_set("-k --kill-after -s --signal"), operands=1),
-    "taskset": _Launcher(operands=1),
-    "numactl": _Launcher(
-        values=_set(
-            "-N -m -C -i -p -w --cpunodebind --membind --physcpubind --interleave --preferred"
-        )
-    ),
-    "stdbuf": _Launcher(values=_set("-i -o -e --input --output --error")),
-    "xvfb-run": _Launcher(
-        values=_set(
-            "-n -s -e -f -p -w --server-num --server-args --error-file --auth-file --wait"
-            " --xauth-protocol"
-        )
-    ),
-    "flock": _Launcher(values=_set("-w -E --timeout --conflict-exit-code"), operands=1),
-    "sudo": _Launcher(values=_set("-u -g -h -p -C -D -R -T --user --group"), assignments=True),
-    "strace": _Launcher(values=_set("-e -o -s -p -u -E -P -a -O -S -I -b -X --output --trace")),
-    "perf": _PERF,
-    "nsys": _NSIGHT,
-    "ncu": _GUESS,
-    "nvprof": _GUESS,
-    "systemd-run": _Launcher(
-        flags=_set("--user --scope --wait --pty --pipe --collect --quiet -t -P -G -q --same-dir -d")
-    ),
-    "docker": _DOCKER,
-    "podman": _DOCKER,
-    "singularity": _APPTAINER,
-    "apptainer": _APPTAINER,
-    "uv": _UV,
-    "hatch": _RUN,
-    "torchrun": _TORCHRUN,
-    "accelerate": _ACCELERATE,
-    "deepspeed": _DEEPSPEED,
-    "horovodrun": _HOROVOD,
-    "composer": _Launcher(flags=_GUESS.flags, module=_set("-m --module_mode"), script=True),
-    "Rscript": _Launcher(values=_set("-g"), ends=_set("-e"), script=True),
-    "julia": _Launcher(
-        values=_set("-t -p -L -J -C -H -m --threads --procs --load --sysimage --module"),
-        ends=_set("-e -E --eval --print"),
-        script=True,
-    ),
-    "node": _Launcher(
-        values=_set("-r --require --import --loader"), ends=_set("-e -p --eval"), script=True
-    ),
-    "perl": _Launcher(values=_set("-I"), ends=_set("-e -E"), script=True),
-    "ruby": _Launcher(values=_set("-I -r"), ends=_set("-e"), script=True),
-    "java": _Launcher(
-        values=_set("-cp -classpath --class-path -p --module-path"),
-        ends=_set("-jar"),
-        script=True,
-    ),
-    "coverage": _Launcher(flags=_TRACER.flags, module=_TRACER.module, verbs=("run",), script=True),
-    "kernprof": _TRACER,
-    "scalene": _TRACER,
-    "pyinstrument": _TRACER,
-    "viztracer": _TRACER,
-    "debugpy": _TRACER,
-    "memray": _Launcher(flags=_TRACER.flags, module=_TRACER.module, verbs=("run",), script=True),
-    "py-spy": _Launcher(flags=_TRACER.flags, verbs=("record",)),
-    **dict.fromkeys(("mpirun", "mpiexec", "mpiexec.hydra", "orterun", "prun", "jsrun"), _MPI),
-    **dict.fromkeys(("srun", "sbatch", "salloc"), _SLURM),
-    **dict.fromkeys(("nohup", "setsid", "caffeinate", "unbuffer", "chronic"), _Launcher()),
-    **dict.fromkeys(("exec", "command", "builtin", "catchsegv", "valgrind"), _Launcher()),
-    **dict.fromkeys(("poetry", "pipenv", "pdm", "rye", "pixi"), _RUN),
-    **dict.fromkeys(("conda", "mamba", "micromamba"), _RUN),
-    **dict.fromkeys(("bash", "sh", "dash", "zsh", "ksh", "fish"), _SHELL),
-}
-_MODULES: Mapping[str, _Launcher] = {
-    "torch.distributed.run": _TORCHRUN,
-    "torch.distributed.launch": _TORCHRUN,
-    "accelerate.commands.launch": _Launcher(
-        flags=_ACCELERATE.flags, module=_ACCELERATE.module, script=True
-    ),
-    "deepspeed.launcher.runner": _DEEPSPEED,
-    "cProfile": _Launcher(values=_set("-o -s --outfile --sort"), module=_set("-m"), script=True),
-    "profile": _Launcher(values=_set("-o -s --outfile --sort"), script=True),
-    "pdb": _Launcher(values=_set("-c --command"), module=_set("-m"), script=True),
-    "trace": _TRACER,
-    "memory_profiler": _TRACER,
-    **{
-        name: _LAUNCHERS[name]
-        for name in ("accelerate", "coverage", "kernprof", "scalene", "debugpy", "memray")
-    },
-    **{name: _LAUNCHERS[name] for name in ("pyinstrument", "viztracer", "poetry", "pipenv", "uv")},
-}
-_PYTHONS = re.compile(r"(?:python|pypy|pythonw|ipython)[0-9.]*t?d?")
-_SCRIPT = re.compile(r".+\.(?:py|pyc|sh|R|jl|js|pl|rb|jar)|(?:.*/)?(?:python|pypy)[0-9.]*")
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
-
-
-def arguments(argv: Sequence[str]) -> tuple[str, ...]:
-    """Cut off everything up to the user's own program; what is left are its arguments.
-
-    Looks through interpreters and launchers, one inside the other. An unknown program is the
-    user's own. The text after `bash -c` or `python -c` is the program; it is not looked into.
-    """
-    at = 0
-    while at < len(argv):
-        launcher = _launcher(argv[at])
-        at += 1
-        if launcher is None:
-            break
-        begin = _Approach(argv, at, launcher).walk()
-        if begin is None:
-            break
-        at, more = begin
-        if not more:
-            break
-    return tuple(argv[at:])
-
-
-def _launcher(word: str) -> _Launcher | None:
-    name = os.path.basename(word)
-    return _PYTHON if _PYTHONS.fullmatch(name) else _LAUNCHERS.get(name)
-
-
-class _Approach:
-    """The walk over one launcher's own words."""
-
-    def __init__(self, argv: Sequence[str], at: int, launcher: _Launcher) -> None:
-        self.argv = argv
-        self.at = at
-        self.launcher = launcher
-        self.verbs = launcher.verbs
-        self.operands = launcher.operands
-
-    def walk(self) -> tuple[int, bool] | None:
-        """Where to go on, and whether another command begins there rather than arguments.
-
-        None if the launcher turns out to be the program itself, as `uv pip`.
-        """
-        while self.at < len(self.argv):
-            word = self.argv[self.at]
-            if word == "--" and not self.verbs:
-                self.at += 1
-                self.launcher = _Launcher(script=self.launcher.script)
-            elif word.startswith("-") and word != "-":
-                if (end := self._option(word)) is not None:
-                    return end
-            elif self.verbs:
-                if word not in self.verbs:
-                    return None
-                self.verbs = ()
-                self.at += 1
-            elif self.launcher.assignments and _ASSIGNMENT.match(word):
-                self.at += 1
-            elif self.operands:
-                self.operands -= 1
-                self.at += 1
-            else:
-                return (self.at + 1, False) if self.launcher.script else (self.at, True)
-        return self.at, False
-
-    def _option(self, word: str) -> tuple[int, bool] | None:
-        name, joined, attached = self._split(word)
-        self.at += 1
-        if name in self.launcher.ends:
-            return self.at + (not joined), False
-        if name in self.launcher.module:
-            return self._module(attached if joined else None)
-        if name in self.launcher.pairs:
-            self.at += 1 if joined else 2
-        elif not joined and self._takes_next(name):
-            self.at += 1
-        return None
-
-    def _split(self, word: str) -> tuple[str, bool, str]:
-        """An option's name, whether its value is in the same word, and that value."""
-        if word.startswith("--"):
-            name, joined, attached = word.partition("=")
-            return name.replace("_", "-"), bool(joined), attached
-        known = self.launcher.values | self.launcher.ends | self.launcher.module
-        if word in known | self.launcher.pairs or word in (self.launcher.flags or ()):
-            return word, False, ""
-        for n, letter in enumerate(word[1:], start=2):
-            if "-" + letter in known:
-                return "-" + letter, bool(word[n:]), word[n:]
-            if not letter.isalpha():
-                break
-        name, joined, attached = word.partition("=")
-        return name, bool(joined), attached
-
-    def _takes_next(self, name: str) -> bool:
-        if name in self.launcher.values:
-            return True
-        flags = self.launcher.flags
-        if flags is None or name in flags or self.at >= len(self.argv):
-            return False
-        if re.fullmatch(r"-[A-Za-z][0-9.]+", name):
-            return False
-        following = self.argv[self.at]
-        return not following.startswith("-") and not _SCRIPT.fullmatch(following)
-
-    def _module(self, attached: str | None) -> tuple[int, bool] | None:
-        # torchrun's and accelerate's --module is a flag: the module stands where the script would.
-        if self.launcher.flags is not None and attached is None:
-            while self.at < len(self.argv) and self.argv[self.at].startswith("-"):
-                if (end := self._option(self.argv[self.at])) is not None:
-                    return end
-        module = attached
-        if module is None:
-            module = self.argv[self.at] if self.at < len(self.argv) else ""
-            self.at += 1
-        inner = _MODULES.get(module)
-        if inner is None:
-            return self.at, False
-        return _Approach(self.argv, self.at, inner).walk() or (self.at, False)
-
-
 # What the arguments say.
 
-_DASH_NUMBER = re.compile(r"-(?:\.?[0-9]|\.?inf\b|nan\b|Infinity\b)")
-_OVERRIDE = re.compile(r"\+{0,2}([A-Za-z_][\w./@\[\]-]*)=(.*)", flags=re.DOTALL)
-_OPTION = re.compile(r"--?([A-Za-z0-9_][^=\s]*)(?:=(.*))?", flags=re.DOTALL)
-_ATTACHED = re.compile(r"-[A-Za-z][0-9.]+")
-_HYDRA_FLAGS = _set("-m --multirun -r --run --resolve")
+_DASH_NUMBER = r"-(?:\.?[0-9]|\.?inf\b|nan\b|Infinity\b)"
+_OVERRIDE = r"\+{0,2}([A-Za-z_][\w./@\[\]-]*)=(.*)"
+_OPTION = r"--?([A-Za-z0-9_][^=\s]*)(?:=(.*))?"
+_ATTACHED = r"-[A-Za-z][0-9.]+"
+_HYDRA_FLAGS = ("-m", "--multirun", "-r", "--run", "--resolve")
 
 
 def from_command(argv: Sequence[str]) -> dict[str, Value]:
@@ -563,12 +218,12 @@ def from_command(argv: Sequence[str]) -> dict[str, Value]:
     while at < len(words) and words[at] != "--":
         word = words[at]
         at += 1
-        if override := _OVERRIDE.fullmatch(word):
+        if override := _override(word):
             if _is_key(override[1]):
                 params[override[1]] = parse_value(override[2])
                 repeated.discard(override[1])
             continue
-        option = None if _is_value(word) or _ATTACHED.fullmatch(word) else _OPTION.fullmatch(word)
+        option = None if _is_value(word) else _option(word)
         if not option:
             continue
         value: Value = True
@@ -593,12 +248,20 @@ def _add(params: dict[str, Value], key: str, value: Value, repeated: set[str]) -
         repeated.add(key)
 
 
+def _override(word: str) -> re.Match[str] | None:
+    return _pattern(_OVERRIDE).fullmatch(word) if "=" in word else None
+
+
+def _option(word: str) -> re.Match[str] | None:
+    return None if _pattern(_ATTACHED).fullmatch(word) else _pattern(_OPTION).fullmatch(word)
+
+
 def _is_value(word: str) -> bool:
-    return not word.startswith("-") or word == "-" or _DASH_NUMBER.match(word) is not None
+    return not word.startswith("-") or word == "-" or bool(_pattern(_DASH_NUMBER).match(word))
 
 
 def _follows(option: str, word: str) -> bool:
-    if option in _HYDRA_FLAGS and _OVERRIDE.fullmatch(word):
+    if option in _HYDRA_FLAGS and _override(word):
         return False
     return _is_value(word)
 
@@ -678,131 +341,7 @@ def from_file(path: str | os.PathLike[str]) -> dict[str, Value]:
     except BadName as error:
         raise BadFile(f"in the params file '{name}', {error.message}", path=name, hint=error.hint)
     except RecursionError as error:
-        raise _too_deep(name, "params") from error
-
-
-def load(path: str, what: str, largest: int) -> Any:
-    """Read a YAML, JSON or TOML file into plain values; `what` names its role in messages.
-
-    Raises:
-        BadFile: it is missing, over `largest` bytes, not UTF-8, of another kind, or broken.
-    """
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix not in (".yaml", ".yml", ".json", ".toml"):
-        raise BadFile(
-            f"the {what} file '{path}' is of no kind that gittrack reads",
-            path=path,
-            hint="name it .yaml, .json or .toml for what it holds",
-        )
-    data = read(path, what, largest)
-    if suffix in (".yaml", ".yml"):
-        from gittrack.formats import load_untrusted
-
-        return load_untrusted(data, where=path)
-    text = decode(data, path, what)
-    return parse_json(text, path, what) if suffix == ".json" else _parse_toml(text, path, what)
-
-
-def read(path: str, what: str, largest: int) -> bytes:
-    """Read a whole ordinary file.
-
-    Raises:
-        BadFile: it is missing, unreadable, no ordinary file, or over `largest` bytes.
-    """
-    try:
-        status = os.stat(path)
-        # A named pipe would wait for a writer for ever.
-        if not stat.S_ISREG(status.st_mode):
-            raise BadFile(f"the {what} file '{path}' is no ordinary file", path=path)
-        with open(path, "rb") as file:
-            data = file.read(largest + 1)
-    except FileNotFoundError as error:
-        raise BadFile(
-            f"there is no {what} file '{path}'", path=path, hint="paths are relative to here"
-        ) from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise BadFile(f"cannot read the {what} file '{path}': {reason}", path=path) from error
-    if len(data) > largest:
-        raise BadFile(
-            f"the {what} file '{path}' is larger than {largest >> 20} MB",
-            path=path,
-            hint=f"is it really a {what} file",
-        )
-    return data
-
-
-def decode(data: bytes, path: str, what: str) -> str:
-    """Read bytes as UTF-8, with or without a byte order mark.
-
-    Raises:
-        BadFile: they are not UTF-8.
-    """
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise BadFile(
-            f"the {what} file '{path}' is not UTF-8 (line {line})",
-            path=path,
-            hint="save it as UTF-8",
-        ) from error
-
-
-def parse_json(text: str, path: str, what: str) -> Any:
-    """Read JSON as it is written in practice: with NaN and infinities, but no key twice.
-
-    Raises:
-        BadFile: it is no JSON, a key stands twice in one mapping, or a number is out of range.
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_unique, parse_float=_finite)
-    except json.JSONDecodeError as error:
-        raise BadFile(
-            f"the {what} file '{path}' is no JSON: {error.msg} (line {error.lineno})", path=path
-        ) from error
-    except RecursionError as error:
-        raise _too_deep(path, what) from error
-    except ValueError as error:
-        raise BadFile(f"in the {what} file '{path}', {error}", path=path) from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice[:80]!r} stands twice")
-    return mapping
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if _overflowed(number):
-        raise ValueError(f"the number {text[:40]} is too large")
-    return number
-
-
-def _parse_toml(text: str, path: str, what: str) -> dict[str, Any]:
-    import sys
-
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        return tomllib.loads(text)
-    except RecursionError as error:
-        raise _too_deep(path, what) from error
-    except ValueError as error:
-        reason = str(error).replace("\n", " ")
-        raise BadFile(f"the {what} file '{path}' is no TOML: {reason}", path=path) from error
-
-
-def _too_deep(path: str, what: str) -> BadFile:
-    return BadFile(
-        f"the {what} file '{path}' nests too deep", path=path, hint="flatten it: a.b.c: value"
-    )
+        raise too_deep(name, "params") from error
 
 
 def _plain(value: Any) -> Value:
