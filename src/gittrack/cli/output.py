@@ -6,7 +6,6 @@ The answer goes to stdout, talk about it to stderr. Knows nothing of runs.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
@@ -47,7 +46,9 @@ def screen() -> Screen:
     """Look at stdout; Git's pager, which shows what we write on a terminal, counts as one."""
     piped = os.environ.get("GIT_PAGER_IN_USE", "").lower() in ("1", "true")
     terminal = _is_terminal(sys.stdout) or piped
-    size = shutil.get_terminal_size()
+    from shutil import get_terminal_size
+
+    size = get_terminal_size()
     return Screen(size.columns if terminal else None, size.lines, wants_color(sys.stdout, piped))
 
 
@@ -74,10 +75,8 @@ def say(text: str) -> None:
 
 def page(repo: Repo, text: str) -> None:
     """Print the answer, by Git's pager where stdout is a terminal and the answer is longer."""
-    if not _is_terminal(sys.stdout) or text.count("\n") < shutil.get_terminal_size().lines:
-        click.echo(text, nl=False, color=True)
-        return
-    pager = _pager(repo)
+    fits = not _is_terminal(sys.stdout) or text.count("\n") < screen().height
+    pager = "" if fits else _pager(repo)
     if pager in ("", "cat"):
         click.echo(text, nl=False, color=True)
         return
