@@ -463,7 +463,8 @@ input()
 CURSES = """
 import curses, select, termios
 def main(screen):
-    while termios.tcgetattr(0)[3] & termios.ICANON: select.select([], [], [], 0.001)
+    cooked = termios.ICANON | termios.ECHO
+    while termios.tcgetattr(0)[3] & cooked: select.select([], [], [], 0.001)
     screen.addstr(2, 4, "%d x %d" % screen.getmaxyx())
     screen.addstr(4, 4, "press")
     screen.refresh()
