@@ -18,7 +18,7 @@ _UNSAFE = re.compile(
 )
 _UNSAFE_BUT_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _SPECIAL = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 34: '"', 92: "\\"}
-_SHELL_SAFE = re.compile(r"[A-Za-z0-9@%+=:,./_~^{}\[\]-]+")
+_SHELL_SAFE = re.compile(r"[A-Za-z0-9@%+=:,./_-]+")
 
 
 def quote_path(raw: bytes) -> str:
@@ -51,8 +51,16 @@ def utf8(text: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return quote_path(text.encode("utf-8", "surrogateescape"))
+        return quote_path(_raw(text))
     return text
+
+
+def _raw(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # JSON's "\ud800" stands for no byte at all.
+        return text.encode("utf-8", "surrogatepass")
 
 
 def one_line(text: str) -> str:
@@ -85,4 +93,10 @@ def _shell_word(word: str) -> str:
     if not _UNSAFE.search(word):
         return "'" + word.replace("'", "'\"'\"'") + "'"
     escaped = word.replace("\\", "\\\\").replace("'", "\\'")
-    return "$'" + one_line(escaped) + "'"
+    return "$'" + _UNSAFE.sub(_escape_for_shell, escaped) + "'"
+
+
+def _escape_for_shell(found: re.Match[str]) -> str:
+    """Escape as `_escape` does, but to a shell `\\x80` is a byte and no character."""
+    code = ord(found[0])
+    return f"\\u{code:04x}" if 127 < code < 256 else _escape(found)
