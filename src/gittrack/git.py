@@ -559,7 +559,8 @@ class Repo:
         Raises:
             GitFailed: one exists, or could not be written.
         """
-        self._update_refs([f"create {ref.name} {ref.target}" for ref in refs])
+        if refs:
+            self._update_refs([f"create {ref.name} {ref.target}" for ref in refs])
 
     def set_ref(self, name: str, target: str) -> None:
         """Point a ref at an object, wherever it pointed before."""
@@ -711,7 +712,7 @@ def _spawn(
     given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
     try:
         return subprocess.run(command, cwd=cwd, env=env, capture_output=True, **given)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         if cwd is not None and not os.path.isdir(cwd):
             raise NotARepository(f"no directory '{os.fspath(cwd)}'") from error
         raise GitTooOld("no 'git' on PATH", hint="install Git 2.36 or later.") from error
@@ -785,7 +786,8 @@ def _login() -> str:
 
 
 def _clean_identity(text: str) -> str:
-    """What Git keeps of a name: no angle brackets, no line breaks (ident.c)."""
+    """What Git keeps of a name: no angle brackets, no line breaks (ident.c); always UTF-8."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(c for c in text if c not in "<>\n\0").strip(" .,:;\"\\'")
 
 
