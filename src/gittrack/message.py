@@ -69,9 +69,13 @@ def _own_words(text: str) -> str:
 
 def short(value: Number) -> str:
     """A number for people: four significant digits, integers in full up to a million."""
-    if isinstance(value, int):
-        return str(value) if abs(value) < 10**6 else f"{value:.4g}"
-    return f"{value:.4g}"
+    if isinstance(value, int) and abs(value) < 10**6:
+        return str(value)
+    try:
+        return f"{value:.4g}"
+    except OverflowError:
+        # An integer beyond the largest float, which 64 bits cannot show.
+        return f"{'-' if value < 0 else ''}1e+{len(str(abs(value))) - 1}"
 
 
 def _trailers(run: Run) -> Iterator[str]:
