@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from gittrack import formats, message, series
-from gittrack.errors import BadFile
+from gittrack.errors import BadFile, BadName
 from gittrack.keys import flatten, nest
 from gittrack.records import Code, Environment, Input, Number, Row, Run, Skipped, Status
 
@@ -163,7 +163,7 @@ def decode(
         metrics = {key: _number(value) for key, value in _mapping(files, part).items()}
         part = "environment.yaml"
         where = _mapping(files, part)
-        environment = _environment(_Fields(where)) if where else None
+        environment = _environment(_Fields(where)) if part in files else None
         part = "run.yaml"
         return _run(
             _Fields(fields),
@@ -174,7 +174,7 @@ def decode(
             name=name,
             commit=commit,
         )
-    except (TypeError, ValueError, KeyError) as error:
+    except (BadName, TypeError, ValueError, KeyError) as error:
         reason = str(error.args[0] if error.args else error)[:200]
         raise BadFile(f"{part}: {reason}", path=part) from error
 

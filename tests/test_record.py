@@ -1,0 +1,202 @@
+"""The record: what is written is what is read, canonical, and readable by stock DVC."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gittrack import record, runs
+from gittrack.errors import BadFile
+from gittrack.git import Identity, Repo
+from gittrack.records import Code, Environment, Input, Row, Run, Skipped
+
+START = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=timezone.utc)
+text = st.text(st.characters(exclude_categories=("Cs",)), max_size=10)
+some = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=10)
+keys = st.one_of(
+    st.sampled_from(["lr", "a", "a.b", "a.b.c", "a..b", ".a", "a.", "null", "1", "NO", "<<", "="]),
+    st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=6),
+)
+numbers = st.one_of(st.floats(allow_nan=False), st.integers())
+values = st.recursive(
+    st.one_of(numbers, st.booleans(), st.none(), text),
+    lambda v: st.lists(v, max_size=2),
+    max_leaves=4,
+)
+paths = st.dictionaries(some, some, max_size=2)
+skipped = paths.map(lambda found: tuple(Skipped(k, v) for k, v in sorted(found.items())))
+runs_ = st.builds(
+    Run,
+    id=st.just("0123456789abcdef" * 2),
+    name=st.just("calm-lynx-0xw8nc"),
+    experiment=st.just("default"),
+    status=st.sampled_from(["finished", "failed", "killed"]),
+    started=st.just(START),
+    ended=st.sampled_from([None, START + timedelta(seconds=1.5)]),
+    exit_code=st.sampled_from([None, 0, 1, 255]),
+    title=st.one_of(st.none(), some),
+    experiment_title=st.one_of(st.none(), some),
+    message=st.one_of(st.none(), some),
+    command=st.lists(text, max_size=3).map(tuple),
+    directory=text,
+    user=text,
+    host=text,
+    code=st.builds(
+        Code,
+        base=st.sampled_from([None, "0" * 40]),
+        branch=st.one_of(st.none(), some),
+        dirty=st.booleans(),
+        included=st.lists(some, max_size=2).map(tuple),
+        skipped=skipped,
+        hidden=skipped,
+    ),
+    params=st.dictionaries(keys, values, max_size=5),
+    metrics=st.dictionaries(keys, numbers, max_size=4),
+    environment=st.one_of(
+        st.none(),
+        st.builds(
+            Environment, python=st.sampled_from([None, "3.11.7"]), platform=text, cpu=text,
+            cores=st.integers(0, 8), memory=st.integers(0, 2**40), gpus=st.just(("A100", "A100")),
+            packages=paths, lock_files=paths, variables=paths,
+        ),
+        st.just(Environment()),
+    ),
+    inputs=st.sampled_from([(), (Input("b", "1" * 32, "2" * 40), Input("c", "1", "2", "m"))]),
+    parent=st.sampled_from([None, "1" * 32]),
+    continues=st.sampled_from([None, "1" * 32]),
+    tags=st.dictionaries(keys, text, max_size=2),
+    faults=st.lists(text, max_size=2).map(tuple),
+    source=st.sampled_from(["cli", "api"]),
+    output_bytes=st.integers(0, 2**40),
+)  # fmt: skip
+
+
+@given(runs_)
+@settings(deadline=None, max_examples=200)
+def test_what_is_encoded_is_decoded(run: Run) -> None:
+    """Nothing logged is lost, and nothing comes back as another type."""
+    back = record.decode(record.encode(run), experiment=run.experiment, name=run.name)
+    assert back == run
+    for before, after in ((run.params, back.params), (run.metrics, back.metrics)):
+        assert {k: repr(v) for k, v in before.items()} == {k: repr(v) for k, v in after.items()}
+
+
+@given(runs_)
+@settings(deadline=None, max_examples=50)
+def test_equal_runs_give_equal_bytes(run: Run) -> None:
+    """Objects are shared only between equal bytes; the order of logging is no content."""
+
+    def turned(found: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(reversed(list(found.items())))
+
+    other = replace(
+        run, params=turned(run.params), metrics=turned(run.metrics), tags=turned(run.tags)
+    )
+    assert record.encode(other) == record.encode(run)
+
+
+HEAD = b"format: 1\nid: x\nstatus: finished\nstarted: 2026-01-01T00:00:00Z\n"
+FILES = ("run.yaml", "params.yaml", "metrics.yaml", "environment.yaml")
+DAMAGE = [
+    *(b"", b"[]", b"1", b"a: [", b"a: {b: 1}", b"packages: 1", b"gpus: [1]", b"\xff", b"a: x"),
+    *(
+        b"format: 1\nid: 1",
+        HEAD,
+        HEAD + b"command: [1]",
+        HEAD + b"inputs: [{}]",
+        b"a.b: 1\na: {b: 1}",
+    ),
+    *(
+        HEAD + b"code: 1",
+        HEAD + b"output: {bytes: x}",
+        HEAD.replace(b"2026-", b"x"),
+        b"cores: true",
+    ),
+]
+
+
+@given(st.dictionaries(st.sampled_from(FILES), st.sampled_from(DAMAGE), min_size=1))
+def test_a_damaged_record_is_a_bad_file_or_still_a_run(damage: dict[str, bytes]) -> None:
+    """Whatever was fetched: one kind of error that names the file, and no other."""
+    good = Run(id="0" * 32, name="n", experiment="e", status="finished", started=START)
+    try:
+        found = record.decode({**record.encode(good), **damage}, experiment="e", name="n")
+        assert isinstance(found, Run)
+    except BadFile as error:
+        assert error.path.endswith(".yaml") and error.message.startswith(error.path)
+
+
+def test_a_long_output_keeps_its_first_and_last_lines() -> None:
+    """A traceback stands at the end, the settings at the beginning."""
+    log = b"".join(b"line %d\n" % number for number in range(300_000))
+    kept = record.log_excerpt(log)
+    assert len(kept) <= record.LOG_LIMIT
+    head, _, rest = kept.partition(b"[... ")
+    count, _, tail = rest.partition(b" bytes left out ...]\n")
+    assert log.startswith(head) and log.endswith(tail) and tail.startswith(b"line ")
+    assert len(head) + int(count) + len(tail) == len(log)
+    assert record.log_excerpt(log[: record.LOG_LIMIT]) == log[: record.LOG_LIMIT]
+    assert len(record.log_excerpt(b"x" * (3 << 20))) <= record.LOG_LIMIT
+
+
+def test_stock_dvc_reads_two_runs(tmp_path: Path, git) -> None:
+    """Readable without us: DVC finds params, metrics and curves of a run ref by itself."""
+    env = {**os.environ, "DVC_NO_ANALYTICS": "1"}
+
+    def dvc(*words: str) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *words],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if "--json" in words else done.stdout
+
+    git(tmp_path, "init", "-q")
+    dvc("init", "-q")
+    git(tmp_path, "commit", "-q", "-m", "dvc")
+    repo = Repo.open(tmp_path)
+    base = repo.head()[0]
+    assert base is not None
+    tree = repo.read_commit(base).tree
+    for number, (name, lr, acc) in enumerate((("a-000000", 0.1, 0.5), ("b-000000", 0.2, 0.75))):
+        run = Run(id=f"{number:032x}", name=name, experiment="e", status="finished", started=START,
+                  ended=START, code=Code(base=base), params={"opt.lr": lr, "opt.name": "NO"},
+                  metrics={"acc": acc})  # fmt: skip
+        rows = [Row(step, float(step), {"acc": acc - (1 - step) / 4}) for step in range(2)]
+        runs.write(repo, run, tree=tree, author=Identity("Ada", "ada@example.org"), rows=rows)
+    pair = ("runs/e/a-000000", "runs/e/b-000000")
+    metrics = dvc("metrics", "diff", "--json", *pair)
+    assert metrics == {".gittrack/metrics.yaml": {"acc": {"old": 0.5, "new": 0.75, "diff": 0.25}}}
+    params = dvc("params", "diff", "--json", *pair)
+    (lr,) = params[".gittrack/params.yaml"].values()
+    assert (lr["old"], lr["new"]) == (0.1, 0.2)
+    plots = json.dumps(dvc("plots", "diff", "--json", *pair))
+    assert all(ref in plots for ref in pair) and "0.75" in plots and "0.25" in plots
+
+
+@pytest.mark.parametrize("data", [b"format: 2\n", b"format: '1'\n", b"id: x\n"])
+def test_a_newer_format_is_refused(data: bytes) -> None:
+    """A reader that guesses would show wrong values."""
+    with pytest.raises(BadFile, match=r"^run\.yaml: its format is"):
+        record.decode({"run.yaml": data}, experiment="e", name="n")
+
+
+def test_files_that_are_not_known_are_ignored() -> None:
+    """A later version may add some."""
+    run = Run(id="0" * 32, name="n", experiment="e", status="finished", started=START)
+    files = {**record.encode(run), "new.yaml": b"\xff"}
+    assert record.decode(files, experiment="e", name="n") == run
