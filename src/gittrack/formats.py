@@ -152,6 +152,9 @@ def _integer(loader: Any, node: Any) -> int:
     if len(text) > _MOST_DIGITS:
         raise ValueError(f"line {node.start_mark.line + 1}: a number of {len(text)} digits")
     if text[:2] in ("0o", "0x"):
+        if len(text) > _MOST_DIGITS // 2:
+            # Python counts decimal digits when it prints, and a hexadecimal one is 1.2 of them.
+            raise ValueError(f"line {node.start_mark.line + 1}: a number of {len(text)} digits")
         return int(text[2:], 8 if text[1] == "o" else 16)
     return int(text)
 
