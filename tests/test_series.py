@@ -1,0 +1,75 @@
+"""Curves survive being text, exactly; a table that is none is refused with its line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gittrack import series
+from gittrack.errors import BadFile
+from gittrack.records import Row
+
+numbers = st.one_of(st.floats(), st.integers(-(10**30), 10**30))
+keys = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=6)
+rows_ = st.lists(
+    st.builds(
+        Row,
+        st.one_of(st.none(), st.integers(-1, 2**63)),
+        st.integers(-(10**9), 10**15).map(lambda micros: micros / 10**6),
+        st.dictionaries(keys, numbers, max_size=3),
+    ),
+    max_size=6,
+)
+
+
+@given(rows_)
+@settings(deadline=None)
+def test_what_is_written_is_read_back_exactly(rows: list[Row]) -> None:
+    """NaN, infinities, negative zero and 30-digit integers are values; int stays int."""
+    back = series.load(series.dump(rows), "metrics.tsv")
+    assert repr([(r.step, sorted(r.values.items())) for r in back]) == repr(
+        [(r.step, sorted(r.values.items())) for r in rows]
+    )
+    assert all(abs(a.time - b.time) < 1e-6 for a, b in zip(rows, back, strict=True))
+    assert series.dump(back) == series.dump(rows)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"step\ttime",
+        b"time\tstep\n",
+        b"step\ttime\ta\ta\n",
+        b"step\ttime\ta\n1\t2\n",
+        b"step\ttime\ta\n1\t2\t3\t4\n",
+        b"step\ttime\ta\n1\tx\t3\n",
+        b"step\ttime\ta\n1\tnan\t3\n",
+        b"step\ttime\ta\n1.5\t0\t3\n",
+        b"step\ttime\ta\n1\t0\tgood\n",
+        b"step\ttime\ta\n1\t0\t" + b"9" * 5000 + b"x\n",
+        b"step\ttime\ta\n1\t0\t3",
+        b"step\ttime\t\xff\n",
+        b"\0" * 1000,
+    ],
+)
+def test_a_bad_table_is_refused_with_its_name(data: bytes) -> None:
+    """One clear line, whatever a fetched run holds."""
+    with pytest.raises(BadFile, match=r"^metrics\.tsv: ") as caught:
+        series.load(data, "metrics.tsv")
+    assert len(caught.value.message) < 300
+
+
+def test_a_table_is_kept_only_where_it_says_more_than_the_last_values() -> None:
+    """Most runs print one accuracy; a table for it would cost an object each."""
+    assert not series.worth_keeping([Row(None, 0, {"a": 1}), Row(None, 1, {"b": 1})])
+    assert series.worth_keeping([Row(None, 0, {"a": 1}), Row(None, 1, {"a": 1})])
+    assert series.worth_keeping([Row(0, 0, {"a": 1})])
+
+
+def test_last_and_points_follow_the_order_of_logging() -> None:
+    """The last value logged is the metric's value, not the one of the highest step."""
+    rows = [Row(5, 0.0, {"a": 1}), Row(1, 1.0, {"a": 2, "b": 3})]
+    assert series.last(rows) == {"a": 2, "b": 3}
+    assert series.points(rows, "a") == [(5, 0.0, 1), (1, 1.0, 2)]
