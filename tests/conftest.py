@@ -6,8 +6,10 @@ terminal. The time zone is odd (UTC+5:45), the user is Ada Lovelace.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -173,6 +175,70 @@ def track() -> Track:
     variable out.
     """
     return _run_track
+
+
+def _until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "what was waited for did not happen"
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., None]:
+    """`until(condition)` waits for another process, and fails after 20 seconds."""
+    return _until
+
+
+State = Mapping[str, tuple[int, int, str]]
+
+
+def _state_of(place: Place) -> State:
+    root = Path(_run_git(place, "rev-parse", "--show-toplevel").removesuffix("\n"))
+    common = _run_git(root, "rev-parse", "--path-format=absolute", "--git-common-dir")
+    found = dict(_states(root, "work tree", skip=lambda name: name == ".git", times=True))
+    # Made by the first run: gittrack's own directory, its refs, and nothing else.
+    own = ("objects", "gittrack", "refs/runs", "refs/gittrack")
+    found.update(
+        _states(Path(common.removesuffix("\n")), "git", skip=lambda name: name in own, times=False)
+    )
+    return found
+
+
+def _states(
+    top: Path, label: str, *, skip: Callable[[str], bool], times: bool
+) -> Iterator[tuple[str, tuple[int, int, str]]]:
+    for here, directories, files in os.walk(top):
+        below = {name: os.path.relpath(os.path.join(here, name), top) for name in directories}
+        directories[:] = [name for name in directories if not skip(below[name])]
+        yield _state(here, f"{label}: {os.path.relpath(here, top)}", times)
+        for name in [*files, *directories]:
+            path = os.path.join(here, name)
+            if name in files or os.path.islink(path):
+                # Git itself touches a shared index whenever it reads it, so that it is kept.
+                timed = not name.startswith("sharedindex.")
+                yield _state(path, f"{label}: {os.path.relpath(path, top)}", timed)
+
+
+def _state(path: str, label: str, times: bool) -> tuple[str, tuple[int, int, str]]:
+    seen = os.lstat(path)
+    content = ""
+    if stat.S_ISLNK(seen.st_mode):
+        content = os.readlink(path)
+    elif stat.S_ISREG(seen.st_mode):
+        with open(path, "rb") as file:
+            content = hashlib.sha256(file.read()).hexdigest()
+    return label, (seen.st_mode, seen.st_mtime_ns if times else 0, content)
+
+
+@pytest.fixture(scope="session")
+def state_of() -> Callable[[Place], State]:
+    """`state_of(place)` is all that a run must leave as it was, down to times and modes.
+
+    The work tree, HEAD, index, branches, reflogs, configuration: everything but Git's objects,
+    gittrack's own directory and the refs of runs.
+    """
+    return _state_of
 
 
 # -- repositories -------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ MODES = ("all", "tracked", "off")
 _MOST_FILES = 5_000
 _MOST_NAMED = 100
 _RECORD = b".gittrack"
+_REFUSED = re.compile(rb"(?:^|/)(?:\.git|git~1)[ .]*(?::[^/]*)?(?:/|$)", re.IGNORECASE)
+"""What Git takes for its own directory on some system, and so leaves out of every index."""
 _CODE = frozenset(
     (
         ".py",
@@ -63,6 +65,9 @@ _CODE = frozenset(
 _QUIET = (
     "core.splitIndex=false",
     "core.fsmonitor=false",
+    # An answer to `git add` that would cost the run; and nobody's hook is to see our index.
+    "core.safecrlf=false",
+    "core.hooksPath=/dev/null",
     "core.fsync=loose-object",
     "core.fsyncMethod=batch",
 )
@@ -102,10 +107,14 @@ def take(repo: Repo, *, mode: str, scratch: Path) -> Snapshot:
         )
     seen = _status(repo, untracked=mode == "all")
     seen.hidden += _hidden(repo)
+    _set_aside(repo.root, seen)
     included, skipped = _select(repo.root, seen.untracked)
     secrets = _new_secrets(repo, seen.changed)
     if mode != "off" and (seen.changed or included):
-        tree = _tree(repo, [path for path, _ in seen.changed] + included, scratch)
+        try:
+            tree = _tree(repo, [path for path, _ in seen.changed] + included, scratch)
+        except GitFailed as error:
+            raise _not_stored(error) from error
     else:
         tree = repo.read_commit(seen.base).tree if seen.base else repo.empty_tree()
     code = Code(
@@ -118,6 +127,17 @@ def take(repo: Repo, *, mode: str, scratch: Path) -> Snapshot:
     )
     changed = tuple(quote_path(path) for path, _ in seen.changed)
     return Snapshot(tree, code, changed, secrets)
+
+
+def _not_stored(error: GitFailed) -> GitFailed:
+    lines = [line for line in error.stderr.split("\n") if line.startswith("fatal: ")]
+    reason = lines[-1].removeprefix("fatal: ") if lines else error.message
+    return GitFailed(
+        f"the code cannot be stored: {reason}",
+        stderr=error.stderr,
+        hint="`git add --dry-run --all` may tell more; `git -c track.snapshot=off track run ...` "
+        "records without the changes.",
+    )
 
 
 def _status(repo: Repo, *, untracked: bool) -> _Seen:
@@ -167,6 +187,30 @@ def _untracked(path: bytes, seen: _Seen) -> None:
         seen.untracked.append(path)
 
 
+def _set_aside(root: Path, seen: _Seen) -> None:
+    """Leave changed files that Git cannot read as they are in the index: they are `hidden`."""
+    readable = []
+    for path, base in seen.changed:
+        reason = _unreadable(root / os.fsdecode(path))
+        if reason is None:
+            readable.append((path, base))
+        else:
+            seen.hidden.append(Skipped(quote_path(path), reason))
+    seen.changed = readable
+
+
+def _unreadable(path: Path) -> str | None:
+    try:
+        mode = os.lstat(path).st_mode
+    except PermissionError:
+        return "unreadable"
+    except OSError:
+        return None
+    if stat.S_ISREG(mode):
+        return None if os.access(path, os.R_OK) else "unreadable"
+    return None if stat.S_ISLNK(mode) or stat.S_ISDIR(mode) else "no regular file any more"
+
+
 def _hidden(repo: Repo) -> list[Skipped]:
     """Tracked files whose changes Git was told not to look for."""
     listed = repo.git("ls-files", "-v", "-z")
@@ -210,6 +254,8 @@ def _look(root: Path, path: bytes) -> tuple[int, str | None]:
     name = path.decode("utf-8", "surrogateescape")
     if secret_filename(name):
         return 0, "looks secret"
+    if _REFUSED.search(path):
+        return 0, "Git refuses the name"
     try:
         found = os.lstat(root / name)
     except OSError:
@@ -267,20 +313,35 @@ def _tree(repo: Repo, paths: Sequence[bytes], scratch: Path) -> str:
         seen = source.stat()
         os.utime(private, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     env = {"GIT_INDEX_FILE": os.fspath(private)}
-    repo.git(
-        "update-index",
-        "--add",
-        "--remove",
-        "--replace",
-        "-z",
-        "--stdin",
-        input=b"\0".join(paths) + b"\0",
-        env=env,
-        config=_QUIET,
-    )
+    assert repo.root is not None
+    behind = _behind_symlinks(repo.root, paths)
+    rest = [path for path in paths if path not in behind]
+    for options, some in (
+        (("--force-remove",), sorted(behind)),
+        (("--add", "--remove", "--replace"), rest),
+    ):
+        if some:
+            listed = b"\0".join(some) + b"\0"
+            repo.git(
+                "update-index", *options, "-z", "--stdin", input=listed, env=env, config=_QUIET
+            )
     written = repo.git("write-tree", "--missing-ok", env=env, config=_QUIET)
     private.unlink(missing_ok=True)
     return written.decode().strip()
+
+
+def _behind_symlinks(root: Path, paths: Iterable[bytes]) -> set[bytes]:
+    """The paths whose directory has become a symbolic link: gone, and Git wants to be told so."""
+    known = {b"": False}
+    top = os.fsencode(root)
+
+    def linked(directory: bytes) -> bool:
+        if directory not in known:
+            above = linked(os.path.dirname(directory))
+            known[directory] = above or os.path.islink(os.path.join(top, directory))
+        return known[directory]
+
+    return {path for path in paths if linked(os.path.dirname(path))}
 
 
 def _bounded(skipped: Sequence[Skipped]) -> tuple[Skipped, ...]:
