@@ -1,7 +1,8 @@
 """A run as one commit: written whole, read back with suspicion, listed without opening records.
 
 Knows where in the commit the record stands. Knows nothing of how a run comes about, nor of
-selectors and tables.
+selectors and tables. What only a whole record needs (YAML above all) is loaded with the first one,
+because a listing opens none.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gittrack import formats, message, record, refs, series
+from gittrack import message, refs
 from gittrack.errors import BadFile, BrokenRecord, GitFailed
 from gittrack.git import Entry, Identity, Repo
 from gittrack.quoting import utf8
@@ -76,6 +77,8 @@ def store(
         WriteFailed: something could not be stored, or cannot be read back.
         GitFailed: signing failed.
     """
+    from gittrack import record
+
     files = record.encode(run, rows=rows, log=log)
     blobs = {name: (repo.write_blob(data), _BLOB) for name, data in files.items()}
     directory = repo.write_tree(blobs)
@@ -101,6 +104,8 @@ def load(repo: Repo, ref: RunRef) -> Run:
         BrokenRecord: the commit is no run of ours, or its record is missing, malformed, too large
             or of a newer format; the message names the run and the file.
     """
+    from gittrack import formats, record
+
     entries = _entries(repo, ref)
     files = {}
     for name in _NEEDED:
@@ -119,6 +124,8 @@ def load_series(repo: Repo, ref: RunRef) -> tuple[Row, ...]:
     Raises:
         BrokenRecord: the table is malformed or larger than 256 MiB, or there is no record.
     """
+    from gittrack import series
+
     entries = _entries(repo, ref)
     data = _file(repo, ref, entries, "metrics.tsv", _SERIES_LIMIT)
     if data is None:
@@ -137,6 +144,8 @@ def output(repo: Repo, ref: RunRef) -> bytes:
     Raises:
         BrokenRecord: it is larger than a record's may be, or there is no record.
     """
+    from gittrack import record
+
     entries = _entries(repo, ref)
     return _file(repo, ref, entries, "output.log", 2 * record.LOG_LIMIT) or b""
 

@@ -1,0 +1,111 @@
+"""What is loaded before anything is done: the cheapest part of every command, and soon the dearest.
+
+`git track -h` has its own list in test_cli_main.py.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_STANDARD = frozenset(sys.stdlib_module_names)
+
+READING = {
+    "gittrack",
+    "gittrack.annotations",
+    "gittrack.cli",
+    "gittrack.cli.completing",
+    "gittrack.cli.ls",
+    "gittrack.cli.main",
+    "gittrack.cli.output",
+    "gittrack.errors",
+    "gittrack.git",
+    "gittrack.keys",
+    "gittrack.message",
+    "gittrack.names",
+    "gittrack.quoting",
+    "gittrack.records",
+    "gittrack.refs",
+    "gittrack.report",
+    "gittrack.revisions",
+    "gittrack.runs",
+    "gittrack.words",
+}
+SHOWING = READING - {"gittrack.cli.ls"} | {
+    "gittrack.cli.diff",
+    "gittrack.cli.show",
+    "gittrack.formats",
+    "gittrack.record",
+    "gittrack.series",
+}
+
+
+def loaded(code: str, *arguments: str, place: Path) -> set[str]:
+    """The modules that a fresh interpreter holds after `code`."""
+    program = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        f"try:\n    {code}\n"
+        "except SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "print(*set(sys.modules) - before, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=place,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(done.stderr.strip().split("\n")[-1].split())
+
+
+def foreign(names: set[str]) -> set[str]:
+    """The packages among them that are neither ours nor Python's."""
+    tops = {name.split(".")[0] for name in names}
+    return {top for top in tops - _STANDARD - {"gittrack"} if not top.startswith("_")}
+
+
+def ours(names: set[str]) -> set[str]:
+    return {name for name in names if name.split(".")[0] == "gittrack"}
+
+
+_MAIN = "from gittrack.cli.main import main; main()"
+
+
+def test_importing_gittrack_loads_nothing_but_itself(tmp_path: Path) -> None:
+    """A training script imports it at its top, in each of its worker processes."""
+    assert loaded("import gittrack", place=tmp_path) == {"gittrack", "__future__"}
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed", "packages"),
+    [
+        (("ls",), READING, {"click", "pygit2", "cffi"}),
+        (("show", "latest"), SHOWING, {"click", "pygit2", "cffi", "yaml", "cython_runtime"}),
+    ],
+    ids=["ls", "show"],
+)
+def test_reading_loads_only_what_is_listed(
+    words: tuple[str, ...], allowed: set[str], packages: set[str], recorded: Path
+) -> None:
+    """YAML, tables, plots and DVC each cost what a listing of 1,000 runs may cost in all."""
+    found = loaded(_MAIN, *words, place=recorded)
+    assert ours(found) <= allowed
+    assert foreign(found) <= packages
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with one run, so that a reader has something to read."""
+    place = tmp_path_factory.mktemp("recorded")
+    (place / "train.py").write_text('print("accuracy: 0.9")\n')
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Begin"]):
+        subprocess.run(["git", *words], cwd=place, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "gittrack", "run", "--", "true"], cwd=place, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    return place
