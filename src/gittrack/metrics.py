@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from gittrack.documents import load, parse_json, read_table, read_text
+from gittrack.documents import load, parse_json, read_table, read_text, too_deep
 from gittrack.errors import BadFile, BadName
 from gittrack.keys import check_key, flatten
 from gittrack.records import Number, Row
@@ -335,7 +335,7 @@ def from_file(path: str | os.PathLike[str], *, time: float) -> list[Row]:
     except BadName as error:
         raise BadFile(f"in the metrics file '{name}', {error.message}", path=name, hint=error.hint)
     except RecursionError as error:
-        raise BadFile(f"the metrics file '{name}' nests too deep", path=name) from error
+        raise too_deep(name, "metrics") from error
     if not rows:
         raise BadFile(
             f"the metrics file '{name}' holds no number",

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 __all__ = ["MASK", "Finding", "find", "mask_argv", "mask_text", "secret_filename"]
 
@@ -18,8 +18,7 @@ MASK = "***"
 """What stands where a secret was."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """Where a secret seems to be: the line, counted from 1, and what kind it is."""
 
     line: int
@@ -150,8 +149,7 @@ def _pattern(pattern: bytes) -> re.Pattern[bytes]:
     return re.compile(pattern)
 
 
-@dataclass(frozen=True, slots=True)
-class _Secret:
+class _Secret(NamedTuple):
     start: int
     end: int
     kind: str
