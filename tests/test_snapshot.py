@@ -181,6 +181,30 @@ def test_a_file_becomes_a_directory_and_the_other_way(repo_dir, tmp_path) -> Non
     assert kept[b"src"].startswith("120000") and kept[b"params.yaml"].startswith("120000")
 
 
+def test_a_file_that_git_hides_gives_way_to_a_directory(repo_dir, tmp_path) -> None:
+    """Its entry is in nobody's list of changes, and would make the new one impossible."""
+    run_git(repo_dir, "update-index", "--assume-unchanged", "train.py")
+    (repo_dir / "train.py").unlink()
+    (repo_dir / "train.py").mkdir()
+    (repo_dir / "train.py" / "main.py").write_text("1\n")
+    taken = take(repo_dir, tmp_path / "scratch")
+    assert b"train.py/main.py" in files(repo_dir, taken.tree)
+
+
+def test_a_file_that_is_no_longer_tracked(repo_dir, tmp_path) -> None:
+    """`git rm --cached` is how people take out what is large or secret: it must not come back."""
+    for name in ("big.bin", ".env", "kept.py", "data.log"):
+        (repo_dir / name).write_bytes(b"#" * (snapshot.FILE_LIMIT + 1 if "big" in name else 1))
+    run_git(repo_dir, "add", "-A", "--force")
+    run_git(repo_dir, "commit", "-q", "-m", "all")
+    run_git(repo_dir, "rm", "-q", "--cached", "big.bin", ".env", "kept.py", "data.log")
+    taken = take(repo_dir, tmp_path / "scratch")
+    assert set(taken.changed) == {"big.bin", ".env", "kept.py", "data.log"} and taken.code.dirty
+    assert taken.code.included == ("kept.py",)
+    assert reasons(taken.code.skipped) == {"big.bin": "over 1 MiB", ".env": "looks secret"}
+    assert taken.tree == as_git_adds(repo_dir, tmp_path, "big.bin", ".env")
+
+
 def test_an_unmerged_index_is_resolved_by_the_work_tree(repo_dir, tmp_path, state_of) -> None:
     """In the middle of a merge people run things too; the conflict stays theirs."""
     run_git(repo_dir, "checkout", "-q", "-b", "other")
@@ -557,11 +581,13 @@ def test_the_index_of_an_outer_hook_counts(repo_dir, tmp_path, monkeypatch) -> N
     shutil.copy2(repo_dir / ".git" / "index", other)
     (repo_dir / "only-there.py").write_text("1\n")
     run_git(repo_dir, "add", "only-there.py", env={"GIT_INDEX_FILE": str(other)})
+    run_git(repo_dir, "rm", "--cached", "-q", "train.py", env={"GIT_INDEX_FILE": str(other)})
     monkeypatch.setenv("GIT_INDEX_FILE", str(other))
     before = other.read_bytes(), other.stat().st_mtime_ns
     taken = take(repo_dir, tmp_path / "scratch", mode="tracked")
     assert (other.read_bytes(), other.stat().st_mtime_ns) == before
-    assert b"only-there.py" in files(repo_dir, taken.tree)
+    kept = files(repo_dir, taken.tree)
+    assert b"only-there.py" in kept and b"train.py" not in kept
     monkeypatch.delenv("GIT_INDEX_FILE")
     taken = take(repo_dir, tmp_path / "scratch", mode="tracked")
     assert b"only-there.py" not in files(repo_dir, taken.tree)
@@ -573,7 +599,7 @@ def test_a_partial_clone_fetches_nothing(repo_dir, tmp_path, git) -> None:
     options = ("--filter=blob:none", "--no-checkout", "-q")
     git(tmp_path, "clone", *options, repo_dir.as_uri(), "partial")
     place = tmp_path / "partial"
-    git(place, "sparse-checkout", "set", "--cone", "src")
+    git(place, "sparse-checkout", "set", "--no-cone", "/train.py", "/.gitignore")
     git(place, "checkout", "-q", "main")
     shutil.move(repo_dir, tmp_path / "away")
     (place / "train.py").write_text("changed\n")

@@ -80,6 +80,7 @@ class _Seen:
     base: str | None = None
     branch: str | None = None
     changed: list[tuple[bytes, str]] = field(default_factory=list)
+    removed: list[bytes] = field(default_factory=list)
     untracked: list[bytes] = field(default_factory=list)
     hidden: list[Skipped] = field(default_factory=list)
 
@@ -110,7 +111,7 @@ def take(repo: Repo, *, mode: str, scratch: Path) -> Snapshot:
     _set_aside(repo.root, seen)
     included, skipped = _select(repo.root, seen.untracked)
     secrets = _new_secrets(repo, seen.changed)
-    if mode != "off" and (seen.changed or included):
+    if mode != "off" and (seen.changed or seen.removed or included):
         try:
             tree = _tree(repo, [path for path, _ in seen.changed] + included, scratch)
         except GitFailed as error:
@@ -120,12 +121,12 @@ def take(repo: Repo, *, mode: str, scratch: Path) -> Snapshot:
     code = Code(
         base=seen.base,
         branch=seen.branch,
-        dirty=bool(seen.changed or included or seen.untracked),
+        dirty=bool(seen.changed or seen.removed or seen.untracked),
         included=tuple(quote_path(path) for path in included),
         skipped=_bounded(skipped),
         hidden=_bounded(seen.hidden),
     )
-    changed = tuple(quote_path(path) for path, _ in seen.changed)
+    changed = tuple(quote_path(p) for p in sorted([*(p for p, _ in seen.changed), *seen.removed]))
     return Snapshot(tree, code, changed, secrets)
 
 
@@ -174,7 +175,10 @@ def _status_line(line: bytes, seen: _Seen) -> None:
             return
         if submodule[2:3] == b"M" or submodule[3:4] == b"U":
             seen.hidden.append(Skipped(quote_path(path), "submodule with uncommitted changes"))
-        if submodule[:1] != b"S" or submodule[1:2] == b"C" or fields[1][:1] != b".":
+        if kind == b"1 " and fields[1][:1] == b"D":
+            # Not in the index: whether a file that is still there comes along, its rules decide.
+            seen.removed.append(path)
+        elif submodule[:1] != b"S" or submodule[1:2] == b"C" or fields[1][:1] != b".":
             seen.changed.append((path, fields[6].decode() if kind == b"1 " else ""))
 
 
