@@ -37,10 +37,13 @@ __all__ = [
     "Writer",
     "adopt",
     "discard_leftovers",
+    "frame",
     "is_lost",
     "live",
     "read",
     "rows",
+    "size",
+    "unframe",
 ]
 
 RUN_VARIABLE = "GITTRACK_RUN"
@@ -220,8 +223,6 @@ class Session:
             WriteFailed: the directory cannot be made.
         """
         directory = state / "live" / (_NEW + name)
-        if (state / "live" / name).exists():
-            raise RunExists(f"a run named {name} is running", commit="")
         for _ in range(8):
             try:
                 directory.mkdir(parents=True)
@@ -233,8 +234,14 @@ class Session:
                 continue
             except OSError as error:
                 raise _cannot_write(directory, error) from error
-            if lock is not None:
-                return cls(directory, lock)
+            if lock is None:
+                continue
+            made = cls(directory, lock)
+            # Looked at only now: while the directory is ours nobody else can begin as `name`.
+            if (state / "live" / name).exists():
+                made.end()
+                raise RunExists(f"a run named {name} is running", commit="")
+            return made
         raise WriteFailed(f"cannot make '{directory}'")
 
     def begin(self, known: Mapping[str, Any]) -> None:

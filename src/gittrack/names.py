@@ -14,38 +14,40 @@ __all__ = ["SUFFIX", "check", "generate", "matching", "near", "run_id", "suggest
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,78}[a-z0-9])?")
 SUFFIX = re.compile(r"-[0-9a-hjkmnp-tv-z]{6}$")
-_LONGEST_PREFIX = 73
+_LONGEST = 80
+_LONGEST_PREFIX = 73  # the suffix takes seven
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))]
 )
 
 
-def check(name: str, what: str) -> str:
+def check(name: str, what: str, *, longest: int = _LONGEST) -> str:
     """Give back `name` if it may be (part of) a ref; `what` says whose name it is.
 
-    At most 80 of a-z, 0-9, dot, underscore and hyphen, a letter or digit at both ends; nothing
-    that git-check-ref-format(1) or a case-folding disk refuses; no device name.
+    At most `longest` of a-z, 0-9, dot, underscore and hyphen, a letter or digit at both ends;
+    nothing that git-check-ref-format(1) or a case-folding disk refuses; no device name.
 
     Raises:
         BadName: anything else; the hint suggests the nearest good name.
     """
-    reason = _refusal(name)
+    reason = _refusal(name, longest)
     if reason is None:
         return name
     better = suggest(name)
     hint = f"'{better}' would do. " if better else ""
+    shown = repr(name) if len(name) <= _LONGEST else f"{name[:40]!r}..."
     raise BadName(
-        f"{name!r} is no {what} name: {reason}",
+        f"{shown} is no {what} name: {reason}",
         hint=f"{hint}Free text goes into a title: `git track rename RUN TITLE`.",
     )
 
 
-def _refusal(name: str) -> str | None:
+def _refusal(name: str, longest: int = _LONGEST) -> str | None:
     if not name:
         return "it is empty"
-    if len(name) > 80:
-        return f"it has {len(name)} characters, at most 80 are allowed"
+    if len(name) > longest:
+        return f"it has {len(name)} characters, at most {longest} are allowed"
     if not NAME.fullmatch(name):
         return "only a-z, 0-9, '.', '_' and '-', with a letter or digit first and last"
     if ".." in name or name.endswith(".lock"):
@@ -82,13 +84,7 @@ def generate(random: bytes, prefix: str | None = None) -> str:
         from gittrack.words import ADJECTIVES, ANIMALS
 
         return f"{ADJECTIVES[random[0]]}-{ANIMALS[random[1]]}-{suffix}"
-    if len(prefix) > _LONGEST_PREFIX:
-        raise BadName(
-            f"{prefix!r} is no run name: it has {len(prefix)} characters, at most "
-            f"{_LONGEST_PREFIX} are allowed before the suffix",
-            hint=f"'{suggest(prefix)}' would do.",
-        )
-    return f"{check(prefix, 'run')}-{suffix}"
+    return f"{check(prefix, 'run', longest=_LONGEST_PREFIX)}-{suffix}"
 
 
 def _quintets(random: bytes) -> Iterable[int]:
