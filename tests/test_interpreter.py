@@ -86,6 +86,17 @@ def test_the_interpreter_behind_a_command_line(
         assert target.words == (f"{places[place]}/{rest}", *flags)
 
 
+def test_what_env_changes_is_what_the_interpreter_sees(world: World) -> None:
+    """Packages depend on PYTHONPATH, HOME and the directory: asked elsewhere, they are others."""
+    line = "env A=1 nice env -u A B=2 -C sub -i C=3 PATH=/p true"
+    command, target = find(Command(tuple(line.split()), {"A": "0", "D": "4"}, str(world.cwd)))
+    assert target is None
+    assert command == Command(("true",), {"C": "3", "PATH": "/p"}, str(world.cwd / "sub"))
+    for dash in ("-", "-i", "--ignore-environment"):
+        command, _ = find(Command(("env", dash, "--", "B=2", "true"), {"A": "0"}, "/"))
+        assert (command.words, dict(command.env)) == (("true",), {"B": "2"})
+
+
 WRAPPED = [
     ("uv run python -s x.py", "uv run python -s"),
     ("uv --directory D run --with numpy -m pytest", "uv --directory D run --with numpy python"),
