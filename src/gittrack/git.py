@@ -91,6 +91,7 @@ class Repo:
         self.root = root
         self.state = self.common_dir / "gittrack"
         self._config: dict[str, str] | None = None
+        self._synced = True
 
     @classmethod
     def open(cls, start: str | os.PathLike[str] = ".") -> Repo:
@@ -107,7 +108,7 @@ class Repo:
         try:
             found = pygit2.discover_repository(os.fspath(start), False, ceilings)
             handle = pygit2.Repository(found) if found else None
-        except (pygit2.GitError, KeyError, ValueError):
+        except (pygit2.GitError, KeyError, ValueError, OSError):
             handle = None
         if handle is None:
             return cls._open_as_git_says(start)
@@ -136,6 +137,7 @@ class Repo:
 
     @property
     def is_bare(self) -> bool:
+        """Whether there is no work tree to take code from."""
         return self.root is None
 
     def check_version(self) -> None:
@@ -275,8 +277,9 @@ class Repo:
     # -- objects ----------------------------------------------------------------------------
 
     def sync(self, on: bool) -> None:
-        """Choose whether libgit2 flushes each object and ref to the disk before it goes on."""
+        """Choose whether each object and ref is flushed to the disk before we go on."""
         pygit2.settings.enable_fsync_gitdir(on)
+        self._synced = on
 
     def write_blob(self, data: bytes) -> str:
         """Store bytes -> their id.
@@ -515,6 +518,7 @@ class Repo:
         """
         if not hasattr(self._handle, "transaction"):
             return self._create_ref_by_git(name, target)
+        self._check_new_ref(name, target)
         for attempt in range(8):
             try:
                 with self._handle.transaction() as transaction:
@@ -539,6 +543,16 @@ class Repo:
             return self._create_ref_by_git(name, target)
         except WriteFailed as error:
             raise error from failure
+
+    def _check_new_ref(self, name: str, target: str) -> None:
+        """What Git checks and a transaction of libgit2 does not: the object, packed refs above."""
+        if not self.exists(target):
+            raise WriteFailed(f"{name} could not be written: there is no object {target[:12]}")
+        above = name.split("/")[:-1]
+        for length in range(3, len(above) + 1):
+            parent = "/".join(above[:length])
+            if self.ref(parent) is not None:
+                raise WriteFailed(f"{name} could not be written: '{parent}' exists")
 
     def _create_ref_by_git(self, name: str, target: str) -> None:
         try:
@@ -583,7 +597,10 @@ class Repo:
             "update-ref",
             "--stdin",
             input=text.encode("utf-8", "surrogateescape"),
-            config=("core.fsync=loose-object,reference", "core.filesRefLockTimeout=2000"),
+            config=(
+                f"core.fsync={'loose-object,reference' if self._synced else 'none'}",
+                "core.filesRefLockTimeout=2000",
+            ),
         )
 
     def head(self) -> tuple[str | None, str | None]:
@@ -608,7 +625,9 @@ class Repo:
             revision + "^{commit}",
             accept=(0, 1, 128),
         )
-        return _text(said).strip() or None
+        found = _text(said).strip()
+        # `^HEAD` names one as well: the commit that is not wanted.
+        return found if found and not found.startswith("^") else None
 
     def first_parents(self, commit: str) -> Iterator[str]:
         """`commit`, its first parent, and so on to the root; a shallow history just ends."""
@@ -712,9 +731,11 @@ def _spawn(
     given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
     try:
         return subprocess.run(command, cwd=cwd, env=env, capture_output=True, **given)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if cwd is not None and not os.path.isdir(cwd):
-            raise NotARepository(f"no directory '{os.fspath(cwd)}'") from error
+    except OSError as error:
+        if cwd is not None and not (os.path.isdir(cwd) and os.access(cwd, os.X_OK)):
+            raise NotARepository(f"cannot enter '{os.fspath(cwd)}': {error.strerror}") from error
+        if not isinstance(error, FileNotFoundError):
+            raise
         raise GitTooOld("no 'git' on PATH", hint="install Git 2.36 or later.") from error
 
 
