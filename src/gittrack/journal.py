@@ -491,7 +491,7 @@ def read(directory: Path) -> Story | None:
 def size(directory: Path) -> int:
     """How many bytes were logged, in all files together."""
     total = 0
-    for path in directory.glob("*.journal"):
+    for path in _journals(directory):
         try:
             total += path.stat().st_size
         except OSError:
@@ -499,9 +499,18 @@ def size(directory: Path) -> int:
     return total
 
 
+def _journals(directory: Path) -> list[Path]:
+    """The journals, none if the directory is gone: its run may be recorded at any moment."""
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError:
+        return []
+    return [directory / name for name in names if name.endswith(".journal")]
+
+
 def _events(directory: Path) -> tuple[list[dict[str, Any]], int]:
     streams, damaged = [], 0
-    for path in (*sorted(directory.glob("*.journal")), directory / "end"):
+    for path in (*_journals(directory), directory / "end"):
         try:
             events, bad = unframe(path.read_bytes())
         except OSError:
