@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import environment, journal, metrics, names, params, refs, runs, secrets
+from gittrack import environment, journal, metrics, names, params, record, refs, runs, secrets
 from gittrack import snapshot as snapshots
 from gittrack.errors import BadFile, GittrackError, RunExists, WriteFailed
 from gittrack.git import Identity, Repo
@@ -230,12 +230,11 @@ def _open(
     random: Callable[[int], bytes],
 ) -> tuple[Session, dict[str, Any], Snapshot]:
     """Take the snapshot and begin; on any failure nothing stays behind."""
-    started = now()
     session = _session(repo, request.name, random)
     try:
         mode = repo.config.get("track.snapshot", "all")
         taken = snapshots.take(repo, mode=mode, scratch=session.directory)
-        known = _known(repo, request, prepared, taken, session, started, random(16))
+        known = _known(repo, request, prepared, taken, session, now(), random(16))
         session.begin(known)
     except BaseException:
         session.end()
@@ -436,6 +435,7 @@ def _finish(repo: Repo, session: Session) -> tuple[Run, RunRef]:
         except RunExists:
             continue
         refs.release_snapshot(repo, story.begin["name"])
+        _keep_long_output(repo, session, there)
         session.end()
         return run, there
     raise WriteFailed(f"every name for the run '{story.begin['name']}' is taken")
@@ -473,12 +473,12 @@ def _remove_stale_locks(repo: Repo, experiment: str, name: str) -> None:
 
 
 def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, RunRef]:
-    log = _read_output(session.directory)
-    run, rows = tell(story, log_size=len(log), last_sign=_last_sign(session.directory))
+    log, size = record.read_log(session.directory / "output")
+    run, rows = tell(story, log_size=size, last_sign=_last_sign(session.directory))
     text, hidden = secrets.mask_text(log) if log else (log, 0)
     if hidden:
         run = replace(run, faults=(*run.faults, f"masked {hidden} secrets in the output"))
-    run = replace(run, name=name)
+    run = replace(_masked(run), name=name)
     ref = runs.write(
         repo,
         run,
@@ -491,11 +491,50 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
     return replace(run, commit=ref.commit), ref
 
 
-def _read_output(directory: Path) -> bytes:
+def _masked(run: Run) -> Run:
+    """The run without what looks like secrets in params, tags and message, and a fault for each.
+
+    Wherever they came from: a file, an option, the script itself.
+    """
+    notes: list[str] = []
+    params = {key: _masked_value(key, value, notes) for key, value in run.params.items()}
+    tags = {key: _masked_value(key, value, notes) for key, value in run.tags.items()}
+    message = run.message
+    if message is not None and (found := secrets.mask_text(message.encode()))[1]:
+        notes.append("the message")
+        message = found[0].decode()
+    if not notes:
+        return run
+    faults = (*run.faults, *(f"masked a secret in {note}" for note in dict.fromkeys(notes)))
+    return replace(run, params=params, tags=tags, message=message, faults=faults)
+
+
+def _masked_value(key: str, value: Value, notes: list[str]) -> Value:
+    if isinstance(value, str):
+        word = f"{key}={value}"
+        masked = secrets.mask_argv([word])[0][0]
+        if masked == word:
+            return value
+        notes.append(key)
+        return masked[len(key) + 1 :] if masked.startswith(f"{key}=") else secrets.MASK
+    if isinstance(value, list):
+        return [_masked_value(key, item, notes) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _masked_value(str(name), item, notes) for name, item in value.items()}
+    return value
+
+
+def _keep_long_output(repo: Repo, session: Session, ref: RunRef) -> None:
+    """Set a whole output aside of which the record holds only parts."""
+    whole = session.directory / "output"
     try:
-        return (directory / "output").read_bytes()
+        if whole.stat().st_size > record.LOG_LIMIT:
+            kept = runs.whole_output(repo, ref)
+            kept.parent.mkdir(exist_ok=True)
+            os.replace(whole, kept)
     except OSError:
-        return b""
+        # The record has what it promises; this is more than that.
+        pass
 
 
 def _last_sign(directory: Path) -> float:

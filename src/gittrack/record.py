@@ -5,7 +5,9 @@ Knows the files and their fields. Knows nothing of Git, nor of where the files c
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, get_args
 
 from gittrack import formats, message, series
@@ -13,10 +15,12 @@ from gittrack.errors import BadFile, BadName
 from gittrack.keys import flatten, nest
 from gittrack.records import Code, Environment, Input, Number, Row, Run, Skipped, Status
 
-__all__ = ["LOG_LIMIT", "decode", "encode", "log_excerpt"]
+__all__ = ["LOG_LIMIT", "decode", "encode", "log_excerpt", "read_log"]
 
 LOG_LIMIT = 1 << 20
 """How much of the output a record holds, in bytes."""
+
+_HALF = LOG_LIMIT // 2 - 64
 
 
 def encode(run: Run, *, rows: Sequence[Row] = (), log: bytes = b"") -> dict[str, bytes]:
@@ -43,13 +47,30 @@ def log_excerpt(log: bytes) -> bytes:
 
     Cut at line breaks where there are some near.
     """
-    if len(log) <= LOG_LIMIT:
-        return log
-    half = LOG_LIMIT // 2 - 64
-    head, tail = log[:half], log[-half:]
-    head = head[: head.rfind(b"\n") + 1 or half]
+    return log if len(log) <= LOG_LIMIT else _join(log[:_HALF], log[-_HALF:], len(log))
+
+
+def read_log(path: Path) -> tuple[bytes, int]:
+    """The excerpt of an output that lies in a file, and the size of the whole; empty if it is not.
+
+    Reads no more than the record keeps, however long the file is.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size <= LOG_LIMIT:
+                return file.read(), size
+            head = file.read(_HALF)
+            file.seek(-_HALF, os.SEEK_END)
+            return _join(head, file.read(_HALF), size), size
+    except OSError:
+        return b"", 0
+
+
+def _join(head: bytes, tail: bytes, size: int) -> bytes:
+    head = head[: head.rfind(b"\n") + 1 or len(head)]
     tail = tail[tail.find(b"\n") + 1 :] or tail
-    left_out = len(log) - len(head) - len(tail)
+    left_out = size - len(head) - len(tail)
     return head + b"[... %d bytes left out ...]\n" % left_out + tail
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,8 @@ def show(
 def logs(ctx: click.Context, selector: str) -> None:
     """Print what a run wrote to the terminal.
 
-    Without RUN the latest one. The same as 'git track show --log RUN'.
+    Without RUN the latest one. A terminal gets what 'git track show --log RUN' shows, a file or a
+    pipe every byte: of a very long output the whole, on the machine that recorded it.
 
     \b
     $ git track logs
@@ -74,7 +76,26 @@ def logs(ctx: click.Context, selector: str) -> None:
     from gittrack import revisions
 
     repo = open_repo(ctx)
-    page(repo, _log(repo, revisions.resolve(repo, selector), screen()))
+    ref = revisions.resolve(repo, selector)
+    shown = screen()
+    if shown.is_terminal:
+        page(repo, _log(repo, ref, shown))
+    else:
+        _copy_log(repo, ref)
+
+
+def _copy_log(repo: Repo, ref: RunRef) -> None:
+    """Write the output to stdout byte for byte; the whole of it where this clone has it."""
+    import shutil
+
+    from gittrack import runs
+
+    stdout = sys.stdout.buffer
+    try:
+        with open(runs.whole_output(repo, ref), "rb") as file:
+            shutil.copyfileobj(file, stdout)
+    except FileNotFoundError:
+        stdout.write(runs.output(repo, ref))
 
 
 def _log(repo: Repo, ref: RunRef, shown: Screen) -> str:
