@@ -1,0 +1,469 @@
+"""The door to Git holds its promises in every kind of repository, beside others, on a full disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gittrack import git as door
+from gittrack.errors import (
+    GitFailed,
+    NotARepository,
+    RepositoryError,
+    RunChanged,
+    RunExists,
+    UnsupportedRepository,
+    WriteFailed,
+)
+from gittrack.git import Identity, Ref, Repo
+
+ADA = Identity("Ada Lovelace", "ada@example.org")
+
+
+@pytest.fixture
+def repo(repo_dir: Path) -> Repo:
+    return Repo.open(repo_dir)
+
+
+def commit(repo: Repo, text: str = "x", **fields: object) -> str:
+    known = {"tree": repo.empty_tree(), "parents": [], "author": ADA, "started": 0, "ended": 0}
+    return repo.write_commit(message=text, **{**known, **fields})  # type: ignore[arg-type]
+
+
+# -- opening ------------------------------------------------------------------------------------
+
+
+def test_every_kind_is_opened_as_git_opens_it(every_repo, git) -> None:
+    """Root, Git directory, common directory and HEAD are the ones that Git itself names."""
+    repo = Repo.open(every_repo.path)
+
+    def asked(*words: str) -> str:
+        return git(every_repo, "rev-parse", "--path-format=absolute", *words).removesuffix("\n")
+
+    assert repo.root is not None and os.path.samefile(repo.root, asked("--show-toplevel"))
+    assert os.path.samefile(repo.git_dir, asked("--git-dir"))
+    assert os.path.samefile(repo.common_dir, asked("--git-common-dir"))
+    assert not repo.is_bare
+    head, branch = repo.head()
+    if every_repo.kind == "empty":
+        assert (head, branch) == (None, "main")
+    else:
+        assert head == git(every_repo, "rev-parse", "HEAD").strip()
+    if every_repo.kind == "detached":
+        assert branch is None
+
+
+def test_every_kind_takes_objects_and_refs(every_repo, git) -> None:
+    """What we write Git reads, and the other way round."""
+    repo = Repo.open(every_repo.path)
+    blob = repo.write_blob(b"a\0b")
+    tree = repo.write_tree({"f": (blob, 0o100644)})
+    made = commit(repo, "subject\n\ntext\n", tree=tree)
+    repo.create_ref("refs/runs/e/n", made)
+    repo.verify([blob, tree, made])
+    assert git(every_repo.root, "rev-parse", "runs/e/n:f").strip() == blob
+    assert repo.read_blob(blob, limit=3) == b"a\0b"
+    assert repo.read_commit(made).message == "subject\n\ntext\n"
+    assert [entry.name for entry in repo.tree(made)] == [b"f"]
+    assert repo.refs("refs/runs/") == [Ref("refs/runs/e/n", made)]
+    assert (
+        repo.git("status", "--porcelain") == git(every_repo.root, "status", "--porcelain").encode()
+    )
+    repo.delete_refs(repo.refs("refs/runs/"))
+    assert repo.refs("refs/runs/") == [] and repo.ref("refs/runs/e/n") is None
+
+
+def test_a_bare_repository_has_no_root(bare_dir: Path) -> None:
+    """It is read, and annotated."""
+    repo = Repo.open(bare_dir)
+    assert repo.is_bare and repo.root is None and repo.head()[0] is not None
+    repo.git("rev-parse", "--is-bare-repository")
+
+
+def test_where_there_is_none_one_line_says_so(tmp_path: Path) -> None:
+    """The commonest first experience must be a clear one."""
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path, tmp_path / "absent", tmp_path / "file"):
+        with pytest.raises(NotARepository) as caught:
+            Repo.open(place)
+        assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("named", ["GIT_DIR", "GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE"])
+def test_what_an_outer_hook_names_is_taken(
+    repo_dir: Path, git, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """A hook of one repository sets these, relative to where it runs."""
+    monkeypatch.chdir(repo_dir)
+    values = {"GIT_DIR": ".git", "GIT_WORK_TREE": ".", "GIT_INDEX_FILE": ".git/index"}
+    for name in named.split():
+        monkeypatch.setenv(name, values[name])
+    repo = Repo.open()
+    assert repo.root is not None and os.path.samefile(repo.root, repo_dir)
+    monkeypatch.chdir("/" if named == "GIT_DIR" else ".")
+    assert repo.git("status", "--porcelain") == b""
+
+
+def test_ceilings_end_the_search(repo_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """People set it to keep Git from slow network directories."""
+    inner = repo_dir / "notes" / "ideas"
+    Repo.open(inner)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", os.fspath(repo_dir / "notes"))
+    with pytest.raises(NotARepository):
+        Repo.open(inner)
+
+
+def test_a_sha256_repository_gets_one_clear_line(tmp_path: Path, git) -> None:
+    """libgit2 cannot open it; Git 3 makes it the default."""
+    git(tmp_path, "init", "-q", "--object-format=sha256")
+    with pytest.raises(UnsupportedRepository, match="SHA-256") as caught:
+        Repo.open(tmp_path)
+    assert caught.value.hint and "\n" not in caught.value.message
+
+
+def test_a_reftable_repository_gets_one_clear_line(tmp_path: Path, git) -> None:
+    """Written by a newer Git: the installed one may not even know the word."""
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "config", "core.repositoryformatversion", "1")
+    git(tmp_path, "config", "extensions.refStorage", "reftable")
+    with pytest.raises(RepositoryError) as caught:
+        Repo.open(tmp_path)
+    assert isinstance(caught.value, UnsupportedRepository)
+    assert "\n" not in caught.value.message
+
+
+OPEN_AS_OTHER = """
+import os, sys
+from gittrack.errors import RepositoryError
+from gittrack.git import Repo
+os.setgid(65534); os.setuid(65534)
+try:
+    Repo.open(sys.argv[1])
+except RepositoryError as error:
+    print(error.message); print(error.hint)
+else:
+    print("opened")
+"""
+
+
+@pytest.fixture
+def open_place(repo_dir: Path) -> Iterator[Path]:
+    """The repository where every user can go; pytest keeps its own directories closed."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        yield Path(shutil.copytree(repo_dir, Path(directory) / "repo"))
+
+
+def opened_by_another(place: Path, config: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_AS_OTHER, os.fspath(place)],
+        cwd="/",
+        text=True,
+        capture_output=True,
+        env={**os.environ, "HOME": "/nonexistent", "GIT_CONFIG_GLOBAL": config},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
+def test_a_repository_of_another_user_is_refused_in_gits_words(open_place: Path) -> None:
+    """Its configuration could name commands to run; where Git trusts it, so do we."""
+    message, hint = opened_by_another(open_place, os.devnull)
+    assert message.startswith("detected dubious ownership")
+    assert "git config --global --add safe.directory" in hint and str(open_place) in hint
+    trusting = open_place.parent / "trusting"
+    trusting.write_text(f"[safe]\n\tdirectory = {open_place}\n")
+    assert opened_by_another(open_place, os.fspath(trusting)) == ["opened"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
+def test_a_directory_that_cannot_be_entered_is_no_repository(open_place: Path) -> None:
+    """One line, as for one that is not there."""
+    open_place.parent.chmod(0o700)
+    assert opened_by_another(open_place, os.devnull)[0].startswith("cannot enter '")
+
+
+# -- objects ------------------------------------------------------------------------------------
+
+
+def test_large_and_wrong_objects_are_refused_before_they_are_read(repo: Repo) -> None:
+    """400 KB on the wire can be 400 MB."""
+    blob = repo.write_blob(b"\0" * 1000)
+    with pytest.raises(GitFailed, match="too large: 1000 bytes, at most 999"):
+        repo.read_blob(blob, limit=999)
+    with pytest.raises(GitFailed, match="is no commit"):
+        repo.read_commit(blob)
+    with pytest.raises(GitFailed, match="cannot be read"):
+        repo.read_blob("1" * 40, limit=10)
+    with pytest.raises(GitFailed):
+        repo.tree(blob)
+    assert not repo.exists("1" * 40) and repo.exists(blob) and repo.size(blob) == 1000
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", None])
+def test_a_damaged_object_is_noticed(repo: Repo, content: bytes | None) -> None:
+    """Power cuts leave empty files."""
+    blob = repo.write_blob(b"something")
+    file = repo.common_dir / "objects" / blob[:2] / blob[2:]
+    file.chmod(0o644)
+    file.unlink() if content is None else file.write_bytes(content)
+    fresh = Repo.open(repo.root or "")
+    with pytest.raises(WriteFailed):
+        fresh.verify([blob])
+    with pytest.raises(GitFailed):
+        fresh.read_blob(blob, limit=100)
+
+
+@pytest.mark.parametrize("name", ["caf\u00e9", "a <b>\nc", "", "...", "\u6a21"])
+def test_any_name_makes_a_commit_that_git_accepts(repo: Repo, git, name: str) -> None:
+    """A run must not be lost for want of a name."""
+    git(repo.root, "config", "user.name", name or " ")
+    made = commit(repo, author=Repo.open(repo.root or "").identity())
+    repo.create_ref("refs/runs/e/n", made)
+    git(repo.root, "fsck", "--strict")
+
+
+def test_a_name_that_is_not_utf8_makes_a_commit(repo: Repo) -> None:
+    """An old configuration in Latin-1."""
+    with (repo.git_dir / "config").open("ab") as config:
+        config.write(b"[user]\n\tname = caf\xe9\n")
+    who = Repo.open(repo.root or "").identity()
+    assert who.name == "caf\ufffd"
+    commit(repo, author=who)
+
+
+FULL = """
+import resource, sys
+from gittrack.errors import WriteFailed
+from gittrack.git import Identity, Repo
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+repo = Repo.open(sys.argv[1])
+tree, limit = repo.empty_tree(), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    blob = repo.write_blob(bytes(range(256)) * 4)
+    made = repo.write_commit(tree=tree, parents=[], message="x" * 300, started=0, ended=0,
+                             author=Identity("Ada", "ada@example.org"))
+    repo.verify([blob, made])
+    repo.create_ref("refs/runs/e/n", made)
+except WriteFailed as error:
+    print("failed")
+else:
+    print("written")
+"""
+
+
+@pytest.mark.parametrize("limit", [0, 1, 20, 40, 60, 100, 150, 200, 300, 1_000, 100_000])
+def test_a_full_disk_leaves_no_half_of_a_run(repo: Repo, git, limit: int) -> None:
+    """libgit2 alone reports success: written means written, failed means no ref and no lock."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", FULL, os.fspath(repo.root or ""), str(limit)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    target = Repo.open(repo.root or "").ref("refs/runs/e/n")
+    if done.stdout == "written\n":
+        assert target is not None and Repo.open(repo.root or "").read_commit(target)
+    else:
+        assert done.stdout == "failed\n" and target is None
+        assert limit < 100_000
+    assert not list(repo.common_dir.glob("refs/**/*.lock"))
+    git(repo.root, "fsck", "--no-dangling")
+
+
+# -- refs ---------------------------------------------------------------------------------------
+
+RACER = """
+import sys
+from gittrack.errors import RunExists
+from gittrack.git import Identity, Repo, ZERO
+root, mine, rounds, way = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+repo = Repo.open(root)
+create = repo.create_ref if way == "libgit2" else repo._create_ref_by_git
+print("ready", flush=True)
+sys.stdin.readline()
+won = []
+for number in range(rounds):
+    try:
+        create(f"refs/runs/e/n-{number}", mine)
+        won.append(str(number))
+    except RunExists as error:
+        assert error.commit != mine
+print(" ".join(won))
+"""
+
+
+@pytest.mark.parametrize(("way", "rounds"), [("libgit2", 40), ("git", 6)])
+def test_of_many_who_create_a_ref_one_wins(repo: Repo, git, way: str, rounds: int) -> None:
+    """Both ways to write, while `git pack-refs` moves the refs under their feet."""
+    commits = [commit(repo, f"writer {number}") for number in range(16)]
+    root = os.fspath(repo.root or "")
+    pipe = subprocess.PIPE
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, root, mine, str(rounds), way],
+            stdin=pipe, stdout=pipe, stderr=pipe, text=True,
+        )
+        for mine in commits
+    ]  # fmt: skip
+    for child in children:
+        assert child.stdout is not None and child.stdout.readline() == "ready\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    while any(child.poll() is None for child in children):
+        subprocess.run(["git", "pack-refs", "--all", "--prune"], cwd=root, capture_output=True)
+    winners: dict[str, list[str]] = {}
+    for child, mine in zip(children, commits, strict=True):
+        out, err = child.communicate()
+        assert child.returncode == 0, err
+        for number in out.split():
+            winners.setdefault(f"refs/runs/e/n-{number}", []).append(mine)
+    assert len(winners) == rounds
+    assert all(len(won) == 1 for won in winners.values())
+    assert {ref.name: [ref.target] for ref in repo.refs("refs/runs/")} == winners
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "packed"),
+    [
+        ("refs/runs/e", "refs/runs/e/n", False),
+        ("refs/runs/e", "refs/runs/e/n", True),
+        ("refs/runs/e/n/x", "refs/runs/e/n", False),
+    ],
+)
+def test_a_ref_cannot_be_beneath_another(
+    repo: Repo, git, there: str, wanted: str, packed: bool
+) -> None:
+    """A file and a directory of one name; the error says what is in the way."""
+    made = commit(repo)
+    git(repo.root, "update-ref", there, made)
+    if packed:
+        git(repo.root, "pack-refs", "--all", "--prune")
+    with pytest.raises(WriteFailed, match=there):
+        repo.create_ref(wanted, made)
+    assert [ref.name for ref in repo.refs("refs/runs/")] == [there]
+
+
+def test_a_stale_lock_is_named(repo: Repo) -> None:
+    """Left by a SIGKILL; no hand should have to look for it."""
+    lock = repo.common_dir / "refs" / "runs" / "e" / "n.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("")
+    with pytest.raises(WriteFailed, match=r"n\.lock"):
+        repo.create_ref("refs/runs/e/n", commit(repo))
+    assert repo.ref("refs/runs/e/n") is None
+
+
+def test_a_ref_to_nothing_is_not_created(repo: Repo) -> None:
+    """A run whose commit is missing would break every listing."""
+    with pytest.raises(WriteFailed):
+        repo.create_ref("refs/runs/e/n", "1" * 40)
+    assert repo.refs("refs/runs/") == []
+
+
+def test_the_same_target_again_is_seen_as_taken(repo: Repo) -> None:
+    """Who recovers a run must learn that it is there; `refs.create` decides what it means."""
+    made = commit(repo)
+    repo.create_ref("refs/runs/e/n", made)
+    with pytest.raises(RunExists) as caught:
+        repo.create_ref("refs/runs/e/n", made)
+    assert caught.value.commit == made
+
+
+def test_deleting_is_all_or_none(repo: Repo) -> None:
+    """Refs that moved since they were seen stay, and so do the others."""
+    one, two = commit(repo, "1"), commit(repo, "2")
+    repo.create_refs([Ref("refs/runs/e/a", one), Ref("refs/runs/e/b", one)])
+    with pytest.raises(RunChanged):
+        repo.delete_refs([Ref("refs/runs/e/a", one), Ref("refs/runs/e/b", two)])
+    assert len(repo.refs("refs/runs/")) == 2
+
+
+# -- the rest -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "revision", ["-x", "--all", "nothing", "HEAD~99", "a..b", "^HEAD", ":/x", ""]
+)
+def test_a_revision_that_names_no_commit_is_none(repo: Repo, revision: str) -> None:
+    """What a user types reaches git as a revision and never as an option."""
+    assert repo.resolve(revision) is None
+
+
+def test_replacements_are_not_followed(repo: Repo, git) -> None:
+    """A fetched refs/replace would put another's code into the answer."""
+    head = repo.head()[0] or ""
+    git(repo.root, "replace", head, repo.resolve("HEAD~1") or "")
+    assert repo.git("rev-parse", "HEAD^{tree}").decode().strip() == repo.read_commit(head).tree
+
+
+def test_notes_are_written_byte_for_byte_at_any_fan_out(repo: Repo) -> None:
+    """Git splits the notes tree into directories when there are many."""
+    targets = [commit(repo, str(number)) for number in range(3)]
+    data = b"# one\n\n\n  two  \n"
+    for target in targets:
+        repo.set_note("refs/notes/runs/ada", target, data, ADA)
+    notes = repo.notes("refs/notes/runs/ada")
+    assert sorted(notes) == sorted(targets)
+    assert {repo.read_blob(blob, limit=100) for blob in notes.values()} == {data}
+    one, two = targets[:2]
+    inner = repo.write_tree({one[4:]: (notes[one], 0o100644)})
+    outer = repo.write_tree({one[2:4]: (inner, 0o040000)})
+    split = {one[:2]: (outer, 0o040000)}
+    if two[:2] != one[:2]:
+        other = repo.write_tree({two[2:]: (notes[two], 0o100644)})
+        split[two[:2]] = (other, 0o040000)
+    repo.set_ref("refs/notes/split", commit(repo, tree=repo.write_tree(split)))
+    assert repo.notes("refs/notes/split").keys() >= {one}
+    assert repo.notes("refs/notes/absent") == {}
+
+
+def test_configuration_is_gits_own(repo: Repo, git, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Includes, `git -c` and the environment count."""
+    (repo.git_dir / "more").write_text("[track]\n\tone = included\n\tbare\n")
+    git(repo.root, "config", "include.path", "more")
+    repo.set_config("track.two", "a\nb")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "track.three")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "no")
+    fresh = Repo.open(repo.root or "")
+    assert [fresh.config[f"track.{key}"] for key in ("one", "two", "three")] == [
+        "included",
+        "a\nb",
+        "no",
+    ]
+    assert fresh.flag("track.bare", default=False) and not fresh.flag("track.three", default=True)
+    assert fresh.flag("track.absent", default=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "good"),
+    [("2.35.9", False), ("2.36.0", True), ("2.39.5 (Apple Git-154)", True), ("3.0.0", True)],
+)
+def test_the_version_of_git_is_checked(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, good: bool
+) -> None:
+    """A Git that is too old would fail later, in words that explain nothing."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "git").write_text(f"#!/bin/sh\necho git version '{said}'\n")
+    (tmp_path / "bin" / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    for _ in range(2):
+        repo.state.mkdir(exist_ok=True)
+        if good:
+            repo.check_version()
+        else:
+            with pytest.raises(RepositoryError, match="too old"):
+                repo.check_version()
+    assert door.OLDEST_GIT == (2, 36)
