@@ -20,8 +20,9 @@ START = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=timezone.utc)
 hostile = st.one_of(
     st.sampled_from(
         [
-            *("---", "Status: finished", "Gittrack-Run: 9", "Gittrack-Summary: {}", "a\n\nRun-Id: x"),
-            *("\r", "# comment", "x\n---\ny", "-- >8 --", "acc:", "\x1b[2J", "a\0b", "Metric-a: 5"),
+            *("---", "Status: finished", "Gittrack-Run: 9", "Gittrack-Summary: {}"),
+            *("a\n\nRun-Id: x", "\r", "# comment", "x\n---\ny", "-- >8 --", "acc:"),
+            *("\x1b[2J", "a\0b", "Metric-a: 5"),
         ]
     ),
     st.text(st.characters(exclude_categories=()), max_size=15),
@@ -74,6 +75,21 @@ def test_git_reads_every_trailer_that_we_write(run: Run) -> None:
     assert done.stdout.decode().splitlines(keepends=False) == trailers(text)
     assert trailers(text)[0] == "Gittrack-Run: 1"
     assert message.is_run(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["x\n---\ny", "---", "x\n\nStatus: x", "Gittrack-Run: 9", "x\n---"]
+)
+def test_nobodys_words_hide_or_forge_a_trailer(text: str) -> None:
+    """Git takes a `---` line for the end of the message, and the text is the user's own."""
+    run = Run(id="0" * 32, name="n-000000", experiment="e", status="failed", started=START,
+              message=text)  # fmt: skip
+    whole = message.compose(run)
+    done = subprocess.run(
+        ["git", "interpret-trailers", "--parse"], input=whole.encode(), capture_output=True
+    )
+    assert done.stdout.decode().splitlines() == trailers(whole)
+    assert not any(line.startswith(("---", "Gittrack-Run: 9")) for line in whole.split("\n"))
 
 
 @given(runs_)

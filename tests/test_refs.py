@@ -56,8 +56,8 @@ def test_bad_names_never_reach_git(repo: Repo, commits: list[str], bad: str) -> 
 
 
 @pytest.mark.parametrize("ugly", [
-    "-x", ";id", "$(id)", "`id`", "'q'", "<b>", "HEAD", "\x9b31m", "\u202ex", "\U0001f600", "x" * 200,
-    "a/b/c", "one", "caf\udce9",
+    "-x", ";id", "$(id)", "`id`", "'q'", "<b>", "HEAD", "\x9b31m", "\u202ex", "\U0001f600",
+    "x" * 200, "a/b/c", "one", "caf\udce9",
 ])  # fmt: skip
 def test_foreign_refs_are_foreign_and_hide_no_run(
     repo: Repo, git, commits: list[str], ugly: str
