@@ -158,6 +158,7 @@ def test_reading_changes_nothing(world: Any, track: Any, git: Any) -> None:
         ("git track plot acc", {"accuracy"}),
         ("git track ls --columns name,metrics.a", {"name,metrics.accuracy"}),
         ("git track run -- sh", set()),
+        ("git track run -- python --na", set()),
         ("git track ls --all", {"--all-columns"}),
     ],
 )

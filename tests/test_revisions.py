@@ -42,12 +42,14 @@ def say(repo: Repo, name: str, what: str) -> None:
 def world(repo_dir: Path, git: Any) -> SimpleNamespace:
     """Four runs, oldest first, the last two from a branch `feature` one commit ahead of main."""
     repo = Repo.open(repo_dir)
-    record(repo, 1, "blue-heron-aaaaaa", metrics={"acc": 0.5, "loss": float("nan")})
+    record(repo, 1, "blue-heron-aaaaaa", metrics={"acc": 0.5, "f1": 0.1, "loss": float("nan")})
     record(repo, 2, "blue-otter-bbbbbb", metrics={"acc": 0.9})
     git(repo_dir, "checkout", "-q", "-b", "feature")
     git(repo_dir, "commit", "-q", "--allow-empty", "-m", "Try trees")
     record(repo, 3, "calm-lynx-cccccc", experiment="trees", metrics={"acc": 0.9})
-    record(repo, 4, "calm-lynx-cccccc", metrics={"acc": 0.7, "loss": float("inf")})
+    record(
+        repo, 4, "calm-lynx-cccccc", metrics={"acc": 0.7, "f1": float("nan"), "loss": float("inf")}
+    )
     return SimpleNamespace(repo=repo, dir=repo_dir, git=git)
 
 
@@ -68,6 +70,7 @@ def world(repo_dir: Path, git: Any) -> SimpleNamespace:
         ("best:acc", "trees/calm-lynx-cccccc"),
         ("worst:acc", "default/blue-heron-aaaaaa"),
         ("best:loss", "default/calm-lynx-cccccc"),
+        ("best:f1", "default/blue-heron-aaaaaa"),
         ("0002", "default/blue-otter-bbbbbb"),
         ("00020000", "default/blue-otter-bbbbbb"),
         ("main", "default/blue-otter-bbbbbb"),
