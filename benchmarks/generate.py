@@ -37,10 +37,12 @@ def generate(
     params: int = 10,
     metrics: int = 10,
     points: int = 0,
+    digits: int = 17,
 ) -> list[Run]:
     """Make a repository at `path` (or use the one there) and record runs in it, oldest first.
 
     A tenth failed, a tenth was killed. `points` is the length of each curve; 0 writes none.
+    `digits` is how many significant digits a metric has, 17 all that a float can have.
     """
     place = Path(path)
     if not (place / ".git").exists():
@@ -52,20 +54,22 @@ def generate(
     made, found = [], []
     repo.state.mkdir(exist_ok=True)
     repo.sync(False)
-    for number in range(runs):
-        run = make(
-            dice,
-            number,
-            experiments=experiments,
-            params=params,
-            metrics=metrics,
-            base=base,
-            branch=branch,
-        )
-        rows = _curves(dice, run, points)
-        commit = _store(repo, run, tree, rows)
-        made.append(run)
-        found.append(RunRef(run.experiment, run.name, commit))
+    with repo.packed():
+        for number in range(runs):
+            run = make(
+                dice,
+                number,
+                experiments=experiments,
+                params=params,
+                metrics=metrics,
+                base=base,
+                branch=branch,
+                digits=digits,
+            )
+            rows = _curves(dice, run, points, digits)
+            commit = _store(repo, run, tree, rows)
+            made.append(run)
+            found.append(RunRef(run.experiment, run.name, commit))
     refs.create_many(repo, found)
     repo.sync(True)
     return made
@@ -85,6 +89,7 @@ def make(
     metrics: int = 10,
     base: str | None = None,
     branch: str | None = "main",
+    digits: int = 17,
 ) -> Run:
     """The run of this number: a minute after the one before, its values drawn by `dice`."""
     started = START + timedelta(minutes=number, microseconds=dice.randrange(10**6))
@@ -104,7 +109,7 @@ def make(
         host="engine",
         code=Code(base=base, branch=branch),
         params={_param(n): _value(dice, n) for n in range(params)},
-        metrics={_metric(n): dice.random() for n in range(metrics)},
+        metrics={_metric(n): _rounded(dice.random(), digits) for n in range(metrics)},
         environment=Environment(
             python="3.11.7",
             platform="Linux-x86_64",
@@ -134,13 +139,19 @@ def _value(dice: random.Random, number: int) -> float | int | str:
     return round(10 ** dice.uniform(-4, 0), 6)
 
 
-def _curves(dice: random.Random, run: Run, points: int) -> list[Row]:
+def _rounded(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}")
+
+
+def _curves(dice: random.Random, run: Run, points: int, digits: int) -> list[Row]:
     """Curves that end at the run's last values."""
     rows = []
     for step in range(points):
         left = points - 1 - step
         values = {
-            name: last + math.exp(-step / 20) * dice.uniform(-0.1, 0.1) * bool(left)
+            name: _rounded(
+                last + math.exp(-step / 20) * dice.uniform(-0.1, 0.1) * bool(left), digits
+            )
             for name, last in run.metrics.items()
         }
         rows.append(Row(step, float(step), values))
@@ -171,7 +182,7 @@ if __name__ == "__main__":
     parser.add_argument("path")
     for option, default in (("runs", 1000), ("seed", 0), ("experiments", 3), ("params", 10)):
         parser.add_argument(f"--{option}", type=int, default=default)
-    for option, default in (("metrics", 10), ("points", 0)):
+    for option, default in (("metrics", 10), ("points", 0), ("digits", 17)):
         parser.add_argument(f"--{option}", type=int, default=default)
     given = vars(parser.parse_args())
     generate(given.pop("path"), **given)
