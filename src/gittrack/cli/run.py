@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option("-x", "--experiment", metavar="NAME", help="The group of runs that it belongs to.")
 @click.option("--name", metavar="NAME", help="A name to begin with; a random ending is added.")
 @click.option("-m", "--message", metavar="TEXT", help="What this run is about.")
