@@ -30,6 +30,7 @@ __all__ = [
     "median_costs",
     "process",
     "report",
+    "unpack",
     "work_tree",
 ]
 
@@ -185,6 +186,16 @@ def work_tree(place: Path, files: int, *, dirty: int = 0, lines: int = 20) -> Pa
     for path in paths[:: max(files // dirty, 1)][:dirty] if dirty else ():
         path.write_text(path.read_text() + "changed = True\n")
     return place
+
+
+def unpack(repository: Path) -> None:
+    """Give every object a file of its own, as runs that were recorded one by one have."""
+    for pack in (repository / ".git" / "objects" / "pack").glob("*.pack"):
+        outside = pack.rename(repository.with_suffix(".pack"))
+        with outside.open("rb") as source:
+            subprocess.run(
+                ["git", "unpack-objects", "-q"], cwd=repository, stdin=source, check=True
+            )
 
 
 def arguments(about: str | None) -> argparse.ArgumentParser:

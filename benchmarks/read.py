@@ -8,10 +8,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import generate
-from measure import Claim, arguments, ground, median_costs, process, report
+from measure import Claim, arguments, ground, median_costs, process, report, unpack
 
 _PEER = "import click, pygit2"
 
@@ -25,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         loose, packed = place / "loose", place / "packed"
         for repository in (loose, packed):
             generate.generate(repository, runs=given.runs)
-        _unpack(loose)
+        unpack(loose)
         subprocess.run(["git", "gc", "--quiet"], cwd=packed, check=True)
         cases = {
             "peer": process([sys.executable, "-c", _PEER], place),
@@ -42,16 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, limit in {name: limits.get(name) for name in cases if name != "peer"}.items()
     ]
     return report(f"Reading {given.runs:,} runs", claims)
-
-
-def _unpack(repository: Path) -> None:
-    """Give every object a file of its own, as runs recorded one by one have."""
-    for pack in (repository / ".git" / "objects" / "pack").glob("*.pack"):
-        outside = pack.rename(repository.with_suffix(".pack"))
-        with outside.open("rb") as source:
-            subprocess.run(
-                ["git", "unpack-objects", "-q"], cwd=repository, stdin=source, check=True
-            )
 
 
 if __name__ == "__main__":

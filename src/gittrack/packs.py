@@ -34,7 +34,7 @@ class Pack:
         oid = hashlib.sha1(b"%s %d\0" % (kind.encode(), len(data)) + data).hexdigest()
         if oid not in self._there:
             self._there.add(oid)
-            self._parts.append(_head(_TYPES[kind], len(data)) + zlib.compress(data, 1))
+            self._parts.append(_head(_TYPES[kind], len(data)) + zlib.compress(data))
         return oid
 
     def add_tree(self, entries: Mapping[bytes, tuple[str, int]]) -> str:
