@@ -9,17 +9,19 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gittrack.errors import BadName, BadValue, GittrackError, NoActiveRun
 from gittrack.journal import RUN_VARIABLE, Writer
 from gittrack.keys import check_key
-from gittrack.quoting import utf8
+from gittrack.quoting import one_line, utf8
 from gittrack.records import Number, Value
 
 __all__ = ["log_metric", "log_metrics", "log_param", "log_params", "set_tag"]
+
+Converted = TypeVar("Converted")
 
 _writer: Writer | None = None
 _complained = False
@@ -46,7 +48,7 @@ def log_params(values: Mapping[str, Value]) -> None:
     good = {}
     for key, value in values.items():
         try:
-            good[_key(key)] = _plain(value)
+            good[_key(key)] = _converted(_plain, value)
         except GittrackError as error:
             _fault(f"param {_shown(key)} not recorded: {error.message}")
     if good:
@@ -76,11 +78,11 @@ def log_metrics(values: Mapping[str, Number], step: int | None = None) -> None:
     good: dict[str, Number] = {}
     for key, value in values.items():
         try:
-            good[_key(key)] = _number(value)
+            good[_key(key)] = _converted(_number, value)
         except GittrackError as error:
             _fault(f"metric {_shown(key)} not recorded: {error.message}")
     try:
-        at = _step(step)
+        at = None if step is None else _converted(_step, step)
     except GittrackError as error:
         _fault(error.message)
         at = None
@@ -95,9 +97,11 @@ def set_tag(key: str, value: str) -> None:
         NoActiveRun: this script was not started by `git track run`.
     """
     try:
-        _append({"tags": {_key(key): utf8(str(value))}})
-    except (BadName, BadValue) as error:
+        good = {_key(key): utf8(_converted(str, value))}
+    except GittrackError as error:
         _fault(f"tag {_shown(key)} not set: {error.message}")
+    else:
+        _append({"tags": good})
 
 
 def _append(event: Mapping[str, Any]) -> None:
@@ -161,8 +165,28 @@ def _complain(sentence: str) -> None:
         print(f"gittrack: {sentence}", file=sys.stderr)
 
 
-def _shown(key: object) -> str:
-    return repr(key)[:80]
+def _shown(value: object) -> str:
+    """A value in a sentence, whatever its own `repr` does."""
+    try:
+        return one_line(repr(value)[:80])
+    except Exception:
+        return f"of type {type(value).__name__}"
+
+
+def _converted(convert: Callable[[Any], Converted], value: object) -> Converted:
+    """`convert(value)`, where all that a foreign object's own methods raise means a wrong value.
+
+    As broad as it is because that code is not ours, and training must go on.
+
+    Raises:
+        BadValue: it cannot be converted.
+    """
+    try:
+        return convert(value)
+    except GittrackError:
+        raise
+    except Exception as error:
+        raise BadValue(f"its value cannot be read ({type(error).__name__})") from error
 
 
 def _key(key: object) -> str:
@@ -171,16 +195,19 @@ def _key(key: object) -> str:
     return check_key(key)
 
 
-def _step(step: object) -> int | None:
-    if step is None or (isinstance(step, int) and not isinstance(step, bool)):
-        return step
-    try:
-        exact = int(step)  # type: ignore[call-overload]
-        if exact == step:
-            return int(exact)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise BadValue(f"step {_shown(step)} is no whole number")
+def _step(step: object) -> int:
+    plain: Any = step.item() if hasattr(step, "item") else step
+    if type(plain) is not int:
+        try:
+            exact = None if isinstance(plain, (bool, str, bytes)) else int(plain)
+        except (TypeError, ValueError, OverflowError):
+            exact = None
+        if exact is None or exact != plain:
+            raise BadValue(f"step {_shown(step)} is no whole number")
+        plain = int(exact)
+    if not -(2**63) <= plain < 2**63:
+        raise BadValue("a step has at most 64 bits")
+    return plain
 
 
 def _number(value: object) -> Number:
