@@ -25,6 +25,7 @@ from crash.world import (
     aftermath,
     begin,
     cleanliness,
+    facts,
     make_world,
     nothing,
     session_of,
@@ -33,6 +34,7 @@ from crash.world import (
 from gittrack import execute
 from gittrack.errors import GittrackError, WriteFailed
 from gittrack.git import Repo
+from gittrack.refs import ROOT, RunRef
 
 __all__ = ["FILLS", "Sizes", "full", "sweep"]
 
@@ -156,20 +158,18 @@ def _command(sizes: Sizes, seed: int, size: int, fault: Fault) -> list[str]:
     wrong = _child(work)
     sizes.free()
     ran = sizes.marker.exists()
-    facts = {"status": "failed", "exit_code": "3", "tags": repr({"team": "blue"})}
-    wrong += aftermath(world, Expected("", "", facts), before, fault=fault, optional=not ran)
+    known = {"status": "failed", "exit_code": "3", "tags": repr({"team": "blue"})}
+    wrong += aftermath(world, Expected("", "", known), before, fault=fault, optional=not ran)
     return wrong + _silence(world, before)
 
 
 def _silence(world: World, before: dict[str, str]) -> list[str]:
     """Metrics that are missing without a word about it."""
-    from crash.world import facts
-    from gittrack.refs import ROOT, RunRef
-
     wrong = []
     for ref, commit in shown(world).items():
         if ref not in before and ref.startswith(ROOT):
-            found = facts(world.repo, RunRef(*ref.removeprefix(ROOT).split("/"), commit))
+            experiment, name = ref.removeprefix(ROOT).split("/")
+            found = facts(world.repo, RunRef(experiment, name, commit))
             whole = found["rows"].count("accuracy") == 40 and found["output"].count("0.") == 40
             if not whole and found["faults"] == "()":
                 wrong.append(f"{ref} lacks metrics or output and does not say so: {found}")

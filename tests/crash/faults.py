@@ -19,7 +19,7 @@ from typing import Any
 import pygit2
 
 from crash.world import Fault
-from gittrack import execute, journal, names, refs, runs
+from gittrack import execute, journal, names, refs, runs, story
 from gittrack.errors import RunExists, WriteFailed
 from gittrack.git import Repo
 from gittrack.journal import Session, Story, Writer
@@ -28,6 +28,11 @@ from gittrack.refs import RunRef
 __all__ = ["CAUGHT_BY"]
 
 _gittrack_annotations: Any = import_module("gittrack.annotations")
+
+
+def _replace(owner: Any, **functions: Any) -> None:
+    for name, function in functions.items():
+        setattr(owner, name, function)
 
 
 # -- from the journal to the commit --------------------------------------------------------------
@@ -42,7 +47,7 @@ def ref_before_objects() -> None:
         repo.set_ref(made.full, commit)
         return RunRef(made.experiment, made.name, commit)
 
-    runs.write = write
+    _replace(runs, write=write)
 
 
 def directory_before_ref() -> None:
@@ -56,22 +61,22 @@ def directory_before_ref() -> None:
             session.end()
             return create(*arguments, **named)
 
-        refs.create = late
+        _replace(refs, create=late)
         return original(repo, session, *rest)
 
-    execute._write = write
+    _replace(execute, _write=write)
 
 
 def no_look_for_the_ref() -> None:
     """Recovery writes without looking whether the run is there, each time a little differently."""
-    original = execute.tell
+    original = story.tell
 
     def tell(story: Story, **named: Any) -> Any:
         run, rows = original(story, **named)
         return replace(run, host=str(time.time_ns())), rows
 
-    execute.tell = tell
-    refs.find = lambda *_: None
+    _replace(execute, tell=tell)
+    _replace(refs, find=lambda *_: None)
 
 
 def random_names() -> None:
@@ -82,25 +87,25 @@ def random_names() -> None:
         while True:
             yield names.generate(os.urandom(6))
 
-    execute._names = drawn
+    _replace(execute, _names=drawn)
 
 
 def locks_stay() -> None:
     """The lock of a killed writer is nobody's business."""
-    execute._remove_stale_locks = lambda *_: None
+    _replace(execute, _remove_stale_locks=lambda *_: None)
 
 
 def snapshot_stays_held() -> None:
     """Recovery leaves the snapshot's ref where the run is there already."""
-    original = execute._same_run
+    original: Any = execute._same_run
 
     def same(*arguments: Any) -> Any:
         found = original(*arguments)
         if found is not None:
-            refs.release_snapshot = lambda *_: None
+            _replace(refs, release_snapshot=lambda *_: None)
         return found
 
-    execute._same_run = same
+    _replace(execute, _same_run=same)
 
 
 def removed_in_place() -> None:
@@ -110,17 +115,17 @@ def removed_in_place() -> None:
         (directory / "begin").unlink(missing_ok=True)
         shutil.rmtree(directory, ignore_errors=True)
 
-    journal._remove = remove
+    _replace(journal, _remove=remove)
 
 
 def leftovers_stay() -> None:
     """Nobody clears up after runs that never began, or were recorded."""
-    journal.discard_leftovers = lambda *_: None
+    _replace(journal, discard_leftovers=lambda *_: None)
 
 
 def adopted_by_nobody() -> None:
     """A run whose lock file is there is taken for alive."""
-    journal.is_lost = lambda directory: not (directory / "lock").exists()
+    _replace(journal, is_lost=lambda directory: not (directory / "lock").exists())
 
 
 # -- the beginning -------------------------------------------------------------------------------
@@ -136,7 +141,7 @@ def visible_before_begun() -> None:
         self.directory = final
         original(self, known)
 
-    Session.begin = begin
+    _replace(Session, begin=begin)
 
 
 def empty_directories_stay() -> None:
@@ -147,7 +152,7 @@ def empty_directories_stay() -> None:
         if (directory / "lock").exists() or begun:
             original(directory, begun=begun)
 
-    journal._discard = discard
+    _replace(journal, _discard=discard)
 
 
 # -- logging -------------------------------------------------------------------------------------
@@ -165,7 +170,7 @@ def buffered() -> None:
                 original(self, kept)
             waiting.clear()
 
-    Writer.append = append
+    _replace(Writer, append=append)
 
 
 def two_writes() -> None:
@@ -176,7 +181,7 @@ def two_writes() -> None:
         os.write(self._descriptor, line[: len(line) // 2])
         os.write(self._descriptor, line[len(line) // 2 :])
 
-    Writer.append = append
+    _replace(Writer, append=append)
 
 
 def rewritten() -> None:
@@ -188,7 +193,7 @@ def rewritten() -> None:
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, b"".join(lines))
 
-    Writer.append = append
+    _replace(Writer, append=append)
 
 
 # -- annotations ---------------------------------------------------------------------------------
@@ -242,14 +247,14 @@ def lock_by_existence() -> None:
         yield
         place.unlink()
 
-    _gittrack_annotations._alone = alone
+    _replace(_gittrack_annotations, _alone=alone)
 
 
 def _replace_append(append: Callable[..., None]) -> None:
     import crash.scenarios
 
-    _gittrack_annotations.append = append
-    crash.scenarios.append = append
+    _replace(_gittrack_annotations, append=append)
+    _replace(crash.scenarios, append=append)
 
 
 # -- a full disk ---------------------------------------------------------------------------------
@@ -261,12 +266,12 @@ def no_room_for_the_end() -> None:
     def keep_end(self: Session, event: Mapping[str, Any]) -> None:
         raise OSError(errno.ENOSPC, "no room was kept")
 
-    Session.keep_end = keep_end
+    _replace(Session, keep_end=keep_end)
 
 
 def given_up() -> None:
     """A run that cannot be recorded now is forgotten."""
-    Session.release = Session.end
+    _replace(Session, release=Session.end)
 
 
 def unverified() -> None:
@@ -279,8 +284,8 @@ def unverified() -> None:
         except WriteFailed:
             return str(pygit2.hash(data))
 
-    Repo.write_blob = write_blob
-    Repo.verify = lambda *_: None
+    _replace(Repo, write_blob=write_blob)
+    _replace(Repo, verify=lambda *_: None)
 
 
 def stump_swallows() -> None:
@@ -292,7 +297,7 @@ def stump_swallows() -> None:
         except OSError:
             pass
 
-    Writer.append = append
+    _replace(Writer, append=append)
 
 
 # -- races ---------------------------------------------------------------------------------------
@@ -304,7 +309,7 @@ def forced() -> None:
     def create_ref(self: Repo, name: str, target: str) -> None:
         self._handle.create_reference(name, target, force=True)
 
-    Repo.create_ref = create_ref
+    _replace(Repo, create_ref=create_ref)
 
 
 def looked_then_written() -> None:
@@ -319,7 +324,7 @@ def looked_then_written() -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(target + "\n")
 
-    Repo.create_ref = create_ref
+    _replace(Repo, create_ref=create_ref)
 
 
 def one_name_only() -> None:
@@ -328,7 +333,7 @@ def one_name_only() -> None:
     def only(story: Story) -> Iterator[str]:
         yield story.begin["name"]
 
-    execute._names = only
+    _replace(execute, _names=only)
 
 
 def unlocked() -> None:
@@ -337,7 +342,7 @@ def unlocked() -> None:
     def adopt(directory: Path) -> Session:
         return Session(directory, os.open(directory / "lock", os.O_RDWR))
 
-    journal.adopt = adopt
+    _replace(journal, adopt=adopt)
 
 
 CAUGHT_BY: Mapping[str, tuple[Fault, ...]] = {

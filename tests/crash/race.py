@@ -122,7 +122,7 @@ def _wrong(world: World, before: dict[str, str], wanted: set[str]) -> list[str]:
     held = [ref for ref in after if ref.startswith(refs.SNAPSHOTS)]
     wrong += [f"{ref} is left over" for ref in held]
     made = [ref for ref in refs.all_runs(world.repo) if ref.full not in before]
-    found = Counter()
+    found: Counter[str] = Counter()
     for ref in made:
         try:
             run = runs.load(world.repo, ref)

@@ -144,8 +144,13 @@ def annotating(world: World, seed: int, point: int | None, fault: Fault = nothin
     likely = [None, "0", "1"][len(death.told) : len(death.told) + 2]
     if said not in likely:
         wrong.append(f"the tag is {said} after {len(death.told)} calls")
+
+    def say() -> None:
+        fault()
+        _say(Repo.open(world.path), run, "last")
+
     try:
-        isolated(lambda: (fault(), _say(Repo.open(world.path), run, "last"))[0])
+        isolated(say)
     except Exception as error:
         wrong.append(f"the next one cannot be said: {error}")
     if _tag(world, run) != "last":
