@@ -34,6 +34,7 @@ _SUMMARY = "Gittrack-Summary: "
 _MOST_TRAILERS = 32
 _LONGEST_VALUE = 200
 _LONGEST_SUMMARY = 64 << 10
+_STATUSES = get_args(Status)
 _TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:|---")
 
 
@@ -228,17 +229,17 @@ def _optional(value: Any, kind: type) -> Any:
 
 
 def _status(value: object) -> Status:
-    if value not in get_args(Status):
+    if value not in _STATUSES:
         raise ValueError(f"no status: {str(value)[:40]!r}")
     return value  # type: ignore[return-value]
 
 
 def _number(value: object) -> Number:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
     if value in ("NaN", "Infinity", "-Infinity"):
         return float(str(value))
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{str(value)[:40]!r} is no number")
-    return value
+    raise TypeError(f"{str(value)[:40]!r} is no number")
 
 
 def time_text(moment: datetime) -> str:
