@@ -19,6 +19,7 @@ from gittrack.records import Number, Run, Status, Summary
 
 __all__ = [
     "FORMAT",
+    "check_format",
     "compose",
     "is_run",
     "moment",
@@ -162,6 +163,21 @@ def is_run(message: str) -> bool:
     return any(line.startswith(_MARK) for line in _last_paragraph(message))
 
 
+def check_format(message: str, where: str) -> None:
+    """Make sure that our mark is of a format that we read; `where` is the run's short ref.
+
+    Raises:
+        BrokenRecord: it is of a newer one.
+    """
+    for line in _last_paragraph(message):
+        if line.startswith(_MARK) and line != f"{_MARK}{FORMAT}":
+            raise BrokenRecord(
+                f"{where}: its format is {line[len(_MARK) :][:20]!r}, this gittrack reads {FORMAT}",
+                where=where,
+                hint="upgrade gittrack.",
+            )
+
+
 def _last_paragraph(message: str) -> list[str]:
     return message.rstrip("\n").rpartition("\n\n")[2].split("\n")
 
@@ -172,17 +188,10 @@ def summary(message: str, *, experiment: str, name: str, commit: str) -> Summary
     Raises:
         BrokenRecord: the mark is of a newer format, or the summary is damaged.
     """
-    where = f"{experiment}/{name}"
-    text = None
-    for line in _last_paragraph(message):
-        if line.startswith(_MARK) and line != f"{_MARK}{FORMAT}":
-            raise BrokenRecord(
-                f"{where}: its format is {line[len(_MARK) :][:20]!r}, this gittrack reads {FORMAT}",
-                where=where,
-                hint="upgrade gittrack.",
-            )
-        if line.startswith(_SUMMARY):
-            text = line[len(_SUMMARY) :]
+    where = f"runs/{experiment}/{name}"
+    check_format(message, where)
+    lines = _last_paragraph(message)
+    text = next((line[len(_SUMMARY) :] for line in lines if line.startswith(_SUMMARY)), None)
     if text is None:
         return None
     try:

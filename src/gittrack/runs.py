@@ -166,6 +166,7 @@ def _entries(repo: Repo, ref: RunRef) -> dict[bytes, Entry]:
         commit = repo.read_commit(ref.commit)
         if not message.is_run(commit.message):
             raise _broken(ref, "the commit is not a run that gittrack recorded")
+        message.check_format(commit.message, ref.short)
         entry = repo.entry(commit.tree, RECORD)
         if entry is None or entry.kind != "tree":
             raise _broken(ref, f"its tree has no directory {RECORD}")
