@@ -329,6 +329,22 @@ print(repr((len(calls), all(type(c) is int for c in calls), new, heavy)))
     assert done.stdout == "(100, True, [], [])\n"
 
 
+def test_a_forked_child_has_a_file_of_its_own(tmp_path) -> None:
+    """One writer per file is what makes a torn line harmless: only its own next one knows."""
+    code = """
+import os, gittrack
+gittrack.log_metric("m", 1)
+child = os.fork()
+gittrack.log_metric("child" if child == 0 else "parent", 2)
+if child: os.waitpid(child, 0)
+"""
+    env = {**os.environ, journal.RUN_VARIABLE: str(tmp_path)}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=env, check=True)
+    found = [journal.unframe(path.read_bytes())[0] for path in tmp_path.glob("*.journal")]
+    said = sorted(["".join(e["metrics"]) for e in events] for events in found)
+    assert said == [["child"], ["m", "parent"]]
+
+
 # -- in a real run ------------------------------------------------------------------------------
 
 

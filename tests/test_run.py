@@ -750,3 +750,72 @@ def test_the_command_s_directory_is_ours(repo_dir, track) -> None:
     done = track(repo_dir / "src" / ".." / "notes", "run", "--", "pwd", check=0)
     assert done.stdout == f"{repo_dir}/notes\n"
     assert only(repo_dir).directory == "notes"
+
+
+# -- repositories that cannot be used, each in one clear line -----------------------------------
+
+
+def refused(place: Path, track, *words: str, **options) -> None:
+    done = track(place, "run", "--", "touch", "started", check=125, **options)
+    assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) <= 2, done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert not (place / "started").exists()
+
+
+def test_a_repository_of_another_user(repo_dir, track, git) -> None:
+    """Git's own answer is passed on, and obeyed when it is configured away."""
+    if os.getuid() != 0:
+        pytest.skip("only root can give a repository away")
+    for path in [repo_dir, repo_dir / ".git"]:
+        os.chown(path, 65534, 65534)
+    refused(repo_dir, track, "dubious ownership", "safe.directory")
+    config = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory"}
+    settings = {**config, "GIT_CONFIG_VALUE_0": str(repo_dir)}
+    track(repo_dir, "run", "--", "true", env=settings, check=0)
+    for path in [repo_dir, repo_dir / ".git"]:
+        os.chown(path, 0, 0)
+    only(repo_dir)
+
+
+def test_a_sha256_repository(tmp_path, track, git) -> None:
+    """libgit2 cannot read it yet."""
+    git(tmp_path, "init", "-q", "--object-format=sha256", "new")
+    refused(tmp_path / "new", track, "SHA-256 repository", "gittrack cannot open yet")
+
+
+def test_a_repository_of_the_future(repo_dir, track, git) -> None:
+    """What Git itself does not know, such as reftable before 2.45."""
+    git(repo_dir, "config", "core.repositoryFormatVersion", "1")
+    git(repo_dir, "config", "extensions.refStorage", "reftable")
+    refused(repo_dir, track)
+
+
+def test_an_old_git(repo_dir, tmp_path, track) -> None:
+    """Said once and clearly, instead of by what it happens to miss first."""
+    (tmp_path / "bin").mkdir()
+    old = tmp_path / "bin" / "git"
+    says = '[ "$1" = --version ] && echo git version 2.30.2'
+    old.write_text(f'#!/bin/sh\n{says} || exec {shutil.which("git")} "$@"\n')
+    old.chmod(0o755)
+    path = {"PATH": f"{old.parent}{os.pathsep}{os.environ['PATH']}"}
+    refused(repo_dir, track, "Git 2.30.2 is too old", "2.36", env=path)
+
+
+def test_places_by_option(repo_dir, tmp_path, git) -> None:
+    """`git --git-dir --work-tree` and their variables mean what they mean to Git."""
+    shutil.move(repo_dir / ".git", tmp_path / "elsewhere.git")
+    where = (f"--git-dir={tmp_path}/elsewhere.git", f"--work-tree={repo_dir}")
+    (repo_dir / "new.py").write_text("1\n")
+    git(repo_dir / "src", *where, "track", "run", "--", "true")
+    run = only(tmp_path / "elsewhere.git")
+    assert run.code.included == ("new.py",) and run.directory == "src"
+    assert (tmp_path / "elsewhere.git" / "gittrack").is_dir()
+
+
+def test_a_worktree_s_runs_are_everybody_s(repo_dir, tmp_path, git, track) -> None:
+    """All work trees share runs and state: one killed here is recovered from there."""
+    git(repo_dir, "worktree", "add", "-q", str(tmp_path / "two"))
+    track(tmp_path / "two", "run", "--", "true", check=0)
+    assert only(repo_dir).code.branch == "two"
+    assert not (repo_dir / ".git" / "worktrees" / "two" / "gittrack").exists()

@@ -207,7 +207,7 @@ def _step(step: object) -> int:
         plain = int(exact)
     if not -(2**63) <= plain < 2**63:
         raise BadValue("a step has at most 64 bits")
-    return plain
+    return int(plain)
 
 
 def _number(value: object) -> Number:
