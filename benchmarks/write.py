@@ -26,14 +26,15 @@ from gittrack.records import Run
 from gittrack.refs import RunRef
 
 _BATCH = 20
-_BULK = 1000
 _RATE = 500
 _LOG = b"accuracy: 0.9\n"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print -> 0, or 1 where a target is missed."""
-    given = arguments(__doc__).parse_args(argv)
+    parser = arguments(__doc__)
+    parser.add_argument("--bulk", type=int, default=1000, help="how many runs at once")
+    given = parser.parse_args(argv)
     with ground() as place:
         here, there = (work_tree(place / name, 100) for name in ("gittrack", "libgit2"))
         written = {
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "libgit2": _raw(pygit2.Repository(str(there)), _batches(), given.rounds + 1),
         }
         one = median_costs(written, rounds=given.rounds)
-        bulk = median_costs({"bulk": _bulk(place / "bulk")}, rounds=3)["bulk"]
+        bulk = median_costs({"bulk": _bulk(place / "bulk", given.bulk)}, rounds=3)["bulk"]
     what, peer = f"{_BATCH} runs, each synced", "libgit2, same objects and refs"
     return report(
         "Writing runs in one process",
@@ -49,10 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             Claim(what, peer, one["gittrack"].cpu, one["libgit2"].cpu, 2),
             Claim(f"{what}, by the clock", peer, one["gittrack"].clock, one["libgit2"].clock, 2),
             Claim(
-                f"{_BULK:,} runs as one pack, not synced",
+                f"{given.bulk:,} runs as one pack, not synced",
                 f"{_RATE} runs in a CPU second",
                 bulk.cpu,
-                _BULK / _RATE,
+                given.bulk / _RATE,
                 1,
             ),
         ],
@@ -114,9 +115,9 @@ def _store(
     handle.references.create(RunRef(run.experiment, run.name, "").full, commit)
 
 
-def _bulk(place: Path) -> Callable[[], None]:
+def _bulk(place: Path, count: int) -> Callable[[], None]:
     dice, number = random.Random(2), itertools.count()
-    made = [generate.make(dice, next(number)) for _ in range(_BULK)]
+    made = [generate.make(dice, next(number)) for _ in range(count)]
     rounds = itertools.count()
 
     def write() -> None:
