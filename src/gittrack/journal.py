@@ -318,7 +318,9 @@ def _remove(directory: Path) -> None:
     """Remove a directory under another name: one that a crash leaves half is seen to be no run."""
     done = directory
     if not directory.name.startswith(_DONE):
-        done = directory.with_name(_DONE + directory.name.removeprefix(_NEW))
+        # Another run of this name may be on its way out too.
+        name = f"{_DONE}{directory.name.removeprefix(_NEW)}-{os.urandom(4).hex()}"
+        done = directory.with_name(name)
         try:
             os.rename(directory, done)
         except OSError:
