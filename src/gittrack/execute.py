@@ -446,10 +446,10 @@ def _names(story: Story) -> Iterator[str]:
 
     They follow from its id, so that whoever goes on after a crash finds the run under any of them.
     """
-    import hashlib
-
     begin = story.begin
     yield begin["name"]
+    import hashlib
+
     for attempt in range(15):
         seed = f"{begin['id']} {attempt}".encode()
         yield names.generate(hashlib.sha256(seed).digest()[:6], begin.get("prefix"))
