@@ -400,6 +400,16 @@ def test_leftovers_are_discarded_and_the_living_are_not(session: Session, state:
     alive.end()
 
 
+def test_a_run_goes_at_once_though_its_namesake_is_still_going(
+    session: Session, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Emptied in its place, it would look like a run without a beginning to who comes by."""
+    (state / "live" / f".done-{NAME}" / "inside").mkdir(parents=True)
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    session.end()
+    assert journal.live(state) == []
+
+
 def test_a_run_that_vanishes_while_it_is_read_is_no_error(session: Session) -> None:
     """Another process may record it between our look and our reading."""
     directory = session.directory
