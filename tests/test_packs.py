@@ -15,9 +15,8 @@ from gittrack.git import Identity, Repo
 from gittrack.packs import Pack
 
 ADA = Identity("Ada Lovelace", "ada@example.org")
-NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1).filter(
-    lambda name: name.lower() not in (".", "..", ".git", "git~1") and "\u200c" not in name
-)
+# Few letters, so that names begin with each other, and those that sort around the slash.
+NAMES = st.text("a-.0\u00e9", min_size=1, max_size=3).filter(lambda name: name.strip("."))
 
 
 @given(st.lists(st.binary(max_size=70_000), max_size=20))
