@@ -1,8 +1,7 @@
-"""What is said of runs after they ended: the event line, the fold, notes in real repositories."""
+"""What is said of runs after they ended: notes in real repositories."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -17,10 +16,11 @@ from hypothesis import strategies as st
 
 import gittrack.annotations as annotations
 from gittrack import runs
-from gittrack.annotations import Change, Event, fold, parse, set_tag, set_title, take_note
 from gittrack.errors import BadName, BadValue, GitFailed, WriteFailed
+from gittrack.events import Change, Event, fold, set_tag, set_title, take_note
 from gittrack.git import Identity, Repo
 from gittrack.records import Code, Run, Summary
+from sayings import line, many_events
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 ADA = Identity("Ada Lovelace", "ada@example.org")
@@ -59,151 +59,6 @@ def seen(repo: Repo, run: Summary) -> Summary:
 @pytest.fixture
 def repo(repo_dir: Path) -> Repo:
     return Repo.open(repo_dir)
-
-
-def line(counter: int, number: int, what: str, *, run: int = 1, **body: object) -> str:
-    return f"{counter} {number:032x} {run:032x} {json.dumps({'what': what, **body})}"
-
-
-def event(counter: int, number: int, what: str, **body: object) -> Event:
-    found = parse(line(counter, number, what, **body))
-    assert found is not None
-    return found
-
-
-# -- the line -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "looks good",
-        line(1, 1, "archive").replace("1 ", "0 ", 1),
-        line(1, 1, "archive").replace("1 ", "01 ", 1),
-        line(10**16, 1, "archive"),
-        " " + line(1, 1, "archive"),
-        line(1, 1, "archive").upper(),
-        line(1, 1, "archive") + " x",
-        f"1 {1:032x} {1:032x} []",
-        f"1 {1:032x} {1:032x} {{}}",
-        f'1 {1:032x} {1:032x} {{"what": 1}}',
-        f'1 {1:032x} {1:032x} {{"what": "n\u00f6te"}}',
-        f"1 {1:032x} {1:032x} " + "[" * 100_000,
-        f'1 {1:032x} {1:032x} {{"what":"note","n":' + "9" * 100_000 + "}",
-        f"\u0661 {1:032x} {1:032x} {{}}",
-    ],
-)
-def test_what_is_no_event_is_none(text: str) -> None:
-    """Notes are written by people too, and fetched from anybody."""
-    assert parse(text) is None
-
-
-def test_a_line_says_all_that_it_holds() -> None:
-    """Counter, event, run and body come back; white space at the end is no difference."""
-    text = line(7, 3, "tag", key="a", value="\u00fc")
-    found = parse(text + " \r")
-    assert found == Event(7, f"{3:032x}", f"{1:032x}", text, {})
-    assert found is not None and found.body == {"what": "tag", "key": "a", "value": "\u00fc"}
-
-
-# -- the fold -----------------------------------------------------------------------------------
-
-texts = st.text(max_size=5)
-bodies = st.one_of(
-    st.fixed_dictionaries({"what": st.just("tag"), "key": st.sampled_from("ab"), "value": texts}),
-    st.fixed_dictionaries({"what": st.just("untag"), "key": st.sampled_from("ab")}),
-    st.fixed_dictionaries({"what": st.sampled_from(["note", "title"]), "value": texts}),
-    st.fixed_dictionaries(
-        {"what": st.sampled_from(["archive", "unarchive", "delete", "restore", "purge", "tag"])}
-    ),
-)
-events_ = st.lists(
-    st.builds(
-        lambda counter, number, body: event(counter, number, **body),
-        st.one_of(st.integers(1, 6), st.integers(1, 10**16 - 1)),
-        st.integers(0, 4),
-        bodies,
-    ),
-    max_size=12,
-)
-
-
-@given(events_, st.data())
-@settings(deadline=None)
-def test_the_fold_knows_neither_order_nor_repetition(
-    events: list[Event], data: st.DataObject
-) -> None:
-    """Notes are merged as sets of lines: whoever merges in whatever order must see one state."""
-    again = data.draw(st.permutations(events + events[:3]))
-    assert fold(again) == fold(events)
-
-
-def test_the_counter_decides_and_not_the_time() -> None:
-    """A clock that goes wrong must not undo what was said later."""
-    early = event(1, 9, "title", value="first", at="2099-01-01T00:00:00Z")
-    late = event(2, 1, "title", value="second", at="1970-01-01T00:00:00Z")
-    assert fold([late, early]).title == "second"
-
-
-def test_at_one_counter_the_event_id_decides() -> None:
-    """Two people who were offline say different things at the same counter."""
-    assert fold([event(1, 2, "delete"), event(1, 1, "restore")]).deleted
-    assert not fold([event(1, 1, "delete"), event(1, 2, "restore")]).deleted
-
-
-def test_each_verb_does_what_it_says() -> None:
-    """The whole vocabulary, once forth and once back."""
-    forth = [
-        event(1, 1, "tag", key="team", value="blue"),
-        event(2, 2, "tag", key="old", value=""),
-        event(3, 3, "note", value="first\nand second line"),
-        event(4, 4, "title", value="The one"),
-        event(5, 5, "archive"),
-        event(6, 6, "delete"),
-    ]
-    state = fold(forth)
-    assert state.tags == {"team": "blue", "old": ""}
-    assert state.notes == ("first\nand second line",)
-    assert (state.title, state.archived, state.deleted, state.top) == ("The one", True, True, 6)
-    back = [
-        event(7, 7, "untag", key="team"),
-        event(8, 8, "title", value=""),
-        event(9, 9, "unarchive"),
-        event(10, 10, "restore"),
-        event(11, 11, "promote-to-the-moon"),
-    ]
-    state = fold(forth + back)
-    assert state.tags == {"team": None, "old": ""}
-    assert (state.title, state.archived, state.deleted, state.top) == ("", False, False, 11)
-    assert state.faults == ()
-
-
-def test_a_jump_of_the_counter_is_quarantined_with_all_beyond_it() -> None:
-    """One hostile line must neither win forever nor use up the counter."""
-    good = [event(1, 1, "note", value="good"), event(1_000_001, 2, "note", value="far")]
-    state = fold([*good, event(2_000_002, 3, "delete"), event(2_000_003, 4, "delete")])
-    assert state.notes == ("good", "far")
-    assert not state.deleted and state.top == 1_000_001
-    assert state.faults == ("2 events ignored: their counter jumps from 1000001 to 2000002",)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"what": "tag", "key": "a"},
-        {"what": "tag", "key": 1, "value": "x"},
-        {"what": "untag"},
-        {"what": "note", "value": ["x"]},
-        {"what": "title", "value": None},
-        {"what": "note", "value": "\ud800"},
-    ],
-)
-def test_an_event_without_what_it_needs_changes_nothing(body: dict[str, object]) -> None:
-    """A wrong type must not come out where a table expects text."""
-    state = fold([event(1, 1, **body)])  # type: ignore[arg-type]
-    assert (state.tags, state.notes, state.title) == ({}, (), None)
-    assert len(state.faults) == 1
 
 
 # -- in a repository ----------------------------------------------------------------------------
@@ -350,7 +205,7 @@ def test_two_writers_merge_by_cat_sort_uniq_into_the_union(repo: Repo, git) -> N
     assert seen(Repo.open(repo.root or ""), run) == apart
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), events_), max_size=4))
+@given(st.lists(st.tuples(st.integers(0, 2), many_events), max_size=4))
 @settings(
     deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -384,13 +239,14 @@ import os, sys
 from datetime import datetime, timezone
 import gittrack.annotations as annotations
 from gittrack import refs, runs
+from gittrack.events import take_note
 from gittrack.git import Repo
 repo = Repo.open(sys.argv[1])
 run = runs.listing(repo, refs.all_runs(repo)).runs[0]
 print("ready", flush=True)
 sys.stdin.readline()
 for n in range(6):
-    annotations.append(repo, run, [annotations.take_note(f"{sys.argv[2]}.{n}")],
+    annotations.append(repo, run, [take_note(f"{sys.argv[2]}.{n}")],
                        now=datetime.now(timezone.utc), random=os.urandom)
 """
 
@@ -534,13 +390,3 @@ def test_a_running_run_cannot_be_annotated(repo: Repo) -> None:
     run = Summary(id="0" * 32, name="n", experiment="e", status="running", started=NOW)
     with pytest.raises(BadValue, match="still running"):
         say(repo, run, take_note("x"))
-
-
-@pytest.mark.parametrize("wrong", [
-    lambda: take_note(" \n"), lambda: set_title("a\nb"), lambda: take_note("x" * 40_000),
-    lambda: set_tag("k", "x" * 40_000), lambda: set_tag("", "x"), lambda: set_tag("a\nb", "x"),
-])  # fmt: skip
-def test_what_cannot_be_said_is_refused(wrong: Callable[[], Change]) -> None:
-    """Refused where it enters, so that every reader may rely on it."""
-    with pytest.raises((BadValue, BadName)):
-        wrong()

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from gittrack import revisions, runs
-from gittrack.annotations import Change, append
+from gittrack.annotations import append
 from gittrack.errors import AmbiguousRun, BadName, GittrackError, RunNotFound, UnknownKey
+from gittrack.events import Change
 from gittrack.git import Repo
 from gittrack.records import Code, Run
 

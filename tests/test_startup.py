@@ -22,6 +22,7 @@ READING = {
     "gittrack.cli.main",
     "gittrack.cli.output",
     "gittrack.errors",
+    "gittrack.events",
     "gittrack.git",
     "gittrack.keys",
     "gittrack.message",

@@ -1,241 +1,30 @@
-"""What was said of runs after they ended: events in Git notes, folded into a state.
+"""Where it is kept what was said of runs after they ended: Git notes, and a file of this clone.
 
-Knows the event line, the order of events and what each does to a run. The state is a function of
-the set of lines, whichever ref under `refs/notes/runs/` holds them. Knows nothing of selectors,
-tables and the terminal.
+Knows the refs under `refs/notes/runs/`, who writes which, and how an event survives a crash and a
+fetch that overwrites the notes. What an event says and what it does to a run is `events`' to know;
+knows nothing of selectors, tables and the terminal.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, TypeGuard
 
 from gittrack import names, refs, runs
 from gittrack.errors import BadValue, GitFailed, GittrackError, WriteFailed
+from gittrack.events import LARGEST_COUNTER, Change, Event, State, compose, fold, parse, resembles
 from gittrack.git import Repo
-from gittrack.keys import check_key
 from gittrack.message import time_text
-from gittrack.quoting import utf8
 from gittrack.records import Summary
 
-__all__ = [
-    "ROOT",
-    "Change",
-    "Event",
-    "State",
-    "append",
-    "fold",
-    "overlay",
-    "parse",
-    "problems",
-    "set_tag",
-    "set_title",
-    "take_note",
-    "writer",
-]
+__all__ = ["ROOT", "append", "overlay", "problems", "writer"]
 
 ROOT = "refs/notes/runs/"
-_LONGEST_TEXT = 32 << 10
 _LARGEST_NOTE = 1 << 20
-_LARGEST_COUNTER = 10**16 - 1
-_LONGEST_JUMP = 1_000_000
 _LONGEST_SLUG = 40
-_LINE = re.compile(r"([1-9][0-9]{0,15}) ([0-9a-f]{32}) ([0-9a-f]{32}) ([ -~]+)", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What somebody wants to say of a run: a verb, and its `key` or `value` where it has one.
-
-    Verbs: `tag` (key, value), `untag` (key), `note` (value), `title` (value, empty for none),
-    `archive`, `unarchive`, `delete`, `restore`.
-    """
-
-    what: str
-    key: str | None = None
-    value: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One valid line: `counter` orders, `id` breaks ties, `run` says of which run, `body` what.
-
-    `line` is the line itself: two lines are one event only if they are equal.
-    """
-
-    counter: int
-    id: str
-    run: str
-    line: str
-    body: Mapping[str, Any] = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What the events of one run add up to.
-
-    `title` is None where no event named one, empty where it was taken away. `tags` are the changes
-    to the record's own tags; None stands for a tag that was taken away. `top` is the greatest
-    counter in use. `faults` are sentences about events that were ignored.
-    """
-
-    title: str | None = None
-    tags: Mapping[str, str | None] = field(default_factory=dict)
-    archived: bool = False
-    deleted: bool = False
-    notes: tuple[str, ...] = ()
-    top: int = 0
-    faults: tuple[str, ...] = ()
-
-
-# -- what may be said ---------------------------------------------------------------------------
-
-
-def set_tag(key: str, value: str | None) -> Change:
-    """Give a tag a value, or take it away with None.
-
-    Raises:
-        BadName: the key is none.
-        BadValue: the value has more than 32 KiB.
-    """
-    check_key(key)
-    return Change("untag", key) if value is None else Change("tag", key, _bounded(value))
-
-
-def take_note(text: str) -> Change:
-    """Add a note to a run.
-
-    Raises:
-        BadValue: the text is empty or has more than 32 KiB.
-    """
-    if not text.strip():
-        raise BadValue("the note is empty: nothing was written")
-    return Change("note", value=_bounded(text.strip("\n")))
-
-
-def set_title(text: str) -> Change:
-    """Name a run for people, or with an empty text take its title away.
-
-    Raises:
-        BadValue: the text has a line break or more than 32 KiB.
-    """
-    if "\n" in text or "\r" in text:
-        raise BadValue("a title is one line", hint="longer text: `git track note RUN -m TEXT`.")
-    return Change("title", value=_bounded(text.strip()))
-
-
-def _bounded(text: str) -> str:
-    text = utf8(text)
-    if len(text.encode()) > _LONGEST_TEXT:
-        raise BadValue(
-            f"the text has {len(text.encode())} bytes, at most {_LONGEST_TEXT} are kept with a run",
-            hint="keep long texts in a file of the repository, or log them as the run's output.",
-        )
-    return text
-
-
-# -- the event line -----------------------------------------------------------------------------
-
-
-def parse(line: str) -> Event | None:
-    """Read one line: `<counter> <event id> <run id> <a JSON object in ASCII>`.
-
-    None if it is no event: a remark by a person, or damaged. An event whose verb is not known is
-    one all the same, for a later version to understand.
-    """
-    text = line.rstrip()
-    parts = _LINE.fullmatch(text)
-    if parts is None:
-        return None
-    try:
-        body = json.loads(parts[4])
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(body, dict) or not isinstance(body.get("what"), str):
-        return None
-    return Event(int(parts[1]), parts[2], parts[3], text, body)
-
-
-def _line(counter: int, event: str, run: str, change: Change, *, by: str, at: str) -> str:
-    body: dict[str, Any] = {"what": change.what, "by": utf8(by), "at": at}
-    if change.key is not None:
-        body["key"] = change.key
-    if change.value is not None:
-        body["value"] = change.value
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return f"{counter} {event} {run} {text}"
-
-
-# -- folding ------------------------------------------------------------------------------------
-
-
-def fold(events: Iterable[Event]) -> State:
-    """Apply one run's events in the order of (counter, event id); times play no part.
-
-    The same set gives the same state, whatever its order and however often an event stands in it.
-    Where counters jump by more than 1,000,000, that event and all beyond it are quarantined:
-    ignored and reported, so that one bad line cannot use the counter up.
-    """
-    ordered = sorted({event.line: event for event in events}.values(), key=_order)
-    faults: list[str] = []
-    tags: dict[str, str | None] = {}
-    flags = {"archived": False, "deleted": False}
-    title: str | None = None
-    notes: list[str] = []
-    top = 0
-    for number, event in enumerate(ordered):
-        if event.counter - top > _LONGEST_JUMP:
-            faults.append(
-                f"{len(ordered) - number} events ignored: their counter jumps from {top} to "
-                f"{event.counter}"
-            )
-            break
-        top = event.counter
-        what: str = event.body["what"]
-        key, value = event.body.get("key"), event.body.get("value")
-        if what in _FLAGS:
-            name, on = _FLAGS[what]
-            flags[name] = on
-        elif what == "untag" and _is_text(key):
-            tags[key] = None
-        elif what == "tag" and _is_text(key) and _is_text(value):
-            tags[key] = value
-        elif what == "note" and _is_text(value):
-            notes.append(value)
-        elif what == "title" and _is_text(value):
-            title = value
-        elif what in _VERBS:
-            faults.append(f"event {event.id[:8]} ignored: '{what}' without what it needs")
-    return State(title, tags, **flags, notes=tuple(notes), top=top, faults=tuple(faults))
-
-
-_FLAGS: Mapping[str, tuple[str, bool]] = {
-    "archive": ("archived", True),
-    "unarchive": ("archived", False),
-    "delete": ("deleted", True),
-    "restore": ("deleted", False),
-}
-_VERBS = frozenset(["tag", "untag", "note", "title"])
-
-
-def _order(event: Event) -> tuple[int, str, str]:
-    return event.counter, event.id, event.line
-
-
-def _is_text(value: object) -> TypeGuard[str]:
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 # -- reading ------------------------------------------------------------------------------------
@@ -254,7 +43,7 @@ class _Said:
             event = parse(line)
             if event is not None:
                 self.events[event.line] = event
-            elif _LINE.fullmatch(line.rstrip()):
+            elif resembles(line):
                 self.faults[f"{where}: a damaged event: {line[:60]!r}"] = None
             elif line.strip():
                 self.remarks[line.rstrip()] = None
@@ -377,11 +166,11 @@ def append(
         ref = ROOT + _writer(repo, random)
         said = _gather(repo, {run.commit}, []).get(run.commit, _Said())
         top = _state(run, said).top
-        if top + len(changes) > _LARGEST_COUNTER:
+        if top + len(changes) > LARGEST_COUNTER:
             raise BadValue(f"'{run.name}' cannot take more events: its counter is used up")
         by, at = repo.identity().name, time_text(now)
         lines = [
-            _line(top + number, random(16).hex(), run.id, change, by=by, at=at)
+            compose(top + number, random(16).hex(), run.id, change, by=by, at=at)
             for number, change in enumerate(changes, 1)
         ]
         whole = _is_published(repo, ref)

@@ -24,7 +24,8 @@ from crash.world import (
     shown,
 )
 from gittrack import execute, refs, runs
-from gittrack.annotations import append, overlay, set_tag
+from gittrack.annotations import append, overlay
+from gittrack.events import set_tag
 from gittrack.git import Repo
 from gittrack.journal import Writer
 from gittrack.records import Summary

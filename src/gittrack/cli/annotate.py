@@ -15,7 +15,7 @@ import click
 from gittrack.cli.main import open_repo
 
 if TYPE_CHECKING:
-    from gittrack.annotations import Change
+    from gittrack.events import Change
     from gittrack.git import Repo
     from gittrack.records import Summary
 
@@ -35,7 +35,7 @@ def tag(ctx: click.Context, run: str, pairs: tuple[str, ...], gone: tuple[str, .
         $ git track tag amber-otter -d reviewed
         $ git track tag amber-otter
     """
-    from gittrack.annotations import set_tag
+    from gittrack.events import set_tag
 
     changes = [set_tag(*_pair(pair)) for pair in pairs] + [set_tag(key, None) for key in gone]
     repo = open_repo(ctx)
@@ -86,8 +86,8 @@ def note(ctx: click.Context, run: str, message: tuple[str, ...], file: str | Non
         $ git track note amber-otter -m "The learning rate was too high."
         $ git track note latest -F notes.txt
     """
-    from gittrack.annotations import take_note
     from gittrack.errors import UsageError
+    from gittrack.events import take_note
 
     if message and file is not None:
         raise UsageError("-m and -F do not go together", hint="'git track note -h' shows both.")
@@ -146,7 +146,7 @@ def rename(ctx: click.Context, run: str, title: str) -> None:
     \b
         $ git track rename amber-otter "Baseline with 100 trees"
     """
-    from gittrack.annotations import set_title
+    from gittrack.events import set_title
 
     change = set_title(title)
     repo = open_repo(ctx)
@@ -205,7 +205,7 @@ def _flag(
     repo: Repo, selectors: Sequence[str], verb: str, attribute: str, on: bool, said: str
 ) -> None:
     """Say `verb` of each run, after all of them were found; one that is so already stays so."""
-    from gittrack.annotations import Change
+    from gittrack.events import Change
 
     for found in [_run(repo, selector) for selector in dict.fromkeys(selectors)]:
         if getattr(found, attribute) is on:
