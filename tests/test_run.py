@@ -232,6 +232,10 @@ def test_a_message_of_any_kind(repo_dir, track, git) -> None:
         "Status: failed",
     ]
     assert not any(line.startswith(("Metric-", "Signed-off")) for line in trailers)
+    text = git(repo_dir, "log", "-1", "--format=%B", ref)
+    parse = ["git", "interpret-trailers", "--parse"]
+    parsed = subprocess.run(parse, input=text, capture_output=True, text=True).stdout
+    assert parsed.splitlines() == [line for line in trailers if line]
     assert "\x1b" not in git(repo_dir, "log", "-1", "--format=%B", ref)
     assert git(repo_dir, "log", "-1", "--format=%s", ref) == "better\n"
 
@@ -325,7 +329,7 @@ def test_a_printed_loss_is_a_curve(repo_dir, track) -> None:
 def test_numbers_come_back_exactly(repo_dir, track) -> None:
     """NaN and the infinities are values; integers stay integers."""
     lines = "a: nan\nb: inf\nc: -inf\nd: 0.1\ne: 5e-324\nf: 12345678901234567890\ng: 1.0"
-    track(repo_dir, "run", "--", "printf", lines + "\n", check=0)
+    track(repo_dir, "run", "--", "printf", lines, check=0)
     metrics = dict(only(repo_dir).metrics)
     assert math.isnan(metrics.pop("a"))
     assert metrics == {
@@ -470,6 +474,9 @@ class Waiting:
         )
         until(marker.exists)
         self.child = int(marker.read_text())
+        # What is still in the pipe dies with the recorder: wait until it is on the disk.
+        live = place / ".git" / "gittrack" / "live"
+        until(lambda: any(path.read_bytes() for path in live.glob("*/output")))
 
     def child_is_gone(self) -> bool:
         try:
@@ -597,8 +604,9 @@ def test_a_closed_terminal_costs_nothing(repo_dir, tmp_path, until) -> None:
     (repo_dir / "waits.py").write_text(WAITS)
     child = spawn(repo_dir, PYTHON, "waits.py", str(tmp_path / "marker"))
     until((tmp_path / "marker").exists)
-    child.close(force=False)
-    until(lambda: refs.all_runs(Repo.open(repo_dir)))
+    child.ptyproc.fileobj.close()
+    until(lambda: not child.isalive())
+    child.close()
     run = only(repo_dir)
     assert run.status == "killed" and run.metrics["loss"] == 1 / 50
 
