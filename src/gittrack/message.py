@@ -35,6 +35,7 @@ _SUMMARY = "Gittrack-Summary: "
 _MOST_TRAILERS = 32
 _LONGEST_VALUE = 200
 _LONGEST_SUMMARY = 64 << 10
+_SOURCE = "cli"  # what a summary that names none means
 _STATUSES = get_args(Status)
 _TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:|---")
 
@@ -133,11 +134,11 @@ def _summary_text(run: Run) -> str | None:
         "command": [utf8(word) for word in run.command],
         "base": run.code.base,
         "branch": None if run.code.branch is None else utf8(run.code.branch),
-        "dirty": run.code.dirty,
+        "dirty": run.code.dirty or None,
         "params": dict(run.params),
         "metrics": {k: _json_number(v) for k, v in run.metrics.items()},
         "tags": dict(run.tags),
-        "source": run.source,
+        "source": None if run.source == _SOURCE else run.source,
     }
     kept = {k: v for k, v in known.items() if v is not None and v not in ("", [], {})}
     try:
@@ -222,7 +223,7 @@ def _parse_summary(known: dict[str, Any], experiment: str, name: str, commit: st
         params=_typed(known.get("params", {}), dict),
         metrics={k: _number(v) for k, v in known.get("metrics", {}).items()},
         tags={k: _typed(v, str) for k, v in known.get("tags", {}).items()},
-        source=_typed(known.get("source", "cli"), str),
+        source=_typed(known.get("source", _SOURCE), str),
         commit=commit,
     )
 
