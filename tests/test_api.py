@@ -283,9 +283,12 @@ def test_a_full_disk_is_said_once(logged, capsys, monkeypatch) -> None:
 
 def test_threads_share_one_file(logged, tmp_path) -> None:
     """8 x 1,000 appends: each line whole, each thread's in its order."""
-    from threading import Thread
+    from threading import Barrier, Thread
+
+    together = Barrier(8)
 
     def work(number: int) -> None:
+        together.wait()
         for step in range(1_000):
             gittrack.log_metric(f"m{number}", step / 7, step=step)
 

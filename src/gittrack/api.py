@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 from gittrack.errors import BadName, BadValue, GittrackError, NoActiveRun
@@ -24,6 +25,7 @@ __all__ = ["log_metric", "log_metrics", "log_param", "log_params", "set_tag"]
 Converted = TypeVar("Converted")
 
 _writer: Writer | None = None
+_opening = Lock()
 _complained = False
 
 
@@ -115,25 +117,33 @@ def _append(event: Mapping[str, Any]) -> None:
 def _open() -> Writer:
     global _writer
     if _writer is None:
-        directory = os.environ.get(RUN_VARIABLE)
-        if not directory:
-            raise NoActiveRun(
-                "no run is active in this process",
-                hint="start the script with `git track run -- python ...`.",
-            )
-        try:
-            _writer = Writer(Path(directory))
-        except OSError as error:
-            raise NoActiveRun(
-                f"the run in '{directory}' has ended, or cannot be written: {error.strerror}",
-                hint="start the script with `git track run -- python ...`.",
-            ) from error
+        with _opening:
+            if _writer is None:
+                _writer = _new_writer()
     return _writer
+
+
+def _new_writer() -> Writer:
+    directory = os.environ.get(RUN_VARIABLE)
+    if not directory:
+        raise NoActiveRun(
+            "no run is active in this process",
+            hint="start the script with `git track run -- python ...`.",
+        )
+    try:
+        return Writer(Path(directory))
+    except OSError as error:
+        raise NoActiveRun(
+            f"the run in '{directory}' has ended, or cannot be written: {error.strerror}",
+            hint="start the script with `git track run -- python ...`.",
+        ) from error
 
 
 def _forget() -> None:
     """A forked child writes a file of its own: its parent's buffer and offset are not its."""
-    global _writer
+    global _writer, _opening
+    # A thread of the parent's may have held it; that thread is not here.
+    _opening = Lock()
     if _writer is not None:
         _writer.abandon()
         _writer = None
