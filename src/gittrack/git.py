@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -321,7 +321,7 @@ class Repo:
         if self._pack is not None:
             return self._pack.add("blob", data)
         try:
-            return str(self._handle.create_blob(data))
+            return _again(lambda: str(self._handle.create_blob(data)))
         except (pygit2.GitError, OSError) as error:
             raise _write_failed(self, error) from error
 
@@ -345,7 +345,7 @@ class Repo:
                     builder.insert(name, pygit2.Oid(hex=oid), mode)
                 elif builder.get(name) is not None:
                     builder.remove(name)
-            return str(builder.write())
+            return _again(lambda: str(builder.write()))
         except (pygit2.GitError, KeyError, OSError) as error:
             raise _write_failed(self, error) from error
 
@@ -391,9 +391,11 @@ class Repo:
         else:
             people = [_signature(author, moment) for moment in (started, ended)]
             try:
-                oid = str(
-                    self._handle.create_commit(
-                        None, people[0], people[1], message, tree, list(parents)
+                oid = _again(
+                    lambda: str(
+                        self._handle.create_commit(
+                            None, people[0], people[1], message, tree, list(parents)
+                        )
                     )
                 )
             except (pygit2.GitError, KeyError, OSError) as error:
@@ -613,8 +615,6 @@ class Repo:
             self._update_refs([f"create {name} {target}"])
         except GitFailed as error:
             there = self.ref(name)
-            if there == target:
-                return
             if there is not None:
                 raise RunExists(f"{name} exists already", commit=there) from error
             raise WriteFailed(
@@ -864,6 +864,16 @@ def _clean_identity(text: str) -> str:
     """What Git keeps of a name: no angle brackets, no line breaks (ident.c); always UTF-8."""
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(c for c in text if c not in "<>\n\0").strip(" .,:;\"\\'")
+
+
+def _again(write: Callable[[], str]) -> str:
+    """Store an object, trying once more where `git gc` removed the emptied directory under us."""
+    for _ in range(4):
+        try:
+            return write()
+        except pygit2.GitError:
+            continue
+    return write()
 
 
 def _write_failed(repo: Repo, error: Exception) -> WriteFailed:
