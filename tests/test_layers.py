@@ -19,7 +19,7 @@ DOORS = {
     "pygit2": "git",
     "yaml": "formats",
     "tabulate": "report",
-    "plotext": "report",
+    "plotext": "curves",
     "click": "cli",
     "dvc": None,
 }
@@ -285,6 +285,8 @@ def test_the_doors_are_where_they_should_be() -> None:
     """Else the rule above would hold of an empty house."""
     assert "pygit2" in imports(MODULES["git"]) and runs_git(MODULES["git"])
     assert "yaml" in imports(MODULES["formats"])
+    assert "tabulate" in imports(MODULES["report"])
+    assert "plotext" in imports(MODULES["curves"])
 
 
 def test_silence_is_seen() -> None:

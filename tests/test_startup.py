@@ -16,6 +16,7 @@ _STANDARD = frozenset(sys.stdlib_module_names)
 READING = {
     "gittrack",
     "gittrack.annotations",
+    "gittrack.cells",
     "gittrack.cli",
     "gittrack.cli.completing",
     "gittrack.cli.ls",
@@ -35,7 +36,7 @@ READING = {
     "gittrack.runs",
     "gittrack.words",
 }
-SHOWING = READING - {"gittrack.cli.ls"} | {
+SHOWING = READING - {"gittrack.cli.ls", "gittrack.report"} | {
     "gittrack.cli.diff",
     "gittrack.cli.show",
     "gittrack.formats",

@@ -42,7 +42,7 @@ def diff(
     $ git track diff main feature --code
     $ git track diff latest~1 latest --exit-code
     """
-    from gittrack import report, revisions, runs
+    from gittrack import revisions, runs
     from gittrack.diff import compare
 
     repo = open_repo(ctx)
@@ -53,7 +53,9 @@ def diff(
     if code and not as_json:
         page(repo, "".join(_patch(repo, found[0], ref, shown) for ref in found[1:]))
     elif as_json:
-        page(repo, report.as_json(_fields(compared, found, changes)))
+        from gittrack import exports
+
+        page(repo, exports.as_json(_fields(compared, found, changes)))
     else:
         page(repo, _drawn(compared, changes, shown))
     if exit_code and (not compared.empty or any(changes)):
@@ -127,7 +129,7 @@ _CELL = 32
 
 def _drawn(compared: Difference, changes: Sequence[Sequence[Change]], shown: Screen) -> str:
     """A column per run beneath its name; parts in which nothing differs share the last line."""
-    from gittrack import report
+    from gittrack.cells import align, bold, width_of
 
     rows: list[tuple[str, list[str], str]] = []
     for part in compared.parts:
@@ -136,19 +138,19 @@ def _drawn(compared: Difference, changes: Sequence[Sequence[Change]], shown: Scr
             rows.append((part.name, [], ""))
             rows += [_row(line, compared.runs) for line in lines]
     code = [stat(part) for part in changes]
-    head = max([16, *(report.width_of(key) for key, _, _ in rows)])
+    head = max([16, *(width_of(key) for key, _, _ in rows)])
     widths = [
-        max([len(name), *(report.width_of(cells[n]) for _, cells, _ in rows if cells)])
+        max([len(name), *(width_of(cells[n]) for _, cells, _ in rows if cells)])
         for n, name in enumerate(compared.runs)
     ]
     names = [
-        report.bold(report.align(name, width, right=True), shown.color)
+        bold(align(name, width, right=True), shown.color)
         for name, width in zip(compared.runs, widths, strict=True)
     ]
     text = ["   ".join([" " * head, *names])]
     for key, cells, delta in rows:
-        columns = [report.align(c, w, right=True) for c, w in zip(cells, widths, strict=False)]
-        text.append("   ".join([report.align(key, head), *columns, delta]).rstrip())
+        columns = [align(c, w, right=True) for c, w in zip(cells, widths, strict=False)]
+        text.append("   ".join([align(key, head), *columns, delta]).rstrip())
     text += _code_lines(code, compared.runs, head)
     same = [part.name for part in compared.parts if part.same and not part.lines]
     if not any(code):
@@ -166,42 +168,39 @@ def _worth_showing(part: Part, compared: Difference) -> Sequence[Line]:
 
 
 def _row(line: Line, names: Sequence[str]) -> tuple[str, list[str], str]:
-    from gittrack import report
+    from gittrack.cells import ABSENT, cut, is_number, numbers, plain
 
-    key = "  " + report.cut(report.plain(line.key), 40)
+    key = "  " + cut(plain(line.key), 40)
     values = [line.values.get(name, None) for name in names]
     there = [name in line.values for name in names]
-    if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in line.values.values()):
-        drawn = iter(report.numbers(list(line.values.values())))
-        cells = [next(drawn) if name in line.values else report.ABSENT for name in names]
+    if all(map(is_number, line.values.values())):
+        drawn = iter(numbers(list(line.values.values())))
+        cells = [next(drawn) if name in line.values else ABSENT for name in names]
         if len({*cells}) < len({*line.values.values()}):
-            cells = [
-                report.plain(v) if known else report.ABSENT
-                for v, known in zip(values, there, strict=True)
-            ]
+            cells = [plain(v) if known else ABSENT for v, known in zip(values, there, strict=True)]
     else:
         cells = [
-            report.cut(_text(value), _CELL) if known else report.ABSENT
+            cut(_text(value), _CELL) if known else ABSENT
             for value, known in zip(values, there, strict=True)
         ]
     return key, cells, _delta(line)
 
 
 def _text(value: Any) -> str:
-    from gittrack import report
+    from gittrack.cells import plain
     from gittrack.quoting import command_line
 
     if isinstance(value, tuple):
         return command_line(value)
-    return report.plain(value)
+    return plain(value)
 
 
 def _delta(line: Line) -> str:
-    from gittrack import report
+    from gittrack.cells import cell
 
     if line.delta is None:
         return ""
-    text = report.cell(line.delta)
+    text = cell(line.delta)
     return text if text.startswith("-") else f"+{text}"
 
 

@@ -160,14 +160,14 @@ def _footer(part: Sequence[Summary], total: int, dropped: Sequence[str], *, hide
 
 
 def _data(part: Sequence[Summary], form: str, names: str | None) -> str:
-    from gittrack import report
+    from gittrack import exports, report
 
     if form == "json":
-        return report.as_json(part)
+        return exports.as_json(part)
     everything = report.full_columns(part)
     chosen = report.chosen_columns(_split(names), part) if names and part else everything
     if form == "csv":
-        return report.csv_text(part, chosen)
+        return exports.csv_text(part, chosen)
     if not part:
         return ""
     return report.markdown(part, chosen if names else report.varying_columns(part))

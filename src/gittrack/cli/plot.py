@@ -59,7 +59,8 @@ def plot(
     $ git track plot loss amber blue --x time
     $ git track plot loss amber --csv > loss.csv
     """
-    from gittrack import report, revisions
+    from gittrack import revisions
+    from gittrack.cells import plain
 
     repo = open_repo(ctx)
     found = revisions.resolve_many(repo, selectors or ["latest"])
@@ -68,14 +69,16 @@ def plot(
         page(repo, _as_json(points))
         return
     if form == "csv":
+        from gittrack import exports
+
         rows = [(name, *point) for name, series in points.items() for point in series]
-        page_data(repo, report.csv_rows([("run", "step", "time", metric), *rows]))
+        page_data(repo, exports.csv_rows([("run", "step", "time", metric), *rows]))
         return
     drawn = {name: series for name, series in points.items() if len(series) > 1}
     for name, series in points.items():
         if name not in drawn:
-            value = report.plain(series[0][2])
-            click.echo(f"{name}  {report.plain(metric)} {value}  (one point, no curve)")
+            value = plain(series[0][2])
+            click.echo(f"{name}  {plain(metric)} {value}  (one point, no curve)")
     if drawn:
         page(repo, _picture(drawn, metric, over, width, height))
 
@@ -116,9 +119,9 @@ def _unknown(metric: str, known: Sequence[str], found: Sequence[RunRef]) -> Unkn
 
 
 def _as_json(points: dict[str, Points]) -> str:
-    from gittrack import report
+    from gittrack import exports
 
-    return report.as_json(
+    return exports.as_json(
         [
             {
                 "run": name,
@@ -135,7 +138,7 @@ def _as_json(points: dict[str, Points]) -> str:
 def _picture(
     points: dict[str, Points], metric: str, over: str | None, width: int | None, height: int | None
 ) -> str:
-    from gittrack import report
+    from gittrack.curves import draw
 
     stepped = all(step is not None for series in points.values() for step, _, _ in series)
     by_step = stepped if over is None else over == "step"
@@ -150,7 +153,7 @@ def _picture(
         for name, s in points.items()
     }
     shown = screen()
-    return report.curves(
+    return draw(
         {name: sorted(curve, key=lambda point: point[0]) for name, curve in curves.items()},
         metric,
         "step" if by_step else "time (seconds)",

@@ -112,9 +112,9 @@ def _pairs(texts: Sequence[str]) -> dict[str, str]:
 
 def _closing_lines(outcome: Outcome) -> list[str]:
     """One line of result, one of what was kept, then what the user should know."""
+    from gittrack.cells import duration
     from gittrack.message import short
     from gittrack.names import SUFFIX
-    from gittrack.report import duration
 
     run = outcome.run
     assert run.ended is not None

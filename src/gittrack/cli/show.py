@@ -41,13 +41,15 @@ def show(
     $ git track show amber-otter --patch
     $ git track show best:accuracy --json
     """
-    from gittrack import report, revisions
+    from gittrack import revisions
 
     repo = open_repo(ctx)
     found = revisions.resolve_many(repo, selectors or ["latest"])
     if as_json:
+        from gittrack import exports
+
         whole = [_fields(repo, ref, log=log, patch=patch) for ref in found]
-        page(repo, report.as_json(whole if len(whole) > 1 else whole[0]))
+        page(repo, exports.as_json(whole if len(whole) > 1 else whole[0]))
         return
     shown = screen()
     if log or patch:
@@ -132,11 +134,11 @@ def _current(repo: Repo, run: Run) -> Summary:
 def _fields(repo: Repo, ref: RunRef, *, log: bool, patch: bool) -> dict[str, Any]:
     import json
 
-    from gittrack import report, runs
+    from gittrack import exports, runs
 
     run = runs.load(repo, ref)
     now = _current(repo, run)
-    made: dict[str, Any] = json.loads(report.as_json(run))
+    made: dict[str, Any] = json.loads(exports.as_json(run))
     made |= {
         "title": now.title,
         "tags": dict(now.tags),
@@ -152,32 +154,33 @@ def _fields(repo: Repo, ref: RunRef, *, log: bool, patch: bool) -> dict[str, Any
 
 
 def _drawn(repo: Repo, ref: RunRef, shown: Screen) -> str:
-    from gittrack import report, runs
+    from gittrack import runs
+    from gittrack.cells import plain
     from gittrack.quoting import printable
 
     run = runs.load(repo, ref)
     now = _current(repo, run)
     blocks = [
         _head(repo, run, now, shown),
-        _listed("params", {key: report.plain(value) for key, value in run.params.items()}, shown),
+        _listed("params", {key: plain(value) for key, value in run.params.items()}, shown),
         _listed("metrics", _metrics(repo, ref, run), shown),
-        _listed("tags", {key: report.plain(value) for key, value in now.tags.items()}, shown),
+        _listed("tags", {key: plain(value) for key, value in now.tags.items()}, shown),
         _listed("inputs", {_input(given): given.id[:7] for given in run.inputs}, shown),
         _listed("environment", _environment(run), shown),
         *(_block("note", printable(note).split("\n"), shown) for note in now.notes),
-        _block("faults", [report.plain(fault) for fault in run.faults], shown),
+        _block("faults", [plain(fault) for fault in run.faults], shown),
     ]
     return "\n".join(block for block in blocks if block)
 
 
 def _head(repo: Repo, run: Run, now: Summary, shown: Screen) -> str:
-    from gittrack import report
+    from gittrack.cells import bold, duration, status_text
 
-    name = report.bold(run.name, shown.color)
+    name = bold(run.name, shown.color)
     flags = "".join(f"  ({word})" for word in ("archived", "deleted") if getattr(now, word))
-    status = report.status_text(run.status, shown.color)
+    status = status_text(run.status, shown.color)
     code = f" (exit {run.exit_code})" if run.exit_code else ""
-    lines = [f"{name}  {status}{code}  {report.duration(now.duration)}{flags}"]
+    lines = [f"{name}  {status}{code}  {duration(now.duration)}{flags}"]
     lines += [f"  {key:<11} {value}" for key, value in _facts(repo, run, now)]
     return "\n".join(lines) + "\n"
 
@@ -202,18 +205,18 @@ def _facts(repo: Repo, run: Run, now: Summary) -> Iterator[tuple[str, str]]:
     if run.continues:
         yield "continues", one_line(run.continues)
     if run.output_bytes:
-        from gittrack import report
+        from gittrack.cells import size
 
-        yield "output", f"{report.size(run.output_bytes)} (--log shows it)"
+        yield "output", f"{size(run.output_bytes)} (--log shows it)"
     yield "id", one_line(run.id)
     yield "commit", run.commit or ""
 
 
 def _when(run: Run) -> str:
-    from gittrack import report
+    from gittrack.cells import age
 
     local = run.started.astimezone()
-    ago = report.age(run.started, datetime.now(timezone.utc))
+    ago = age(run.started, datetime.now(timezone.utc))
     ended = f", ended {run.ended.astimezone():%H:%M:%S}" if run.ended else ""
     since = "just now" if ago == "just" else f"{ago} ago"
     return f"{local:%Y-%m-%d %H:%M:%S %z}{ended} ({since})"
@@ -251,15 +254,16 @@ def _changes(repo: Repo, run: Run) -> str:
 
 
 def _metrics(repo: Repo, ref: RunRef, run: Run) -> dict[str, str]:
-    from gittrack import report, runs, series
+    from gittrack import runs, series
+    from gittrack.cells import cell, plain
 
     rows = runs.load_series(repo, ref) if run.metrics else ()
     made = {}
     for key, last in run.metrics.items():
-        made[key] = report.plain(last)
+        made[key] = plain(last)
         values = [value for _, _, value in series.points(rows, key) if value == value]
         if len(values) > 1:
-            low, high = (report.cell(pick(values)) for pick in (min, max))
+            low, high = (cell(pick(values)) for pick in (min, max))
             made[key] += f"  ({len(values)} points, {low} to {high})"
     return made
 
@@ -269,7 +273,7 @@ def _input(given: Any) -> str:
 
 
 def _environment(run: Run) -> dict[str, str]:
-    from gittrack import report
+    from gittrack.cells import plain, size
 
     there = run.environment
     if there is None:
@@ -278,29 +282,29 @@ def _environment(run: Run) -> dict[str, str]:
         "python": there.python or "",
         "platform": there.platform,
         "cpu": f"{there.cpu} ({there.cores} cores)" if there.cores else there.cpu,
-        "memory": report.size(there.memory) if there.memory else "",
+        "memory": size(there.memory) if there.memory else "",
         "gpus": ", ".join(there.gpus),
         "packages": f"{len(there.packages)} (--json lists them)" if there.packages else "",
         "lock files": ", ".join(there.lock_files),
     }
     made |= {f"${name}": value for name, value in there.variables.items()}
-    return {key: report.plain(value) for key, value in made.items() if value}
+    return {key: plain(value) for key, value in made.items() if value}
 
 
 def _listed(title: str, values: dict[str, str], shown: Screen) -> str:
-    from gittrack import report
+    from gittrack.cells import align, cut, plain, width_of
 
-    keys = {key: report.cut(report.plain(key), 60) for key in sorted(values)}
-    width = max(map(report.width_of, keys.values()), default=0)
-    lines = [f"{report.align(text, width)}  {values[key]}" for key, text in keys.items()]
+    keys = {key: cut(plain(key), 60) for key in sorted(values)}
+    width = max(map(width_of, keys.values()), default=0)
+    lines = [f"{align(text, width)}  {values[key]}" for key, text in keys.items()]
     return _block(title, lines, shown)
 
 
 def _block(title: str, lines: Sequence[str], shown: Screen) -> str:
-    from gittrack import report
+    from gittrack.cells import bold, cut
 
     if not lines:
         return ""
     width = shown.width
-    fitting = [report.cut(f"  {line}", width) if width else f"  {line}" for line in lines]
-    return "\n".join([report.bold(title, shown.color), *fitting]) + "\n"
+    fitting = [cut(f"  {line}", width) if width else f"  {line}" for line in lines]
+    return "\n".join([bold(title, shown.color), *fitting]) + "\n"

@@ -1,0 +1,44 @@
+"""Curves in characters."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+
+from gittrack.curves import _thinned, draw
+
+
+@pytest.mark.parametrize("color", [True, False])
+def test_curves_fit_and_name_their_runs(color: bool) -> None:
+    """The legend is ours: the library's covers the curves."""
+    points = [(float(n), n / 7) for n in range(50)]
+    made = draw({"one": points, "two": points}, "loss", "step", 60, 16, color=color)
+    lines = [re.sub("\x1b\\[[0-9;]*m", "", line) for line in made.splitlines()]
+    assert max(map(len, lines)) <= 60
+    assert len(lines) <= 16
+    assert lines[0] == "loss"
+    assert [line.split()[-1] for line in lines[1:3]] == ["one", "two"]
+    assert ("\x1b" in made) is color
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[math.nan, 1.0, 2.0], [math.inf, 1.0], [math.nan] * 3, [1e308, -1e308, 3.0], [10**400, 2],
+     [5, 5, 5], [0.0], [1e-320, 2e-320]],
+    ids=[f"case{n}" for n in range(8)],
+)  # fmt: skip
+def test_no_value_stops_a_drawing(values: list[float]) -> None:
+    """plotext 6 aborts the interpreter on NaN: such points have no place in a picture."""
+    points = [(float(n), value) for n, value in enumerate(values)]
+    assert draw({"one": points}, "m", "step", 40, 12, color=False)
+
+
+def test_a_long_curve_keeps_its_peak() -> None:
+    """A spike of one step in 100,000 is what one looks for."""
+    points = [(float(n), 0.0) for n in range(100_000)]
+    points[54_321] = (54_321.0, 9.0)
+    kept = _thinned(points)
+    assert len(kept) <= 2000
+    assert (54_321.0, 9.0) in kept
