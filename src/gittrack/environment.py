@@ -124,6 +124,11 @@ class Pending:
         """Say what could not be found out, complete once `result` has returned; None if all was."""
         return "; ".join(self._faults) or None
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether `result` will not wait; at once where nothing had to be asked."""
+        return all(question.is_done for question in self._questions.values())
+
     def result(self) -> Environment:
         """Collect the answers; the same value every time it is called.
 

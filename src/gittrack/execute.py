@@ -1,47 +1,42 @@
-"""Begin a run, execute its command, record it; or record what a killed process left behind.
+"""Begin a run, execute its command, write down what happens, and have it recorded.
 
-The only writer of runs. Knows the order in which things happen, so that a run exists whole or not
-at all and nothing logged is lost. Prints nothing but the child's own output.
+Knows the order in which things happen, so that a run exists whole or not at all and nothing that
+was logged is lost. Prints nothing but the child's own output.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import environment, journal, metrics, names, params, record, refs, runs, secrets
+from gittrack import environment, journal, metrics, names, params, refs, secrets
 from gittrack import snapshot as snapshots
+from gittrack.environment import Pending
 from gittrack.errors import BadFile, GittrackError, RunExists, WriteFailed
-from gittrack.git import Identity, Repo
-from gittrack.journal import RUN_VARIABLE, Session, Story, Writer
+from gittrack.git import Repo
+from gittrack.journal import RUN_VARIABLE, Session, Writer
 from gittrack.keys import check_key
 from gittrack.process import Exit
 from gittrack.process import run as run_process
 from gittrack.quoting import utf8
-from gittrack.records import Environment, Row, Run, Snapshot, Status, Summary, Value
+from gittrack.records import Row, Run, Snapshot, Status, Value
+from gittrack.recovery import finish, undisturbed
 from gittrack.refs import RunRef
-from gittrack.story import plain_code, plain_environment, stamp, tell
+from gittrack.story import plain_code, plain_environment, stamp
 
 __all__ = [
     "Outcome",
     "Request",
     "command",
     "maintain",
-    "recover",
-    "running",
 ]
 
 DEFAULT_EXPERIMENT = "default"
 _HOLD_AFTER = 60.0
-_RECOVER_AT_ONCE = 16 << 20
-_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +106,7 @@ def command(
             cache=repo.state / "cache",
         )
         try:
-            recorder = _Recorder(repo, session, known, scan=_scans(repo), now=now)
+            recorder = _Recorder(repo, session, known, pending, scan=_scans(repo), now=now)
             ended = run_process(
                 request.argv,
                 env={**os.environ, RUN_VARIABLE: os.fspath(session.directory)},
@@ -133,13 +128,11 @@ def command(
         if isinstance(error, OSError):
             raise WriteFailed(f"cannot write: {error.strerror}") from error
         raise
-    with _undisturbed():
+    with undisturbed():
         recorder.ended(ended)
         try:
-            machine = _environment(repo, pending, taken)
-            recorder.writer.append({"environment": plain_environment(machine)})
-            recorder.writer.close()
-            run, ref = _finish(repo, session)
+            recorder.close()
+            run, ref = finish(repo, session)
         except OSError as error:
             session.release()
             raise _postponed(WriteFailed(f"cannot write: {error.strerror}")) from error
@@ -296,6 +289,7 @@ class _Recorder:
         repo: Repo,
         session: Session,
         known: Mapping[str, Any],
+        pending: Pending,
         *,
         scan: bool,
         now: Callable[[], float],
@@ -304,6 +298,7 @@ class _Recorder:
         self._repo = repo
         self._session = session
         self._known = known
+        self._pending: Pending | None = pending
         self._scanner = metrics.Scanner() if scan else None
         self._now = now
         self.began = False
@@ -316,6 +311,7 @@ class _Recorder:
         self.began = True
         owner = journal.Owner.of(pid)
         self._append({"child": [owner.pid, owner.start, owner.boot]})
+        self._machine()
 
     def output(self, data: bytes, stream: int) -> None:
         """Keep what the child printed, and the metrics in it."""
@@ -330,6 +326,7 @@ class _Recorder:
 
     def tick(self) -> None:
         """Once a second: flush to the disk; after a minute, keep the code from `git gc`."""
+        self._machine()
         try:
             self._session.sync_output()
             self.writer.sync()
@@ -357,6 +354,29 @@ class _Recorder:
             except OSError:
                 pass
 
+    def close(self) -> None:
+        """Complete the journal, waiting for what is still being found out.
+
+        Raises:
+            OSError: it cannot be written, the disk being full.
+        """
+        if self._pending is not None:
+            self.writer.append(self._environment(self._pending))
+            self._pending = None
+        self.writer.close()
+
+    def _machine(self) -> None:
+        """Write the environment down as soon as it is known: it outlives us then."""
+        if self._pending is not None and self._pending.is_ready:
+            event = self._environment(self._pending)
+            self._pending = None
+            self._append(event)
+
+    def _environment(self, pending: Pending) -> dict[str, Any]:
+        found = replace(pending.result(), lock_files=_lock_files(self._repo, self._known["tree"]))
+        event: dict[str, Any] = {"environment": plain_environment(found)}
+        return event | ({"fault": pending.fault} if pending.fault else {})
+
     def _rows(self, found: Sequence[Row]) -> None:
         for row in found:
             self._append(
@@ -377,27 +397,13 @@ def _status(ended: Exit) -> Status:
     return "finished" if ended.code == 0 else "failed"
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Hold back signals for the moment that recording takes; they arrive afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _environment(repo: Repo, pending: environment.Pending, taken: Snapshot) -> Environment:
-    found = pending.result()
-    locks = {
+def _lock_files(repo: Repo, tree: str) -> dict[str, str]:
+    """The lock files at the root of a snapshot, with their blobs."""
+    return {
         os.fsdecode(item.name): item.id
-        for item in repo.tree(taken.tree)
+        for item in repo.tree(tree)
         if item.kind == "blob" and environment.is_lock_file(os.fsdecode(item.name))
     }
-    return replace(found, lock_files=locks)
 
 
 def _notices(taken: Snapshot) -> tuple[str, ...]:
@@ -407,221 +413,6 @@ def _notices(taken: Snapshot) -> tuple[str, ...]:
     shown = ", ".join(f"{item.path} ({item.reason})" for item in named[:3])
     more = f" and {len(named) - 3} more" if len(named) > 3 else ""
     return (f"not in the snapshot: {shown}{more}",)
-
-
-# -- from the journal to the commit -------------------------------------------------------------
-
-
-def _finish(repo: Repo, session: Session) -> tuple[Run, RunRef]:
-    """Record the run that a session's directory tells of, then remove the directory.
-
-    Whoever holds the session may call it, again after a crash: the ref is looked for first, so no
-    run is recorded twice.
-    """
-    story = journal.read(session.directory)
-    if story is None:
-        raise WriteFailed(f"'{session.directory}' does not say how its run began")
-    experiment = story.begin["experiment"]
-    for name in _names(story):
-        _remove_stale_locks(repo, experiment, name)
-        there = refs.find(repo, experiment, name)
-        try:
-            if there is None:
-                run, there = _write(repo, session, story, name)
-            elif (known := _same_run(repo, there, story)) is not None:
-                run = known
-            else:
-                continue
-        except RunExists:
-            continue
-        refs.release_snapshot(repo, story.begin["name"])
-        _keep_long_output(repo, session, there)
-        session.end()
-        return run, there
-    raise WriteFailed(f"every name for the run '{story.begin['name']}' is taken")
-
-
-def _names(story: Story) -> Iterator[str]:
-    """The run's name, then those it takes where somebody else's run came to it meanwhile.
-
-    They follow from its id, so that whoever goes on after a crash finds the run under any of them.
-    """
-    begin = story.begin
-    yield begin["name"]
-    import hashlib
-
-    for attempt in range(15):
-        seed = f"{begin['id']} {attempt}".encode()
-        yield names.generate(hashlib.sha256(seed).digest()[:6], begin.get("prefix"))
-
-
-def _same_run(repo: Repo, there: RunRef, story: Story) -> Run | None:
-    try:
-        run = runs.load(repo, there)
-    except GittrackError:
-        return None
-    return run if run.id == story.begin["id"] else None
-
-
-def _remove_stale_locks(repo: Repo, experiment: str, name: str) -> None:
-    """Remove the locks that a killed writer left on this run's own refs.
-
-    Only who holds the run's session writes these refs, and that is us.
-    """
-    for ref in (f"{refs.ROOT}{experiment}/{name}", f"{refs.SNAPSHOTS}{name}"):
-        (repo.common_dir / f"{ref}.lock").unlink(missing_ok=True)
-
-
-def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, RunRef]:
-    log, size = record.read_log(session.directory / "output")
-    run, rows = tell(story, log_size=size, last_sign=_last_sign(session.directory))
-    text, hidden = secrets.mask_text(log) if log else (log, 0)
-    if hidden:
-        run = replace(run, faults=(*run.faults, f"masked {hidden} secrets in the output"))
-    run = replace(_masked(run), name=name)
-    ref = runs.write(
-        repo,
-        run,
-        tree=story.begin["tree"],
-        author=Identity(story.begin["user"], story.begin["email"]),
-        rows=rows,
-        log=text,
-        sign=bool(story.begin.get("sign")),
-    )
-    return replace(run, commit=ref.commit), ref
-
-
-def _masked(run: Run) -> Run:
-    """The run without what looks like secrets in params, tags and message, and a fault for each.
-
-    Wherever they came from: a file, an option, the script itself.
-    """
-    notes: list[str] = []
-    params = {key: _masked_value(key, value, notes) for key, value in run.params.items()}
-    tags = {key: _masked_value(key, value, notes) for key, value in run.tags.items()}
-    message = run.message
-    if message is not None and (found := secrets.mask_text(message.encode()))[1]:
-        notes.append("the message")
-        message = found[0].decode()
-    if not notes:
-        return run
-    faults = (*run.faults, *(f"masked a secret in {note}" for note in dict.fromkeys(notes)))
-    return replace(run, params=params, tags=tags, message=message, faults=faults)
-
-
-def _masked_value(key: str, value: Value, notes: list[str]) -> Value:
-    if isinstance(value, str):
-        word = f"{key}={value}"
-        masked = secrets.mask_argv([word])[0][0]
-        if masked == word:
-            return value
-        notes.append(key)
-        return masked[len(key) + 1 :] if masked.startswith(f"{key}=") else secrets.MASK
-    if isinstance(value, list):
-        return [_masked_value(key, item, notes) for item in value]
-    if isinstance(value, Mapping):
-        return {name: _masked_value(str(name), item, notes) for name, item in value.items()}
-    return value
-
-
-def _keep_long_output(repo: Repo, session: Session, ref: RunRef) -> None:
-    """Set a whole output aside of which the record holds only parts."""
-    whole = session.directory / "output"
-    try:
-        if whole.stat().st_size > record.LOG_LIMIT:
-            kept = runs.whole_output(repo, ref)
-            kept.parent.mkdir(exist_ok=True)
-            os.replace(whole, kept)
-    except OSError:
-        # The record has what it promises; this is more than that.
-        pass
-
-
-def _last_sign(directory: Path) -> float:
-    """The last moment (seconds since the epoch) at which anything of the run was written."""
-    latest = 0.0
-    for path in directory.iterdir():
-        if path.name != "lock":
-            latest = max(latest, path.stat().st_mtime)
-    return latest
-
-
-# -- what killed processes left ---------------------------------------------------------------
-
-
-def recover(repo: Repo) -> list[RunRef]:
-    """Record the runs whose recorder and command are both dead, each as it ended -> their refs.
-
-    Safe at any time and from several processes at once. A run with a very long journal is left to
-    a process of its own. Costs one look at a directory where there is nothing to recover.
-
-    Raises:
-        GittrackError: a lost run cannot be recorded now; it stays as it is, the others are
-            recorded.
-    """
-    if not (repo.state / "live").is_dir():
-        return []
-    journal.discard_leftovers(repo.state)
-    found = []
-    failure: GittrackError | None = None
-    for directory in journal.live(repo.state):
-        if journal.size(directory) > _RECOVER_AT_ONCE and not os.environ.get("GITTRACK_RECOVER"):
-            if journal.is_lost(directory):
-                _recover_apart(repo)
-            continue
-        try:
-            ref = _recover_one(repo, directory)
-        except GittrackError as error:
-            failure = failure or error
-            continue
-        if ref is not None:
-            found.append(ref)
-    if failure is not None:
-        raise failure
-    return found
-
-
-def _recover_one(repo: Repo, directory: Path) -> RunRef | None:
-    session = journal.adopt(directory)
-    if session is None:
-        return None
-    repo.sync(repo.flag("track.fsync", default=True))
-    try:
-        with _undisturbed():
-            return _finish(repo, session)[1]
-    except OSError as error:
-        raise WriteFailed(f"cannot record the lost run '{directory.name}': {error}") from error
-    finally:
-        session.release()
-
-
-def _recover_apart(repo: Repo) -> None:
-    import subprocess
-
-    subprocess.Popen(
-        [sys.executable, "-m", "gittrack", "-C", os.fspath(repo.git_dir), "ls", "-n", "0"],
-        env={**os.environ, "GITTRACK_RECOVER": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def running(repo: Repo) -> list[Summary]:
-    """The runs that have begun and are not recorded yet, with what they have logged so far.
-
-    One whose processes are all dead, and which is being recovered, has status `killed`.
-    """
-    found = []
-    for directory in journal.live(repo.state):
-        story = journal.read(directory)
-        if story is None:
-            continue
-        run, _ = tell(story, log_size=0, last_sign=story.begin["started"])
-        status: Status = "killed" if journal.is_lost(directory) else "running"
-        found.append(replace(runs.summarize(run), status=status, ended=None, exit_code=None))
-    return found
 
 
 def maintain(repo: Repo) -> None:

@@ -237,6 +237,11 @@ class Question:
             start_new_session=True,
         )
 
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended, so that `answer` will not wait."""
+        return self._process is None or self._process.poll() is not None
+
     def answer(self, seconds: float, none: tuple[int, ...] = ()) -> bytes:
         """Wait for all of it; an exit code in `none` is an empty answer.
 

@@ -71,9 +71,9 @@ def running(repo: Repo) -> list[Summary]:
             return []
     except OSError:
         return []
-    from gittrack import execute
+    from gittrack import recovery
 
-    return execute.running(repo)
+    return recovery.running(repo)
 
 
 def resolve(repo: Repo, selector: str, *, experiment: str | None = None) -> RunRef:

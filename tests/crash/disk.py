@@ -31,7 +31,7 @@ from crash.world import (
     session_of,
     shown,
 )
-from gittrack import execute
+from gittrack import execute, recovery
 from gittrack.errors import GittrackError, WriteFailed
 from gittrack.git import Repo
 from gittrack.refs import ROOT, RunRef
@@ -125,7 +125,7 @@ def _finish(sizes: Sizes, seed: int, size: int, fault: Fault) -> list[str]:
         repo, session = session_of(world, expected, fault)
         sizes.fill(size)
         try:
-            execute._finish(repo, session)
+            recovery.finish(repo, session)
         except (GittrackError, OSError):
             session.release()
 

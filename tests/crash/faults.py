@@ -19,7 +19,7 @@ from typing import Any
 import pygit2
 
 from crash.world import Fault
-from gittrack import execute, journal, names, refs, runs, story
+from gittrack import journal, names, recovery, refs, runs, story
 from gittrack.errors import RunExists, WriteFailed
 from gittrack.git import Repo
 from gittrack.journal import Session, Story, Writer
@@ -52,7 +52,7 @@ def ref_before_objects() -> None:
 
 def directory_before_ref() -> None:
     """The session ends before the run exists."""
-    original = execute._write
+    original = recovery._write
 
     def write(repo: Repo, session: Session, *rest: Any) -> Any:
         create = refs.create
@@ -64,7 +64,7 @@ def directory_before_ref() -> None:
         _replace(refs, create=late)
         return original(repo, session, *rest)
 
-    _replace(execute, _write=write)
+    _replace(recovery, _write=write)
 
 
 def no_look_for_the_ref() -> None:
@@ -75,7 +75,7 @@ def no_look_for_the_ref() -> None:
         run, rows = original(story, **named)
         return replace(run, host=str(time.time_ns())), rows
 
-    _replace(execute, tell=tell)
+    _replace(recovery, tell=tell)
     _replace(refs, find=lambda *_: None)
 
 
@@ -87,17 +87,17 @@ def random_names() -> None:
         while True:
             yield names.generate(os.urandom(6))
 
-    _replace(execute, _names=drawn)
+    _replace(recovery, _names=drawn)
 
 
 def locks_stay() -> None:
     """The lock of a killed writer is nobody's business."""
-    _replace(execute, _remove_stale_locks=lambda *_: None)
+    _replace(recovery, _remove_stale_locks=lambda *_: None)
 
 
 def snapshot_stays_held() -> None:
     """Recovery leaves the snapshot's ref where the run is there already."""
-    original: Any = execute._same_run
+    original: Any = recovery._same_run
 
     def same(*arguments: Any) -> Any:
         found = original(*arguments)
@@ -105,7 +105,7 @@ def snapshot_stays_held() -> None:
             _replace(refs, release_snapshot=lambda *_: None)
         return found
 
-    _replace(execute, _same_run=same)
+    _replace(recovery, _same_run=same)
 
 
 def removed_in_place() -> None:
@@ -333,7 +333,7 @@ def one_name_only() -> None:
     def only(story: Story) -> Iterator[str]:
         yield story.begin["name"]
 
-    _replace(execute, _names=only)
+    _replace(recovery, _names=only)
 
 
 def unlocked() -> None:

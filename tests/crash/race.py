@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from crash.ptrace import Failed, fork, isolated
 from crash.world import Fault, World, cleanliness, leftovers, nothing, shown
-from gittrack import execute, names, records, refs, runs
+from gittrack import execute, names, records, recovery, refs, runs
 from gittrack.errors import GittrackError, RunExists
 from gittrack.git import Identity, Repo
 from gittrack.journal import Writer
@@ -56,7 +56,7 @@ def run(
     os.waitpid(tidy, 0)
     wrong = [f"{sum(map(bool, codes))} writers failed"] if any(codes) else []
     try:
-        isolated(lambda: len(execute.recover(Repo.open(world.path))))
+        isolated(lambda: len(recovery.recover(Repo.open(world.path))))
     except Failed as failed:
         wrong.append(f"recovery fails: {failed}")
     return wrong + _wrong(world, before, wanted) + leftovers(world) + cleanliness(world)
@@ -79,10 +79,10 @@ def _record(world: World, seed: int, who: int, number: int) -> None:
     try:
         if who % 2:
             refs.hold_snapshot(repo, session.directory.name, world.known["tree"])
-        execute._finish(repo, session)
+        recovery.finish(repo, session)
     except GittrackError:
         session.release()
-    execute.recover(repo)
+    recovery.recover(repo)
 
 
 def _write(world: World, seed: int, who: int, number: int) -> None:

@@ -23,7 +23,7 @@ from crash.world import (
     session_of,
     shown,
 )
-from gittrack import execute, refs, runs
+from gittrack import execute, recovery, refs, runs
 from gittrack.annotations import append, overlay
 from gittrack.events import set_tag
 from gittrack.git import Repo
@@ -59,7 +59,7 @@ def finishing(kind: str) -> Scenario:
         death = kill_at(
             point,
             lambda: session_of(world, expected, fault),
-            lambda ready, tell: execute._finish(*ready),
+            lambda ready, tell: recovery.finish(*ready),
         )
         return Trial(death, _faulty(death) + aftermath(world, expected, kept, fault=fault))
 
@@ -125,7 +125,7 @@ def logging(world: World, seed: int, point: int | None, fault: Fault = nothing) 
 def annotating(world: World, seed: int, point: int | None, fault: Fault = nothing) -> Trial:
     """Tags set on a run: each that was said counts, and the next one can be said."""
     expected = begin(world, seed)
-    isolated(lambda: len(execute.recover(Repo.open(world.path))))
+    isolated(lambda: len(recovery.recover(Repo.open(world.path))))
     ref = refs.find(world.repo, world.known["experiment"], expected.name)
     assert ref is not None
     run = runs.summarize(runs.load(world.repo, ref))
@@ -180,14 +180,14 @@ def recovering(kind: str, first: int | None) -> Scenario:
             kill_at(
                 first,
                 lambda: session_of(world, expected, fault),
-                lambda ready, tell: execute._finish(*ready),
+                lambda ready, tell: recovery.finish(*ready),
             )
 
         def prepare() -> Repo:
             fault()
             return Repo.open(world.path)
 
-        death = kill_at(point, prepare, lambda repo, tell: execute.recover(repo))
+        death = kill_at(point, prepare, lambda repo, tell: recovery.recover(repo))
         return Trial(death, _faulty(death) + aftermath(world, expected, kept, fault=fault))
 
     return trial

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from crash.ptrace import Failed, isolated
-from gittrack import execute, journal, names, records, refs, runs
+from gittrack import execute, journal, names, records, recovery, refs, runs
 from gittrack.errors import GittrackError
 from gittrack.git import Identity, Repo
 from gittrack.journal import Session, Writer
@@ -93,7 +93,7 @@ def make_world(path: Path) -> World:
     world = World(path, repo, known, request)
     # Children are forked warm: what is imported on first use is imported here.
     begin(world, -1)
-    execute.recover(repo)
+    recovery.recover(repo)
     return world
 
 
@@ -235,8 +235,8 @@ def _prune(world: World) -> None:
 
 def _recover_twice(world: World, fault: Fault) -> list[RunRef]:
     fault()
-    execute.recover(Repo.open(world.path))
-    return execute.recover(Repo.open(world.path))
+    recovery.recover(Repo.open(world.path))
+    return recovery.recover(Repo.open(world.path))
 
 
 def _differences(world: World, ref: str, commit: str, expected: Expected) -> list[str]:

@@ -162,10 +162,10 @@ def _recover(repo: Repo) -> None:
         return
     if not waiting:
         return
-    from gittrack import execute
+    from gittrack import recovery
 
     try:
-        execute.recover(repo)
+        recovery.recover(repo)
     except GittrackError as error:
         # What was asked for does not depend on it, and the next command tries again.
         _complain("warning", error.message, error.hint)

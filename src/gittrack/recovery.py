@@ -1,0 +1,250 @@
+"""From a run's directory to its commit: by the process that ran it, or by who comes after a crash.
+
+Knows how a run is recorded once and not twice, whoever does it and however often it is tried.
+Knows nothing of commands and terminals.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from gittrack import journal, names, record, refs, runs, secrets
+from gittrack.errors import GittrackError, RunExists, WriteFailed
+from gittrack.git import Identity, Repo
+from gittrack.journal import Session, Story
+from gittrack.records import Run, Status, Summary, Value
+from gittrack.refs import RunRef
+from gittrack.story import tell
+
+__all__ = ["finish", "recover", "running", "undisturbed"]
+
+_RECOVER_AT_ONCE = 16 << 20
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def finish(repo: Repo, session: Session) -> tuple[Run, RunRef]:
+    """Record the run that a session's directory tells of, then remove the directory.
+
+    Whoever holds the session may call it, again after a crash: the ref is looked for first, so no
+    run is recorded twice.
+    """
+    story = journal.read(session.directory)
+    if story is None:
+        raise WriteFailed(f"'{session.directory}' does not say how its run began")
+    experiment = story.begin["experiment"]
+    for name in _names(story):
+        _remove_stale_locks(repo, experiment, name)
+        there = refs.find(repo, experiment, name)
+        try:
+            if there is None:
+                run, there = _write(repo, session, story, name)
+            elif (known := _same_run(repo, there, story)) is not None:
+                run = known
+            else:
+                continue
+        except RunExists:
+            continue
+        refs.release_snapshot(repo, story.begin["name"])
+        _keep_long_output(repo, session, there)
+        session.end()
+        return run, there
+    raise WriteFailed(f"every name for the run '{story.begin['name']}' is taken")
+
+
+def _names(story: Story) -> Iterator[str]:
+    """The run's name, then those it takes where somebody else's run came to it meanwhile.
+
+    They follow from its id, so that whoever goes on after a crash finds the run under any of them.
+    """
+    begin = story.begin
+    yield begin["name"]
+    import hashlib
+
+    for attempt in range(15):
+        seed = f"{begin['id']} {attempt}".encode()
+        yield names.generate(hashlib.sha256(seed).digest()[:6], begin.get("prefix"))
+
+
+def _same_run(repo: Repo, there: RunRef, story: Story) -> Run | None:
+    try:
+        run = runs.load(repo, there)
+    except GittrackError:
+        return None
+    return run if run.id == story.begin["id"] else None
+
+
+def _remove_stale_locks(repo: Repo, experiment: str, name: str) -> None:
+    """Remove the locks that a killed writer left on this run's own refs.
+
+    Only who holds the run's session writes these refs, and that is us.
+    """
+    for ref in (f"{refs.ROOT}{experiment}/{name}", f"{refs.SNAPSHOTS}{name}"):
+        (repo.common_dir / f"{ref}.lock").unlink(missing_ok=True)
+
+
+def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, RunRef]:
+    log, size = record.read_log(session.directory / "output")
+    run, rows = tell(story, log_size=size, last_sign=_last_sign(session.directory))
+    text, hidden = secrets.mask_text(log) if log else (log, 0)
+    if hidden:
+        run = replace(run, faults=(*run.faults, f"masked {hidden} secrets in the output"))
+    run = replace(_masked(run), name=name)
+    ref = runs.write(
+        repo,
+        run,
+        tree=story.begin["tree"],
+        author=Identity(story.begin["user"], story.begin["email"]),
+        rows=rows,
+        log=text,
+        sign=bool(story.begin.get("sign")),
+    )
+    return replace(run, commit=ref.commit), ref
+
+
+def _masked(run: Run) -> Run:
+    """The run without what looks like secrets in params, tags and message, and a fault for each.
+
+    Wherever they came from: a file, an option, the script itself.
+    """
+    notes: list[str] = []
+    params = {key: _masked_value(key, value, notes) for key, value in run.params.items()}
+    tags = {key: _masked_value(key, value, notes) for key, value in run.tags.items()}
+    message = run.message
+    if message is not None and (found := secrets.mask_text(message.encode()))[1]:
+        notes.append("the message")
+        message = found[0].decode()
+    if not notes:
+        return run
+    faults = (*run.faults, *(f"masked a secret in {note}" for note in dict.fromkeys(notes)))
+    return replace(run, params=params, tags=tags, message=message, faults=faults)
+
+
+def _masked_value(key: str, value: Value, notes: list[str]) -> Value:
+    if isinstance(value, str):
+        word = f"{key}={value}"
+        masked = secrets.mask_argv([word])[0][0]
+        if masked == word:
+            return value
+        notes.append(key)
+        return masked[len(key) + 1 :] if masked.startswith(f"{key}=") else secrets.MASK
+    if isinstance(value, list):
+        return [_masked_value(key, item, notes) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _masked_value(str(name), item, notes) for name, item in value.items()}
+    return value
+
+
+def _keep_long_output(repo: Repo, session: Session, ref: RunRef) -> None:
+    """Set a whole output aside of which the record holds only parts."""
+    whole = session.directory / "output"
+    try:
+        if whole.stat().st_size > record.LOG_LIMIT:
+            kept = runs.whole_output(repo, ref)
+            kept.parent.mkdir(exist_ok=True)
+            os.replace(whole, kept)
+    except OSError:
+        # The record has what it promises; this is more than that.
+        pass
+
+
+def _last_sign(directory: Path) -> float:
+    """The last moment (seconds since the epoch) at which anything of the run was written."""
+    latest = 0.0
+    for path in directory.iterdir():
+        if path.name != "lock":
+            latest = max(latest, path.stat().st_mtime)
+    return latest
+
+
+def recover(repo: Repo) -> list[RunRef]:
+    """Record the runs whose recorder and command are both dead, each as it ended -> their refs.
+
+    Safe at any time and from several processes at once. A run with a very long journal is left to
+    a process of its own. Costs one look at a directory where there is nothing to recover.
+
+    Raises:
+        GittrackError: a lost run cannot be recorded now; it stays as it is, the others are
+            recorded.
+    """
+    if not (repo.state / "live").is_dir():
+        return []
+    journal.discard_leftovers(repo.state)
+    found = []
+    failure: GittrackError | None = None
+    for directory in journal.live(repo.state):
+        if journal.size(directory) > _RECOVER_AT_ONCE and not os.environ.get("GITTRACK_RECOVER"):
+            if journal.is_lost(directory):
+                _recover_apart(repo)
+            continue
+        try:
+            ref = _recover_one(repo, directory)
+        except GittrackError as error:
+            failure = failure or error
+            continue
+        if ref is not None:
+            found.append(ref)
+    if failure is not None:
+        raise failure
+    return found
+
+
+def _recover_one(repo: Repo, directory: Path) -> RunRef | None:
+    session = journal.adopt(directory)
+    if session is None:
+        return None
+    repo.sync(repo.flag("track.fsync", default=True))
+    try:
+        with undisturbed():
+            return finish(repo, session)[1]
+    except OSError as error:
+        raise WriteFailed(f"cannot record the lost run '{directory.name}': {error}") from error
+    finally:
+        session.release()
+
+
+def _recover_apart(repo: Repo) -> None:
+    import subprocess
+
+    subprocess.Popen(
+        [sys.executable, "-m", "gittrack", "-C", os.fspath(repo.git_dir), "ls", "-n", "0"],
+        env={**os.environ, "GITTRACK_RECOVER": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def running(repo: Repo) -> list[Summary]:
+    """The runs that have begun and are not recorded yet, with what they have logged so far.
+
+    One whose processes are all dead, and which is being recovered, has status `killed`.
+    """
+    found = []
+    for directory in journal.live(repo.state):
+        story = journal.read(directory)
+        if story is None:
+            continue
+        run, _ = tell(story, log_size=0, last_sign=story.begin["started"])
+        status: Status = "killed" if journal.is_lost(directory) else "running"
+        found.append(replace(runs.summarize(run), status=status, ended=None, exit_code=None))
+    return found
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold back signals for the moment that recording takes; they arrive afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
