@@ -827,3 +827,15 @@ def test_a_worktree_s_runs_are_everybody_s(repo_dir, tmp_path, git, track) -> No
     track(tmp_path / "two", "run", "--", "true", check=0)
     assert only(repo_dir).code.branch == "two"
     assert not (repo_dir / ".git" / "worktrees" / "two" / "gittrack").exists()
+
+
+def test_a_killed_run_knows_what_it_ran_on(repo_dir, track, until, waiting) -> None:
+    """The environment is written down when it is known, not when the command has ended."""
+    (live,) = (repo_dir / ".git" / "gittrack" / "live").glob("[!.]*")
+    until(lambda: any(b'"environment"' in path.read_bytes() for path in live.glob("*.journal")))
+    os.killpg(waiting.recorder.pid, signal.SIGKILL)
+    waiting.recorder.wait()
+    until(waiting.child_is_gone)
+    track(repo_dir, "ls", check=0)
+    found = only(repo_dir).environment
+    assert found is not None and found.python == ".".join(map(str, sys.version_info[:3]))
