@@ -90,3 +90,14 @@ def test_a_cut_text_is_no_wider_than_asked(text: str, width: int) -> None:
     kept = cells.cut(text, width)
     assert cells.width_of(kept) <= width
     assert kept == text or kept.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [("", 0), ("abc", 3), ("é", 1), ("e\u0301", 1), ("模型", 4), ("🎉", 2), ("Ａ", 2), ("·…", 2)],
+)
+def test_a_width_is_what_a_terminal_takes(text: str, width: int) -> None:
+    """Source: Unicode Standard Annex 11; ambiguous characters are narrow, as outside East Asia."""
+    assert cells.width_of(text) == width
+    assert cells.align(text, 6) == text + " " * (6 - width)
+    assert cells.align(text, 6, right=True) == " " * (6 - width) + text
