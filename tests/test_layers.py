@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "gittrack"
 ENTRANCES = {"", "__main__"}
+PACKAGES = {"cli", "git"}
 DOORS = {
     "pygit2": "git",
     "yaml": "formats",
@@ -42,7 +43,14 @@ def _table() -> dict[str, int]:
     return {module: int(level) for level, module in rows}
 
 
+def _inside_git() -> dict[str, str]:
+    """The modules of `git` in the order of the document -> whom they ask."""
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    return dict(re.findall(r"^\| `(git\.\w+)` \| (\S.*) \| \S.* \|$", text, re.MULTILINE))
+
+
 LEVELS = _table()
+INSIDE_GIT = _inside_git()
 
 
 def _part(module: str) -> str:
@@ -87,10 +95,26 @@ def wrong_levels(module: str, source: str) -> list[str]:
         if not imported.startswith("gittrack."):
             continue
         other = imported.removeprefix("gittrack.")
-        if _part(other) == "__version__" or _part(module) == _part(other) == "cli":
+        if _part(other) == "__version__" or _part(module) == _part(other) in PACKAGES:
             continue
         if LEVELS.get(_part(other), 99) >= LEVELS.get(_part(module), -1):
             wrong.append(f"{module} imports {other}")
+    return wrong
+
+
+def wrong_inside_git(module: str, source: str) -> list[str]:
+    """What a module of `git` imports, or runs, other than the table of these modules allows."""
+    above = set(list(INSIDE_GIT)[: list(INSIDE_GIT).index(module)])
+    inside = {name.removeprefix("gittrack.") for name in imports(source)}
+    wrong = [
+        f"{module} imports {other}"
+        for other in sorted(inside)
+        if _part(other) == "git" and other not in above
+    ]
+    if "pygit2" in inside and "libgit2" not in INSIDE_GIT[module]:
+        wrong.append(f"{module} imports pygit2")
+    if module != "git.executable" and runs_git(source):
+        wrong.append(f"{module} runs git")
     return wrong
 
 
@@ -101,7 +125,7 @@ def wrong_doors(module: str, source: str) -> list[str]:
         for imported in sorted(imports(source))
         if DOORS.get(imported.split(".")[0], _part(module)) != _part(module)
     ]
-    if module != "git" and runs_git(source):
+    if _part(module) != "git" and runs_git(source):
         wrong.append(f"{module} runs git")
     return wrong
 
@@ -206,6 +230,18 @@ def test_imports_go_down(module: str) -> None:
     assert wrong_levels(module, MODULES[module]) == []
 
 
+def test_every_module_of_git_is_in_its_table() -> None:
+    """And every row is a module."""
+    assert INSIDE_GIT.keys() == {m for m in INNER if _part(m) == "git"} - {"git"}
+
+
+@pytest.mark.parametrize("module", INSIDE_GIT)
+def test_inside_git_the_back_ends_stay_apart(module: str) -> None:
+    """libgit2 can be replaced only if it is clear what it does."""
+    assert wrong_inside_git(module, MODULES[module]) == []
+    assert ("libgit2" in INSIDE_GIT[module]) == ("pygit2" in imports(MODULES[module]))
+
+
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_each_foreign_thing_has_one_door(module: str) -> None:
     """What has one door can be replaced, and its exceptions translated, in one place."""
@@ -281,9 +317,26 @@ def test_a_second_door_is_seen(source: str) -> None:
     assert len(wrong_doors("keys", LOWER + source)) == 1
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pygit2",
+        "from gittrack.git import Repo",
+        "from gittrack.git.references import References",
+        "from gittrack.git.configuration import Configuration",
+        "import subprocess\nsubprocess.run(['git', 'config'])",
+    ],
+)
+def test_a_back_end_that_leaks_is_seen(source: str) -> None:
+    """Below the door there are doors too."""
+    allowed = LOWER + "from gittrack.git.executable import Executable\n"
+    assert wrong_inside_git("git.configuration", allowed) == []
+    assert len(wrong_inside_git("git.configuration", allowed + source)) == 1
+
+
 def test_the_doors_are_where_they_should_be() -> None:
     """Else the rule above would hold of an empty house."""
-    assert "pygit2" in imports(MODULES["git"]) and runs_git(MODULES["git"])
+    assert "pygit2" in imports(MODULES["git.objects"]) and runs_git(MODULES["git.executable"])
     assert "yaml" in imports(MODULES["formats"])
     assert "tabulate" in imports(MODULES["report"])
     assert "plotext" in imports(MODULES["curves"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gittrack.errors import WriteFailed
 from gittrack.git import Identity, Repo
-from gittrack.packs import Pack
+from gittrack.git.packs import Pack
 
 ADA = Identity("Ada Lovelace", "ada@example.org")
 # Few letters, so that names begin with each other, and those that sort around the slash.

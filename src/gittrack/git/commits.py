@@ -1,0 +1,138 @@
+"""Commits: written with the author and the dates that the caller names, signed if asked, and read.
+
+libgit2 writes them, or the pack that is being gathered; signing is the executable's. Knows nothing
+of what a message means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pygit2
+
+from gittrack.errors import GitFailed
+from gittrack.git.executable import text
+from gittrack.git.objects import Objects, again
+from gittrack.git.values import Commit, Identity
+
+__all__ = ["Commits"]
+
+_LIMIT = 1 << 20
+
+
+class Commits(Objects):
+    """The commits of an object store."""
+
+    def write_commit(
+        self,
+        *,
+        tree: str,
+        parents: Sequence[str],
+        message: str,
+        author: Identity,
+        started: float,
+        ended: float,
+        sign: bool = False,
+    ) -> str:
+        """Store a commit, pointed to by nothing -> its id; `verify` reads it back.
+
+        `started` and `ended` (seconds since the epoch) are the author's and committer's dates, in
+        the local time zone, as Git writes them.
+
+        Raises:
+            WriteFailed: it could not be stored; on a full disk, libgit2 may report success.
+            GitFailed: signing failed.
+        """
+        if sign:
+            return self._signed_commit(tree, parents, message, author, started, ended)
+        if self._pack is not None:
+            who = f"{author.name} <{author.email}>"
+            return self._pack.add_commit(
+                tree=tree,
+                parents=parents,
+                author=f"{who} {int(started)} {_offset_text(started)}",
+                committer=f"{who} {int(ended)} {_offset_text(ended)}",
+                message=message,
+            )
+        began, done = _signature(author, started), _signature(author, ended)
+        try:
+            create = self._handle.create_commit
+            return again(lambda: str(create(None, began, done, message, tree, list(parents))))
+        except (pygit2.GitError, KeyError, OSError) as error:
+            raise self._write_failed(error) from error
+
+    def _signed_commit(
+        self,
+        tree: str,
+        parents: Sequence[str],
+        message: str,
+        author: Identity,
+        started: float,
+        ended: float,
+    ) -> str:
+        dates = [f"{int(moment)} {_offset_text(moment)}" for moment in (started, ended)]
+        env = {
+            "GIT_AUTHOR_NAME": author.name,
+            "GIT_AUTHOR_EMAIL": author.email,
+            "GIT_AUTHOR_DATE": "@" + dates[0],
+            "GIT_COMMITTER_NAME": author.name,
+            "GIT_COMMITTER_EMAIL": author.email,
+            "GIT_COMMITTER_DATE": "@" + dates[1],
+        }
+        ancestry = [word for parent in parents for word in ("-p", parent)]
+        settings = ("core.fsync=loose-object",)
+        said = self.git(
+            "commit-tree",
+            "-S",
+            *ancestry,
+            "-F",
+            "-",
+            tree,
+            input=message.encode(),
+            env=env,
+            config=settings,
+        )
+        return text(said).strip()
+
+    def read_commit(self, oid: str) -> Commit:
+        """A commit's parts, whatever encoding it claims: Git's own is UTF-8.
+
+        Raises:
+            GitFailed: it is missing, damaged, no commit, or larger than 1 MiB.
+        """
+        raw = self._read(oid, pygit2.enums.ObjectType.COMMIT, _LIMIT)
+        head, _, message = raw.partition(b"\n\n")
+        tree, parents = "", []
+        for line in head.split(b"\n"):
+            word, _, rest = line.partition(b" ")
+            if word == b"tree":
+                tree = text(rest)
+            elif word == b"parent":
+                parents.append(text(rest))
+        return Commit(oid, tree, tuple(parents), message.decode("utf-8", "replace"))
+
+    def first_parents(self, commit: str) -> Iterator[str]:
+        """`commit`, its first parent, and so on to the root; a shallow history just ends."""
+        seen: str | None = commit
+        while seen is not None:
+            yield seen
+            try:
+                parents = self.read_commit(seen).parents
+            except GitFailed:
+                return
+            seen = parents[0] if parents else None
+
+
+def _signature(who: Identity, moment: float) -> pygit2.Signature:
+    return pygit2.Signature(who.name, who.email, int(moment), _offset(moment), "utf-8")
+
+
+def _offset(moment: float) -> int:
+    import time
+
+    return time.localtime(moment).tm_gmtoff // 60
+
+
+def _offset_text(moment: float) -> str:
+    minutes = _offset(moment)
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}{abs(minutes) % 60:02d}"
