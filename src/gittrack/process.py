@@ -1,28 +1,29 @@
 """A child process that behaves as if we were not there, while we keep a copy of what it prints.
 
-Knows descriptors, terminals and signals, and nothing of runs, files or Git. The child stays in our
-session and process group and reads our own standard input, so the kernel gives it the keyboard's
-signals, job control and prompts directly. Only what it prints takes a detour: through one
-pseudo-terminal where we print to a terminal, through a pipe where we do not.
+Knows children and signals, and nothing of runs, files or Git. The child stays in our session and
+process group and reads our own standard input, so the kernel gives it the keyboard's signals, job
+control and prompts directly. Only what it prints takes a detour (`channels`): through one
+pseudo-terminal (`terminal`) where we print to a terminal, through a pipe where we do not.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import select
 import signal
-import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any
 
+from gittrack.channels import Channel, destination, standard_descriptors_taken, wait
 from gittrack.errors import CommandNotStarted
+from gittrack.terminal import Terminal, in_foreground
 
 __all__ = ["Exit", "die_as", "run"]
 
@@ -31,18 +32,8 @@ _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _STOPS = (signal.SIGTSTP, signal.SIGTTIN)
 _NEWS = (signal.SIGCHLD, signal.SIGCONT, signal.SIGWINCH)
 
-_CHUNK = 65536
-_LEFTOVER = 1 << 20
-"""What is read after the child's end at most: no pipe or terminal holds more of the child's."""
-
 _PATIENCE = 1.0
 """Seconds that whoever reads our output gets when the child has ended after a signal to us."""
-
-_TIOCPKT_STATUS = b"\0"
-_EXTPROC = {"linux": 0o200000, "darwin": 0x800}.get(sys.platform, 0)
-
-Modes = tuple[int, int, int, tuple[bytes | int, ...]]
-"""Input, output and local flags and control characters, as termios has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +87,7 @@ def run(
         ValueError: called outside the main thread.
     """
     with ExitStack() as stack:
-        stack.enter_context(_standard_descriptors_taken())
+        stack.enter_context(standard_descriptors_taken())
         relay = _Relay(_Callbacks(on_output, on_tick, on_start), tick)
         stack.enter_context(relay.listening())
         stack.callback(relay.close)
@@ -153,243 +144,6 @@ class _Callbacks:
             self.fault = self.fault or error
 
 
-class _Terminal:
-    """The pseudo-terminal that stands in for the terminal on descriptor `real`.
-
-    It starts with the real one's settings, except that it changes no byte of the output: the real
-    terminal maps newlines. Nothing is ever typed into it, so its echo flag may stay as it is, and
-    a child that clears it is noticed.
-    """
-
-    def __init__(self, real: int) -> None:
-        import fcntl
-        import struct
-        import termios
-
-        self.real = real
-        self.master, self.slave = os.openpty()
-        os.set_blocking(self.master, False)
-        attributes = termios.tcgetattr(real)
-        self._maps_output = bool(attributes[1] & termios.OPOST)
-        attributes[1] &= ~termios.OPOST
-        # With EXTPROC and packet mode the master is told of each tcsetattr; nothing else changes.
-        attributes[3] |= _EXTPROC
-        termios.tcsetattr(self.slave, termios.TCSANOW, attributes)
-        fcntl.ioctl(self.master, termios.TIOCPKT, struct.pack("i", 1))
-        self.unsettled = 0
-        self._size = b""
-        self.resize()
-        self._first = self._last = self._modes()
-
-    def _modes(self) -> Modes:
-        """Return what the child wants of the terminal, our own changes taken out."""
-        import termios
-
-        iflag, oflag, _, lflag, _, _, cc = termios.tcgetattr(self.slave)
-        # OPOST is ours, so a child that clears it is known by all else that cfmakeraw clears.
-        cooked = lflag & (termios.ICANON | termios.ISIG | termios.IEXTEN) or iflag & termios.ICRNL
-        oflag &= ~termios.OPOST
-        if self._maps_output and cooked:
-            oflag |= termios.OPOST
-        return iflag, oflag, lflag & ~_EXTPROC, tuple(cc)
-
-    def changed(self) -> None:
-        """Follow a change now, or after what is readable now.
-
-        The news overtakes the output written before, and nobody knows how much of the output came
-        after. A child that gives the mapping of newlines back is about to print plain lines; one
-        that takes it away has printed plain lines.
-        """
-        if self._modes()[1] & ~self._last[1]:
-            self.follow()
-        else:
-            self.unsettled = _CHUNK
-
-    def passed(self, count: int) -> None:
-        """Count output, so that a child that never pauses has its settings followed as well."""
-        if self.unsettled or not _EXTPROC:
-            self.unsettled -= count
-            if self.unsettled <= 0:
-                self.follow()
-
-    def follow(self) -> None:
-        """Do to the real terminal what the child did to this one since the last look."""
-        import termios
-
-        self.unsettled = 0
-        now = self._modes()
-        before, self._last = self._last, now
-        self._impose(before, now)
-        attributes = termios.tcgetattr(self.slave)
-        if attributes[1] & termios.OPOST or attributes[3] & _EXTPROC != _EXTPROC:
-            attributes[1] &= ~termios.OPOST
-            attributes[3] |= _EXTPROC
-            termios.tcsetattr(self.slave, termios.TCSANOW, attributes)
-
-    def again(self) -> None:
-        """Make the real terminal once more what the child made it: a shell may have reset it."""
-        self._impose(self._first, self._last)
-
-    def restore(self) -> None:
-        """Take back what the child changed through us and left changed."""
-        self._impose(self._last, self._first)
-
-    def _impose(self, before: Modes, after: Modes) -> None:
-        """Set in the real terminal what differs between the two, and nothing else."""
-        import termios
-
-        if before == after:
-            return
-        with suppress(termios.error):  # the terminal is gone, or not ours any more
-            real = termios.tcgetattr(self.real)
-            real[0] ^= (real[0] ^ after[0]) & (before[0] ^ after[0])
-            real[1] ^= (real[1] ^ after[1]) & (before[1] ^ after[1])
-            real[3] ^= (real[3] ^ after[2]) & (before[2] ^ after[2])
-            for i, (old, new) in enumerate(zip(before[3], after[3], strict=True)):
-                if old != new:
-                    real[6][i] = new
-            termios.tcsetattr(self.real, termios.TCSANOW, real)
-
-    def resize(self) -> bool:
-        """Take over the real terminal's size in characters and pixels; tell whether it is new."""
-        import fcntl
-        import termios
-
-        with suppress(OSError):
-            size = fcntl.ioctl(self.real, termios.TIOCGWINSZ, bytes(8))
-            if size != self._size:
-                fcntl.ioctl(self.slave, termios.TIOCSWINSZ, size)
-                self._size = size
-                return True
-        return False
-
-
-class _Channel:
-    """The way of one stream: from the descriptor `source` to our own descriptor `target`."""
-
-    def __init__(
-        self, source: int, target: int, callbacks: _Callbacks, terminal: _Terminal | None
-    ) -> None:
-        self.source: int | None = source
-        self.target = target
-        self.terminal = terminal
-        self.pending = memoryview(b"")
-        self.ending = False
-        self.deaf = False
-        self.arrived = False
-        self.undelivered = 0
-        self._budget = _LEFTOVER
-        self._callbacks = callbacks
-        kind = os.fstat(target).st_mode
-        never_blocks = stat.S_ISREG(kind) or (stat.S_ISCHR(kind) and terminal is None)
-        # A pipe that select calls writable takes this much without blocking.
-        self._limit = _CHUNK if never_blocks else select.PIPE_BUF
-        self._at_once = never_blocks
-        self.fifo = stat.S_ISFIFO(kind)
-
-    @property
-    def eager(self) -> bool:
-        """Whether to read without waiting for the source to be ready."""
-        unsettled = self.terminal is not None and self.terminal.unsettled > 0
-        return self.source is not None and not self.pending and (self.ending or unsettled)
-
-    @property
-    def over(self) -> bool:
-        return not self.pending and (self.source is None or (self.ending and self._budget <= 0))
-
-    def step(self, ready: Collection[int]) -> None:
-        if self.pending:
-            if self.target in ready:
-                self._put()
-        elif self.source is not None and (self.eager or self.source in ready):
-            self.take()
-        elif self.fifo and self.target in ready:  # nobody reads our pipe any more
-            self.close()
-
-    def take(self) -> bool:
-        """Read what one read gives, record it and begin to pass it on; False: nothing there."""
-        data = self._read()
-        if not data:
-            if self.terminal is not None and self.terminal.unsettled:
-                self.terminal.follow()
-            if self.ending or data is not None:
-                self.close()
-            return False
-        if self.terminal is not None:
-            if data[:1] != _TIOCPKT_STATUS:
-                self.terminal.changed()
-                return True
-            data = data[1:]
-        self._record(data)
-        if self.terminal is not None:
-            self.terminal.passed(len(data))
-        return True
-
-    def _read(self) -> bytes | None:
-        """Read once: None when there is nothing yet, empty at the end."""
-        assert self.source is not None
-        try:
-            return os.read(self.source, _CHUNK)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return b""
-
-    def _record(self, data: bytes) -> None:
-        self.arrived = True
-        if self.ending:
-            self._budget -= len(data)
-        self._callbacks.call("output", data, 2 if self.target == 2 else 1)
-        self.pending = memoryview(data)
-        if self.deaf:
-            self._drop()
-        elif self._at_once:
-            self._put()
-
-    def _put(self) -> None:
-        """Write to the target what it takes without blocking."""
-        try:
-            written = os.write(self.target, self.pending[: self._limit])
-            self.pending = self.pending[written:]
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._refused(error.errno)
-
-    def _refused(self, reason: int | None) -> None:
-        """React to a target that takes nothing: as the child would have had to, where we can."""
-        self._drop()
-        if reason in (errno.EPIPE, errno.ECONNRESET):
-            self.close()
-        elif reason in (errno.EIO, errno.ENXIO, errno.EBADF):
-            self.deaf = True
-
-    def _drop(self) -> None:
-        self.undelivered += len(self.pending)
-        self.pending = memoryview(b"")
-
-    def abandon(self) -> None:
-        """Pass nothing on any more, and go on recording."""
-        self.deaf = True
-        self._drop()
-
-    def drain(self) -> None:
-        """Pass on what is there already, as far as that works without waiting."""
-        for _ in range(_LEFTOVER // select.PIPE_BUF):
-            if self.pending:
-                if not _ready([], [self.target], [], 0):
-                    return
-                self._put()
-            elif self.source is None or not self.take():
-                return
-
-    def close(self) -> None:
-        """Read no more; a child that goes on writing to a pipe gets SIGPIPE."""
-        if self.source is not None:
-            os.close(self.source)
-            self.source = None
-
-
 class _Relay:
     """One child, its channels, and the signals that reach us meanwhile."""
 
@@ -407,8 +161,8 @@ class _Relay:
         self._give_up_at: float | None = None
         self._early: list[int] = []
         self._seen: list[int] = []
-        self._channels: list[_Channel] = []
-        self._terminals: list[_Terminal] = []
+        self._channels: list[Channel] = []
+        self._terminals: list[Terminal] = []
         self._childs: list[int] = []
         self._wake = -1
 
@@ -456,7 +210,7 @@ class _Relay:
             self._early.append(number)
         elif self._status is not None:
             self._abandoned = self._abandoned or number not in _STOPS
-        elif number in _PASSED_ON or (number != signal.SIGTTIN and not _in_foreground()):
+        elif number in _PASSED_ON or (number != signal.SIGTTIN and not in_foreground()):
             self._send(number)
 
     def _send(self, number: int) -> None:
@@ -491,7 +245,7 @@ class _Relay:
         ends: dict[int, int] = {}
         places: dict[object, int] = {}
         for target, file in ((1, sys.__stdout__), (2, sys.__stderr__)):
-            place = None if file is None else _place(target)
+            place = None if file is None else destination(target)
             if place is not None:
                 if place not in places:
                     places[place] = self._open_channel(target)
@@ -499,16 +253,18 @@ class _Relay:
         return ends
 
     def _open_channel(self, target: int) -> int:
+        """Open the way to our own descriptor `target`, and return the child's end of it."""
+        output = partial(self._callbacks.call, "output")
         if os.isatty(target):
             with suppress(OSError):  # no pseudo-terminal to be had: a pipe must do
-                terminal = _Terminal(target)
+                terminal = Terminal(target)
                 self._terminals.append(terminal)
-                self._channels.append(_Channel(terminal.master, target, self._callbacks, terminal))
+                self._channels.append(Channel(terminal.master, target, output, terminal))
                 return terminal.slave
         source, end = os.pipe()
         os.set_blocking(source, False)
         self._childs.append(end)
-        self._channels.append(_Channel(source, target, self._callbacks, None))
+        self._channels.append(Channel(source, target, output, None))
         return end
 
     def close(self) -> None:
@@ -516,7 +272,7 @@ class _Relay:
         for channel in self._channels:
             channel.close()
         for terminal in self._terminals:
-            if _in_foreground():
+            if in_foreground():
                 terminal.restore()
             os.close(terminal.slave)
 
@@ -533,7 +289,7 @@ class _Relay:
         ready = self._wait()
         if self._wake in ready:
             with suppress(BlockingIOError):
-                os.read(self._wake, _CHUNK)
+                os.read(self._wake, 65536)
         self._reap()
         self._react()
         for channel in self._channels:
@@ -549,7 +305,7 @@ class _Relay:
         reads += [c.source for c in open_channels if c.source is not None and not c.pending]
         writes = [channel.target for channel in self._channels if channel.pending]
         watched = [c.target for c in open_channels if c.fifo and not c.pending]
-        return _ready(reads, writes, watched, self._timeout())
+        return wait(reads, writes, watched, self._timeout())
 
     def _timeout(self) -> float | None:
         if any(channel.eager for channel in self._channels):
@@ -612,7 +368,7 @@ class _Relay:
         self._reap()
         if self._halted is not None:
             self._send(signal.SIGCONT)
-        if self._terminals and _in_foreground():
+        if self._terminals and in_foreground():
             for terminal in self._terminals:
                 terminal.again()
         self._resize()
@@ -637,75 +393,7 @@ class _Relay:
             code = os.WEXITSTATUS(status)
             number = code - 128 if code - 128 in seen else None
         undelivered = sum(channel.undelivered for channel in self._channels)
-        return Exit(code, number, seen, _in_foreground(), undelivered)
-
-
-@contextmanager
-def _standard_descriptors_taken() -> Iterator[None]:
-    """Hold closed descriptors below 3, so that none of ours gets such a number.
-
-    The holders close on exec: the child finds them closed, as it would without us.
-    """
-    held = []
-    try:
-        while (fd := os.open(os.devnull, os.O_RDWR)) < 3:
-            held.append(fd)
-        os.close(fd)
-        yield
-    finally:
-        for fd in held:
-            os.close(fd)
-
-
-def _place(fd: int) -> object | None:
-    """Name what `fd` leads to, the same for the same file, pipe or terminal; None: nowhere."""
-    try:
-        status = os.fstat(fd)
-    except OSError:
-        return None
-    if not os.get_inheritable(fd):  # a holder: the stream was closed
-        return None
-    if not os.isatty(fd):
-        return status.st_dev, status.st_ino
-    try:
-        os.tcgetpgrp(fd)
-    except OSError:
-        return status.st_rdev
-    return "controlling terminal"  # /dev/tty is another file, and the same terminal
-
-
-def _in_foreground() -> bool:
-    """Tell whether the keyboard's signals go to our process group."""
-    try:
-        tty = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(tty) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(tty)
-
-
-def _ready(
-    reads: Iterable[int], writes: Iterable[int], watched: Iterable[int], timeout: float | None
-) -> Collection[int]:
-    """Wait for descriptors to be readable or writable, or, if watched, to have lost their reader.
-
-    `timeout` in seconds, None for ever.
-    """
-    if sys.platform == "darwin":  # its poll refuses terminals
-        readable, writable, _ = select.select(reads, writes, [], timeout)
-        return {*readable, *writable}
-    poll = select.poll()
-    for fd in watched:
-        poll.register(fd, 0)
-    for fd in reads:
-        poll.register(fd, select.POLLIN)
-    for fd in writes:
-        poll.register(fd, select.POLLOUT)
-    return {fd for fd, _ in poll.poll(None if timeout is None else timeout * 1000)}
+        return Exit(code, number, seen, in_foreground(), undelivered)
 
 
 def _not_started(error: OSError, program: str, cwd: str | None) -> CommandNotStarted:
