@@ -13,19 +13,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import environment, journal, metrics, names, params, refs, secrets
+from gittrack import environment, metrics, names, params, refs, secrets
 from gittrack import snapshot as snapshots
 from gittrack.environment import Pending
 from gittrack.errors import BadFile, GittrackError, RunExists, WriteFailed
 from gittrack.git import Repo
-from gittrack.journal import RUN_VARIABLE, Session, Writer
+from gittrack.journal import RUN_VARIABLE, Writer
 from gittrack.keys import check_key
+from gittrack.owner import Owner
 from gittrack.process import Exit
 from gittrack.process import run as run_process
 from gittrack.quoting import utf8
 from gittrack.records import Row, Run, Snapshot, Status, Value
 from gittrack.recovery import finish, undisturbed
 from gittrack.refs import RunRef
+from gittrack.sessions import Session
 from gittrack.story import plain_code, plain_environment, stamp
 
 __all__ = [
@@ -309,7 +311,7 @@ class _Recorder:
     def started(self, pid: int) -> None:
         """Remember the child, so that nobody takes the run for lost while it lives."""
         self.began = True
-        owner = journal.Owner.of(pid)
+        owner = Owner.of(pid)
         self._append({"child": [owner.pid, owner.start, owner.boot]})
         self._machine()
 

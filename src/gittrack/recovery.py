@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from gittrack import journal, names, record, refs, runs, secrets
+from gittrack import journal, names, record, refs, runs, secrets, sessions
 from gittrack.errors import GittrackError, RunExists, WriteFailed
 from gittrack.git import Identity, Repo
-from gittrack.journal import Session, Story
+from gittrack.journal import Story
 from gittrack.records import Run, Status, Summary, Value
 from gittrack.refs import RunRef
+from gittrack.sessions import Session
 from gittrack.story import tell
 
 __all__ = ["finish", "recover", "running", "undisturbed"]
@@ -174,12 +175,12 @@ def recover(repo: Repo) -> list[RunRef]:
     """
     if not (repo.state / "live").is_dir():
         return []
-    journal.discard_leftovers(repo.state)
+    sessions.discard_leftovers(repo.state)
     found = []
     failure: GittrackError | None = None
-    for directory in journal.live(repo.state):
+    for directory in sessions.live(repo.state):
         if journal.size(directory) > _RECOVER_AT_ONCE and not os.environ.get("GITTRACK_RECOVER"):
-            if journal.is_lost(directory):
+            if sessions.is_lost(directory):
                 _recover_apart(repo)
             continue
         try:
@@ -195,7 +196,7 @@ def recover(repo: Repo) -> list[RunRef]:
 
 
 def _recover_one(repo: Repo, directory: Path) -> RunRef | None:
-    session = journal.adopt(directory)
+    session = sessions.adopt(directory)
     if session is None:
         return None
     repo.sync(repo.flag("track.fsync", default=True))
@@ -227,12 +228,12 @@ def running(repo: Repo) -> list[Summary]:
     One whose processes are all dead, and which is being recovered, has status `killed`.
     """
     found = []
-    for directory in journal.live(repo.state):
+    for directory in sessions.live(repo.state):
         story = journal.read(directory)
         if story is None:
             continue
         run, _ = tell(story, log_size=0, last_sign=story.begin["started"])
-        status: Status = "killed" if journal.is_lost(directory) else "running"
+        status: Status = "killed" if sessions.is_lost(directory) else "running"
         found.append(replace(runs.summarize(run), status=status, ended=None, exit_code=None))
     return found
 

@@ -19,11 +19,12 @@ from typing import Any
 import pygit2
 
 from crash.world import Fault
-from gittrack import journal, names, recovery, refs, runs, story
+from gittrack import journal, names, recovery, refs, runs, sessions, story
 from gittrack.errors import RunExists, WriteFailed
 from gittrack.git import Repo
-from gittrack.journal import Session, Story, Writer
+from gittrack.journal import Story, Writer
 from gittrack.refs import RunRef
+from gittrack.sessions import Session
 
 __all__ = ["CAUGHT_BY"]
 
@@ -115,17 +116,17 @@ def removed_in_place() -> None:
         (directory / "begin").unlink(missing_ok=True)
         shutil.rmtree(directory, ignore_errors=True)
 
-    _replace(journal, _remove=remove)
+    _replace(sessions, _remove=remove)
 
 
 def leftovers_stay() -> None:
     """Nobody clears up after runs that never began, or were recorded."""
-    _replace(journal, discard_leftovers=lambda *_: None)
+    _replace(sessions, discard_leftovers=lambda *_: None)
 
 
 def adopted_by_nobody() -> None:
     """A run whose lock file is there is taken for alive."""
-    _replace(journal, is_lost=lambda directory: not (directory / "lock").exists())
+    _replace(sessions, is_lost=lambda directory: not (directory / "lock").exists())
 
 
 # -- the beginning -------------------------------------------------------------------------------
@@ -146,13 +147,13 @@ def visible_before_begun() -> None:
 
 def empty_directories_stay() -> None:
     """A directory without a lock might be in use: it is left for an hour."""
-    original = journal._discard
+    original = sessions._discard
 
     def discard(directory: Path, *, begun: bool) -> None:
         if (directory / "lock").exists() or begun:
             original(directory, begun=begun)
 
-    _replace(journal, _discard=discard)
+    _replace(sessions, _discard=discard)
 
 
 # -- logging -------------------------------------------------------------------------------------
@@ -342,7 +343,7 @@ def unlocked() -> None:
     def adopt(directory: Path) -> Session:
         return Session(directory, os.open(directory / "lock", os.O_RDWR))
 
-    _replace(journal, adopt=adopt)
+    _replace(sessions, adopt=adopt)
 
 
 CAUGHT_BY: Mapping[str, tuple[Fault, ...]] = {

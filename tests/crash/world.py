@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from crash.ptrace import Failed, isolated
-from gittrack import execute, journal, names, records, recovery, refs, runs
+from gittrack import execute, names, records, recovery, refs, runs, sessions
 from gittrack.errors import GittrackError
 from gittrack.git import Identity, Repo
-from gittrack.journal import Session, Writer
+from gittrack.journal import Writer
 from gittrack.message import moment
 from gittrack.refs import RunRef
+from gittrack.sessions import Session
 
 __all__ = [
     "KINDS",
@@ -179,7 +180,7 @@ def session_of(world: World, expected: Expected, fault: Fault = nothing) -> tupl
     fault()
     repo = Repo.open(world.path)
     repo.sync(True)
-    session = journal.adopt(repo.state / "live" / expected.name)
+    session = sessions.adopt(repo.state / "live" / expected.name)
     assert session is not None
     return repo, session
 
