@@ -429,6 +429,13 @@ def test_notes_are_written_byte_for_byte_at_any_fan_out(repo: Repo) -> None:
     assert repo.notes("refs/notes/absent") == {}
 
 
+def test_a_setting_of_one_call_reaches_git_and_stays_nowhere(repo: Repo) -> None:
+    """How refs are flushed, and how long a lock is waited for, is said so."""
+    assert repo.git("config", "track.once", config=("track.once=a b", "x.y=z")) == b"a b\n"
+    with pytest.raises(GitFailed):
+        repo.git("config", "track.once")
+
+
 def test_configuration_is_gits_own(repo: Repo, git, monkeypatch: pytest.MonkeyPatch) -> None:
     """Includes, `git -c` and the environment count."""
     (repo.git_dir / "more").write_text("[track]\n\tone = included\n\tbare\n")
