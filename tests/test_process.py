@@ -1,11 +1,17 @@
-"""Real children under real terminals: what they see and do must be the same without us."""
+"""Real children under real terminals: what they see and do must be the same without us.
+
+Nothing here waits for ever: the driver and every child of Python's end themselves after `LIMIT`
+seconds, and what a test started is killed with its process group.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -16,8 +22,12 @@ import pexpect
 import pyte
 import pytest
 
+LIMIT = 60
+FINITE = f"import resource, signal; signal.alarm({LIMIT}); "
+FINITE += f"resource.setrlimit(resource.RLIMIT_CPU, ({LIMIT}, {LIMIT}))\n"
+
 DRIVER = """
-import json, os, resource, signal, subprocess, sys
+import json, os, resource, select, signal, subprocess, sys
 from gittrack import process
 from gittrack.errors import CommandNotStarted
 
@@ -33,6 +43,8 @@ def keep(data, stream):
     if "COUNT_ONLY" not in os.environ:
         both.write(data)
         apart[stream].write(data)
+    if "SLOW" in os.environ:
+        select.select([], [], [], 0.01)
     if "FAULT" in os.environ:
         raise RuntimeError("recorder's fault")
 
@@ -84,15 +96,16 @@ class World:
         self.where = where
         self.record = where / "record"
         self.driver = where / "driver.py"
-        self.driver.write_text(DRIVER)
+        self.driver.write_text(FINITE + DRIVER)
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PYTHON"))}
         self.env = {**clean, "RECORD": str(self.record), "TERM": "xterm", "PS1": "$ "}
         self._spawned: list[pexpect.spawn] = []
+        self._bells: list[int] = []
         self._started: list[subprocess.Popen[bytes]] = []
 
     def child(self, source: str) -> list[str]:
         path = self.where / f"child{len(list(self.where.glob('child*')))}.py"
-        path.write_text(source)
+        path.write_text(FINITE + source)
         return [PYTHON, str(path)]
 
     def argv(self, *command: str) -> list[str]:
@@ -104,36 +117,39 @@ class World:
     def run(self, *command: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
         """Run without a controlling terminal."""
         env = {**self.env, **more.pop("env", {})}
-        return subprocess.run(
-            self.argv(*command), env=env, capture_output=True, timeout=60, **more,
-            start_new_session=True,
-        )  # fmt: skip
+        return self._finish(self.argv(*command), env=env, **more)
 
     def shell(self, line: str, **env: str) -> subprocess.CompletedProcess[bytes]:
         """Run a line of bash without a controlling terminal."""
-        return subprocess.run(
-            ["bash", "-c", line], env={**self.env, **env}, capture_output=True, timeout=60,
-            cwd=self.where, stdin=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        env = {**self.env, **env}
+        return self._finish(["bash", "-c", line], env=env, cwd=self.where, stdin=subprocess.DEVNULL)
+
+    def _finish(self, argv: list[str], **more: Any) -> subprocess.CompletedProcess[bytes]:
+        """Like `subprocess.run`, which would wait for ever for a grandchild that holds a pipe."""
+        child = self._popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+        out, err = child.communicate(timeout=LIMIT)
+        return subprocess.CompletedProcess(argv, child.returncode, out, err)
+
+    def _popen(self, argv: list[str], **more: Any) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen(argv, start_new_session=True, **more)
+        self._started.append(child)
+        return child
 
     def spawn(self, *argv: str, **env: str) -> pexpect.spawn:
         """Run `argv` as the session leader of a terminal of 31 x 97."""
         terminal = pexpect.spawn(
             argv[0], list(argv[1:]), env={**self.env, **env}, cwd=str(self.where), timeout=20,
-            dimensions=(31, 97),
+            dimensions=(31, 97), preexec_fn=keep_what_is_written,
         )  # fmt: skip
         terminal.delaybeforesend = None
         self._spawned.append(terminal)
         return terminal
 
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, **more: Any) -> subprocess.Popen[bytes]:
         """Start without a controlling terminal, with pipes to stdin and from stdout."""
-        child = subprocess.Popen(
-            self.argv(*command), env=self.env, start_new_session=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
-        self._started.append(child)
-        return child
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        env = {**self.env, **more.pop("env", {})}
+        return self._popen(self.argv(*command), env=env, **{**pipes, **more})
 
     def terminal(self, *command: str, **env: str) -> pexpect.spawn:
         return self.spawn(*self.argv(*command), **env)
@@ -167,12 +183,37 @@ class World:
     def recorder(self) -> int:
         return int(self.record.with_suffix(".pid").read_text().split()[0])
 
+    def bell(self, name: str) -> int:
+        """Make a FIFO that a child writes to, to tell the test something past the driver."""
+        os.mkfifo(self.where / name)
+        self._bells.append(os.open(self.where / name, os.O_RDWR))
+        return self._bells[-1]
+
     def close(self) -> None:
+        for bell in self._bells:
+            os.close(bell)
         for terminal in self._spawned:
             terminal.close(force=True)
         for child in self._started:
             with child:
-                child.kill()
+                if child.poll() is None:
+                    os.killpg(child.pid, signal.SIGKILL)
+
+
+def keep_what_is_written() -> None:
+    """Let Ctrl-C and the like discard no output that is under way.
+
+    The kernel sends the signal first and empties the terminal's buffers after: a child that
+    answers between the two is not heard.
+    """
+    settings = termios.tcgetattr(0)
+    settings[3] |= termios.NOFLSH
+    termios.tcsetattr(0, termios.TCSANOW, settings)
+
+
+def rings(bell: int) -> bool:
+    """Wait for a bell, 20 seconds at most."""
+    return bool(select.select([bell], [], [], 20)[0])
 
 
 @pytest.fixture
@@ -314,20 +355,21 @@ def test_a_key_that_ends_the_child_ends_us_the_same_way(
 
 
 @pytest.mark.parametrize("through_git", [False, True], ids=["direct", "git track"])
-def test_ctrl_c_ends_a_loop_in_the_shell(world: World, through_git: bool) -> None:
+def test_ctrl_c_ends_a_loop_in_the_shell(world: World, repo_dir: Path, through_git: bool) -> None:
     """`for seed in 1 2 3; do git track run ...` must stop as it does without git track."""
-    if through_git:
-        tool = world.where / "git-track"
-        tool.write_text(f'#!/bin/sh\nexec {world.line()} "$@"\n')
-        tool.chmod(0o755)
-        command = "git track " + shlex.join(["sh", "-c", "echo ready; exec cat"])
-    else:
-        command = world.line("sh", "-c", "echo ready; exec cat")
-    bash = world.bash(PATH=f"{world.where}:{os.environ['PATH']}")
+    tool = Path(PYTHON).with_name("git-track")
+    child = ["sh", "-c", "echo ready; exec cat"]
+    command = (
+        shlex.join(["git", "track", "run", "--", *child]) if through_git else world.line(*child)
+    )
+    bash = world.bash(GIT_CONFIG_GLOBAL=os.environ["GIT_CONFIG_GLOBAL"])
+    bash.sendline(f"cd {shlex.quote(str(repo_dir))}; type -p git-track")
+    bash.expect_exact(f"{tool}\r\n>> ")
     bash.sendline(f"for i in 1 2 3; do echo round $i; {command}; done; echo over")
     bash.expect_exact("ready")
     bash.sendintr()
     assert bash.expect_exact([">> ", "round 2", "over"]) == 0
+    assert (b"killed" in bash.before) == through_git
     bash.sendline("echo status $?")
     bash.expect_exact("status 130")
 
@@ -361,6 +403,58 @@ def test_ctrl_z_and_fg_work(world: World) -> None:
     bash.expect_exact("driver.py")
     bash.sendline("hello")
     bash.expect_exact("got hello")
+    bash.expect_exact(">> ")
+    assert world.told()["code"] == 0
+
+
+def test_settings_are_made_again_when_we_continue(world: World) -> None:
+    """A shell resets the terminal when a job stops, and not every shell remembers for `fg`."""
+    source = """
+import select, termios
+def wait_for(echo):
+    while bool(termios.tcgetattr(0)[3] & termios.ECHO) != echo: select.select([], [], [], 0.001)
+new = termios.tcgetattr(1)
+new[3] &= ~termios.ECHO
+termios.tcsetattr(1, termios.TCSANOW, new)
+wait_for(False)
+print("hidden", flush=True)
+wait_for(True)
+open("shown", "w").write("!")
+wait_for(False)
+print("again", flush=True)
+"""
+    shown = world.bell("shown")
+    terminal = world.terminal(*world.child(source))
+    terminal.expect_exact("hidden")
+    os.kill(terminal.pid, signal.SIGSTOP)
+    os.waitpid(terminal.pid, os.WUNTRACED)
+    settings = termios.tcgetattr(terminal.child_fd)
+    settings[3] |= termios.ECHO
+    termios.tcsetattr(terminal.child_fd, termios.TCSANOW, settings)
+    assert rings(shown)
+    os.kill(terminal.pid, signal.SIGCONT)
+    terminal.expect_exact("again")
+    assert world.end(terminal)["code"] == 0
+
+
+def test_a_window_that_changed_while_we_were_stopped_is_seen(world: World) -> None:
+    """The kernel tells only the foreground: nobody else will say it to us and to the child."""
+    source = """
+import os, signal
+signal.signal(signal.SIGWINCH, lambda *_: os.write(1, b"size %d %d\\n" % os.get_terminal_size(1)))
+print("ready", flush=True)
+input()
+"""
+    bash = world.bash()
+    bash.sendline(world.line(*world.child(source)))
+    bash.expect_exact("ready")
+    bash.send("\x1a")
+    bash.expect_exact("Stopped")
+    bash.expect_exact(">> ")
+    bash.setwinsize(40, 111)
+    bash.sendline("fg")
+    bash.expect_exact("size 111 40")
+    bash.sendline("")
     bash.expect_exact(">> ")
     assert world.told()["code"] == 0
 
@@ -568,6 +662,18 @@ def test_a_reader_that_leaves_ends_the_child(world: World) -> None:
     assert world.told()["signal"] == signal.SIGPIPE
 
 
+def test_a_reader_at_a_socket_that_leaves_ends_the_child(world: World) -> None:
+    """Where nobody tells that the reader left (sockets; pipes on macOS), a refused write does."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        child = world.start("head", "-c", "100000000", "/dev/zero", stdout=theirs)
+        theirs.close()
+        assert ours.recv(1) == b"\0"
+        ours.close()
+        assert child.wait(timeout=20) == 128 + signal.SIGPIPE
+    assert world.told()["signal"] == signal.SIGPIPE
+
+
 @pytest.mark.skipif(sys.platform == "darwin", reason="its poll does not tell of lost readers")
 def test_the_first_write_after_the_reader_left_fails_already(world: World) -> None:
     """Without us it would; a child that writes once an hour must not compute for another hour."""
@@ -585,6 +691,7 @@ except BrokenPipeError: sys.exit(9)
     assert child.stdout.readline() == b"first\n"
     child.stdout.close()
     assert child.wait(timeout=20) == 9
+    assert world.told()["cpu"] < 0.1
 
 
 @pytest.mark.parametrize("way", [">/dev/null", "| wc -c >&2"])
@@ -598,7 +705,7 @@ def test_memory_stays_bounded_by_100_megabytes_of_output(world: World, way: str)
     assert told["peak"] < 60_000 * (1024 if sys.platform == "darwin" else 1)
 
 
-@pytest.mark.parametrize("noise", ["sleep 1000", "yes"])
+@pytest.mark.parametrize("noise", ["sleep 60", "yes"])
 def test_a_grandchild_in_the_background_does_not_hold_us(world: World, noise: str) -> None:
     """`server &` keeps the pipe open for ever, and may go on writing."""
     result = world.shell(f"{world.line('sh', '-c', f'{noise} & echo $!')} >log")
@@ -608,6 +715,28 @@ def test_a_grandchild_in_the_background_does_not_hold_us(world: World, noise: st
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         assert noise == "yes"
+
+
+def test_noise_after_the_end_stops_while_other_output_waits_for_its_reader(world: World) -> None:
+    """`noise & ` on stdout, stderr in a pager: else we would spin and record noise for ever."""
+    source = """
+import os
+def ring(name): open(name, "w").write("!\\n")
+try:
+    for n in range(1 << 40):
+        os.write(1, bytes(1 << 16))
+        if n == 20: ring("noisy")
+except BrokenPipeError: ring("gone")
+"""
+    noise = shlex.join(world.child(source))
+    gone, _ = world.bell("gone"), world.bell("noisy")
+    child = world.start(
+        "sh", "-c", f"{noise} & read x <noisy; head -c 120000 /dev/zero >&2", cwd=world.where,
+        env={"SLOW": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert rings(gone), "the noise is still listened to"
+    assert child.communicate(timeout=20)[1] == bytes(120_000)
+    assert child.returncode == 0 and world.told()["cpu"] < 1
 
 
 def test_a_full_disk_under_our_stdout_does_not_harm_child_or_record(world: World) -> None:
