@@ -77,6 +77,10 @@ def run(
     already. None of them ends us while the child lives. We stop when the child stops. What was
     ignored before stays ignored, here and in the child.
 
+    In the foreground each SIGINT and SIGQUIT is taken for the keyboard's, so `kill -INT` of us
+    alone does not reach the child then; SIGTERM does. They cannot be told apart: the `git` above
+    us sends us the keyboard's SIGINT once more, just as `kill` would.
+
     The child's terminal settings (made on its stdout, as curses does) reach the real terminal, and
     are taken back at the end. Output of a process that outlives the child is not waited for.
 
