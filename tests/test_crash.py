@@ -12,13 +12,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pygit2
 import pytest
 
 if sys.platform != "linux":
     pytest.skip("ptrace is driven as Linux has it", allow_module_level=True)
 
 from crash import disk, race
-from crash.faults import CAUGHT_BY
+from crash.faults import CAUGHT_BY, locks_stay
 from crash.ptrace import orphans_are_ours
 from crash.scenarios import SCENARIOS, sweep
 from crash.world import Fault, World, make_world
@@ -72,6 +73,8 @@ def test_a_kill_at_any_call_loses_nothing(world: World, name: str) -> None:
 @pytest.mark.parametrize(("name", "fault"), KILLED, ids=named(KILLED))
 def test_a_faulty_writer_is_noticed_when_killed(world: World, name: str, fault: Fault) -> None:
     """A test of crashes that never fails proves nothing."""
+    if fault is locks_stay and not hasattr(pygit2.Repository, "transaction"):
+        pytest.skip("this pygit2 cannot lock a ref, so git does, and a kill of us spares its lock")
     _, wrong = sweep(world, SCENARIOS[name], 60, fault=fault)
     assert wrong
 

@@ -57,7 +57,8 @@ def test_csv_comes_back(params: dict[str, str]) -> None:
     text = exports.csv_text(found, [Column(f"params.{key}", key) for key in params])
     head, line = csv.reader(io.StringIO(text, newline=""))
     risky = ("=", "+", "-", "@", "\t", "\r")
-    expected = [("'" + v if v.startswith(risky) else v) for v in params.values()]
+    plain = [value.replace("\0", "\\x00") for value in params.values()]
+    expected = [("'" + v if v.startswith(risky) else v) for v in plain]
     assert line == expected
     assert len(head) == len(params)
 

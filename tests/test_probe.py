@@ -119,7 +119,7 @@ def test_an_editable_egg_info_edited_in_place_is_seen(world: World, tmp_path: Pa
 
 def test_a_user_site_that_appears_later_is_seen(world: World, tmp_path: Path) -> None:
     """Before the first `pip install --user` its directory is not on sys.path at all."""
-    base = getattr(sys, "_base_executable", sys.executable)
+    base = os.path.realpath(sys.executable)
     before = world.capture(base).packages
     assert "late-comer" not in before
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"

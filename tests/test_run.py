@@ -839,3 +839,19 @@ def test_a_killed_run_knows_what_it_ran_on(repo_dir, track, until, waiting) -> N
     track(repo_dir, "ls", check=0)
     found = only(repo_dir).environment
     assert found is not None and found.python == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_a_silent_run_that_is_killed_lasted_until_its_last_sign(
+    repo_dir, track, until, waiting
+) -> None:
+    """Ten hours of training without a line must not be recorded as a tenth of a second."""
+    (live,) = (repo_dir / ".git" / "gittrack" / "live").glob("[!.]*")
+    begun = live / "begin"
+    before = begun.stat().st_mtime_ns
+    until(lambda: begun.stat().st_mtime_ns != before)
+    sign = begun.stat().st_mtime
+    os.killpg(waiting.recorder.pid, signal.SIGKILL)
+    waiting.recorder.wait()
+    until(waiting.child_is_gone)
+    track(repo_dir, "ls", check=0)
+    assert only(repo_dir).ended.timestamp() >= sign - 0.001

@@ -44,7 +44,6 @@ class Channel:
         self.pending = memoryview(b"")
         self.ending = False
         self.deaf = False
-        self.arrived = False
         self.undelivered = 0
         self._budget = _LEFTOVER
         self._on_output = on_output
@@ -108,7 +107,6 @@ class Channel:
             return b""
 
     def _record(self, data: bytes) -> None:
-        self.arrived = True
         if self.ending:
             self._budget -= len(data)
         self._on_output(data, 2 if self.target == 2 else 1)

@@ -25,7 +25,7 @@ from gittrack.process import Exit
 from gittrack.process import run as run_process
 from gittrack.quoting import utf8
 from gittrack.records import Row, Run, Snapshot, Status, Value
-from gittrack.recovery import finish, undisturbed
+from gittrack.recovery import finish, undisturbed, waiting
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
 from gittrack.story import plain_code, plain_environment, stamp
@@ -39,6 +39,7 @@ __all__ = [
 
 DEFAULT_EXPERIMENT = "default"
 _HOLD_AFTER = 60.0
+_SIGN_EVERY = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,18 +138,11 @@ def command(
             run, ref = finish(repo, session)
         except OSError as error:
             session.release()
-            raise _postponed(WriteFailed(f"cannot write: {error.strerror}")) from error
+            raise waiting(repo, known["name"], f"cannot write: {error.strerror}") from error
         except GittrackError as error:
             session.release()
-            raise _postponed(error) from error
+            raise waiting(repo, known["name"], error.message) from error
     return Outcome(run, ref, ended, taken, (*prepared.notices, *_notices(taken), *run.faults))
-
-
-def _postponed(error: GittrackError) -> WriteFailed:
-    return WriteFailed(
-        f"the command has ended, but its run cannot be recorded yet: {error.message}",
-        hint="nothing is lost: once that is mended, the next git track command records it.",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +273,6 @@ def _known(
         "faults": [*prepared.faults, *taken.secrets],
         "files": dict(prepared.files),
         "asked": request.metrics_files is not None,
-        "sign": repo.flag("track.sign", default=repo.flag("commit.gpgsign", default=False)),
     }
 
 
@@ -304,6 +297,7 @@ class _Recorder:
         self._scanner = metrics.Scanner() if scan else None
         self._now = now
         self.began = False
+        self._signed = 0.0
         self._held = False
         self._full = False
         self._missed = 0
@@ -329,12 +323,16 @@ class _Recorder:
     def tick(self) -> None:
         """Once a second: flush to the disk; after a minute, keep the code from `git gc`."""
         self._machine()
+        now = self._now()
         try:
             self._session.sync_output()
             self.writer.sync()
+            if now - self._signed >= _SIGN_EVERY:
+                self._signed = now
+                self._session.give_sign()
         except OSError:
             pass
-        if not self._held and self._now() - self._known["started"] > _HOLD_AFTER:
+        if not self._held and now - self._known["started"] > _HOLD_AFTER:
             self._held = True
             try:
                 refs.hold_snapshot(self._repo, self._known["name"], self._known["tree"])

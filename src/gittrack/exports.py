@@ -57,5 +57,7 @@ def _field(value: Any) -> str:
     if isinstance(value, tuple):
         value = command_line(value)
     text = value if isinstance(value, str) else plain(value)
+    # No reader of CSV agrees with another about NUL, and Python's writer refused it before 3.11.
+    text = text.replace("\0", "\\x00")
     # Source: OWASP, "CSV Injection".
     return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -68,9 +68,9 @@ def run(
 
     A program without a slash is looked up in the PATH of `env`, seen from `cwd`. `on_output` gets
     the bytes and 1 or 2; where both streams go to the same place they are one, and it is 1. A
-    closed stream stays closed. `on_start` gets the child's pid. `on_tick` is called `tick` seconds
-    after output arrived, and not while there is none. A callback that raises is not called again:
-    the child is served to its end, then the exception is raised.
+    closed stream stays closed. `on_start` gets the child's pid. `on_tick` is called every
+    `tick` seconds. A callback that raises is not called again: the child is served to its end, then
+    the exception is raised.
 
     Meanwhile SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 go on to the child; SIGINT, SIGQUIT and SIGTSTP
     too, unless they come from the keyboard, whose signals the kernel has given to the child
@@ -79,7 +79,8 @@ def run(
 
     In the foreground each SIGINT and SIGQUIT is taken for the keyboard's, so `kill -INT` of us
     alone does not reach the child then; SIGTERM does. They cannot be told apart: the `git` above
-    us sends us the keyboard's SIGINT once more, just as `kill` would.
+    us sends us the keyboard's SIGINT once more, just as `kill` would. It may come late: a signal
+    of the keyboard's that reached us stays without effect after the return, until `die_as`.
 
     The child's terminal settings (made on its stdout, as curses does) reach the real terminal, and
     are taken back at the end. Output of a process that outlives the child is not waited for.
@@ -154,7 +155,7 @@ class _Relay:
     def __init__(self, callbacks: _Callbacks, tick: float) -> None:
         self._callbacks = callbacks
         self._tick = tick
-        self._tick_at: float | None = None
+        self._tick_at = time.monotonic() + tick
         self._pid: int | None = None
         self._status: int | None = None
         self._halted: int | None = None
@@ -191,11 +192,16 @@ class _Relay:
             yield
         finally:
             for heard, handler in before.items():
+                if heard in _KEYBOARD and heard in self._seen and self._ended_in_foreground():
+                    handler = _unheard
                 # A handler that Python did not install reads as None and cannot be put back.
                 signal.signal(heard, signal.SIG_DFL if handler is None else handler)
             signal.set_wakeup_fd(waker)
             os.close(self._wake)
             os.close(sender)
+
+    def _ended_in_foreground(self) -> bool:
+        return self._status is not None and in_foreground()
 
     def _hear(self, number: int, _frame: FrameType | None) -> None:
         """Answer a signal. Runs between any two instructions, also within a blocking write."""
@@ -311,11 +317,11 @@ class _Relay:
         watched = [c.target for c in open_channels if c.fifo and not c.pending]
         return wait(reads, writes, watched, self._timeout())
 
-    def _timeout(self) -> float | None:
+    def _timeout(self) -> float:
         if any(channel.eager for channel in self._channels):
             return 0
-        due = [moment for moment in (self._tick_at, self._give_up_at) if moment is not None]
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        due = self._tick_at if self._give_up_at is None else min(self._tick_at, self._give_up_at)
+        return max(0.0, due - time.monotonic())
 
     def _reap(self) -> None:
         """Learn what became of the child: stopped, continued or ended."""
@@ -379,14 +385,9 @@ class _Relay:
 
     def _tick_if_due(self) -> None:
         now = time.monotonic()
-        if self._tick_at is not None and now >= self._tick_at:
-            self._tick_at = None
+        if now >= self._tick_at:
+            self._tick_at = now + self._tick
             self._callbacks.call("tick")
-        for channel in self._channels:
-            if channel.arrived:
-                channel.arrived = False
-                if self._tick_at is None:
-                    self._tick_at = now + self._tick
 
     def _exit(self, status: int) -> Exit:
         seen = tuple(self._seen)
@@ -398,6 +399,10 @@ class _Relay:
             number = code - 128 if code - 128 in seen else None
         undelivered = sum(channel.undelivered for channel in self._channels)
         return Exit(code, number, seen, in_foreground(), undelivered)
+
+
+def _unheard(_number: int, _frame: FrameType | None) -> None:
+    """Answer a signal by nothing; unlike one that is ignored, it is not ignored by children."""
 
 
 def _not_started(error: OSError, program: str, cwd: str | None) -> CommandNotStarted:

@@ -18,12 +18,12 @@ from gittrack import journal, names, record, refs, runs, secrets, sessions
 from gittrack.errors import GittrackError, RunExists, WriteFailed
 from gittrack.git import Identity, Repo
 from gittrack.journal import Story
-from gittrack.records import Run, Status, Summary, Value
+from gittrack.records import Run, Summary, Value
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
 from gittrack.story import tell
 
-__all__ = ["finish", "recover", "running", "undisturbed"]
+__all__ = ["finish", "recover", "running", "undisturbed", "waiting"]
 
 _RECOVER_AT_ONCE = 16 << 20
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -103,9 +103,14 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
         author=Identity(story.begin["user"], story.begin["email"]),
         rows=rows,
         log=text,
-        sign=bool(story.begin.get("sign")),
+        # As set now, not then: a run whose signing failed can still be recorded without.
+        sign=_signs(repo),
     )
     return replace(run, commit=ref.commit), ref
+
+
+def _signs(repo: Repo) -> bool:
+    return repo.flag("track.sign", default=repo.flag("commit.gpgsign", default=False))
 
 
 def _masked(run: Run) -> Run:
@@ -157,9 +162,12 @@ def _keep_long_output(repo: Repo, session: Session, ref: RunRef) -> None:
 def _last_sign(directory: Path) -> float:
     """The last moment (seconds since the epoch) at which anything of the run was written."""
     latest = 0.0
-    for path in directory.iterdir():
-        if path.name != "lock":
-            latest = max(latest, path.stat().st_mtime)
+    for path in directory.glob("*"):
+        try:
+            latest = max(latest, path.stat().st_mtime if path.name != "lock" else 0.0)
+        except OSError:
+            # It is being removed: the run has just been recorded.
+            continue
     return latest
 
 
@@ -204,9 +212,20 @@ def _recover_one(repo: Repo, directory: Path) -> RunRef | None:
         with undisturbed():
             return finish(repo, session)[1]
     except OSError as error:
-        raise WriteFailed(f"cannot record the lost run '{directory.name}': {error}") from error
+        raise waiting(repo, directory.name, str(error)) from error
+    except GittrackError as error:
+        raise waiting(repo, directory.name, error.message) from error
     finally:
         session.release()
+
+
+def waiting(repo: Repo, name: str, reason: str) -> WriteFailed:
+    """The error for a run that has ended and cannot be recorded now; it stays as it is."""
+    way = " `git config track.sign false` records it unsigned." if _signs(repo) else ""
+    return WriteFailed(
+        f"{name} has ended and waits to be recorded: {reason}",
+        hint=f"nothing is lost: once that is mended, the next git track command records it.{way}",
+    )
 
 
 def _recover_apart(repo: Repo) -> None:
@@ -225,16 +244,18 @@ def _recover_apart(repo: Repo) -> None:
 def running(repo: Repo) -> list[Summary]:
     """The runs that have begun and are not recorded yet, with what they have logged so far.
 
-    One whose processes are all dead, and which is being recovered, has status `killed`.
+    One whose processes are all dead, and which waits to be recorded, has the status that it will
+    have.
     """
     found = []
     for directory in sessions.live(repo.state):
         story = journal.read(directory)
         if story is None:
             continue
-        run, _ = tell(story, log_size=0, last_sign=story.begin["started"])
-        status: Status = "killed" if sessions.is_lost(directory) else "running"
-        found.append(replace(runs.summarize(run), status=status, ended=None, exit_code=None))
+        known = runs.summarize(tell(story, log_size=0, last_sign=_last_sign(directory))[0])
+        if not sessions.is_lost(directory):
+            known = replace(known, status="running", ended=None, exit_code=None)
+        found.append(known)
     return found
 
 

@@ -115,6 +115,10 @@ class Session:
         """Flush the output to the disk."""
         flush(self._output)
 
+    def give_sign(self) -> None:
+        """Leave a sign of life: a run that is killed later ended no earlier than this."""
+        os.utime(self.directory / "begin")
+
     def keep_end(self, event: Mapping[str, Any]) -> None:
         """Write down how the run ended in the room kept for it: a full disk does not refuse that.
 

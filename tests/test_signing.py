@@ -1,0 +1,78 @@
+"""Signed runs, by Git's own configuration and a real SSH key; and runs whose signing fails."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import Git, Track
+
+RUN = ("run", "--", sys.executable, "-c", "print('acc: 0.5')")
+
+
+@pytest.fixture
+def signer(repo_dir: Path, git: Git, tmp_path: Path) -> Path:
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("no ssh-keygen here (Debian: openssh-client)")
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    allowed = tmp_path / "allowed"
+    allowed.write_text("ada@example.org " + key.with_suffix(".pub").read_text())
+    git(repo_dir, "config", "gpg.format", "ssh")
+    git(repo_dir, "config", "user.signingKey", str(key))
+    git(repo_dir, "config", "gpg.ssh.allowedSignersFile", str(allowed))
+    return key
+
+
+@pytest.mark.parametrize("setting", ["commit.gpgSign", "track.sign"])
+def test_a_run_is_signed_as_git_signs(
+    repo_dir: Path, git: Git, track: Track, signer: Path, setting: str
+) -> None:
+    """An auditor verifies a run with plain Git; its dates are the run's own."""
+    git(repo_dir, "config", setting, "true")
+    track(repo_dir, *RUN, check=0)
+    (name,) = git(repo_dir, "for-each-ref", "--format=%(refname)", "refs/runs").split()
+    git(repo_dir, "verify-commit", name)
+    (shown,) = json.loads(track(repo_dir, "ls", "--json", check=0).stdout)
+    started = git(repo_dir, "show", "--no-patch", "--format=%at", name).strip()
+    assert git(repo_dir, "show", "--no-patch", "--format=%G?", name).strip() == "G"
+    assert shown["metrics"] == {"acc": 0.5} and int(started) > 1_700_000_000
+
+
+def test_track_sign_decides_before_commit_gpgsign(
+    repo_dir: Path, git: Git, track: Track, signer: Path
+) -> None:
+    """Who signs commits by hand, with a key that asks, may not want that for a sweep."""
+    git(repo_dir, "config", "commit.gpgSign", "true")
+    git(repo_dir, "config", "track.sign", "false")
+    track(repo_dir, *RUN, check=0)
+    (name,) = git(repo_dir, "for-each-ref", "--format=%(refname)", "refs/runs").split()
+    assert git(repo_dir, "show", "--no-patch", "--format=%G?", name).strip() == "N"
+
+
+def test_a_run_that_cannot_be_signed_waits_and_is_recorded_unsigned_on_demand(
+    repo_dir: Path, git: Git, track: Track
+) -> None:
+    """The key is gone, the training was not for nothing; and nothing is unsigned by itself."""
+    git(repo_dir, "config", "commit.gpgSign", "true")
+    git(repo_dir, "config", "gpg.program", "false")
+    refused = track(repo_dir, *RUN, check=125)
+    assert "has ended and waits to be recorded" in refused.stderr
+    assert "`git config track.sign false` records it unsigned" in refused.stderr
+
+    listed = track(repo_dir, "ls", "--json", check=0)
+    (waiting,) = json.loads(listed.stdout)
+    assert (waiting["status"], waiting["exit_code"]) == ("finished", 0)
+    assert waiting["metrics"] == {"acc": 0.5} and waiting["commit"] is None
+    assert waiting["name"] in listed.stderr
+
+    git(repo_dir, "config", "track.sign", "false")
+    listed = track(repo_dir, "ls", "--json", check=0)
+    (recorded,) = json.loads(listed.stdout)
+    assert recorded["name"] == waiting["name"] and recorded["commit"]
+    assert listed.stderr == ""
