@@ -8,14 +8,41 @@ import re
 import runpy
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pexpect
 import pytest
 
+from gittrack import revisions, runs
+from gittrack.annotations import append
+from gittrack.events import Change
+from gittrack.git import Repo
+from gittrack.records import Code, Environment, Run
+
 _made = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "generate.py"))
-generate = _made["generate"]
+generate, AUTHOR, START = _made["generate"], _made["AUTHOR"], _made["START"]
+
+
+def record(place: Path, number: int, name: str, **more: Any) -> None:
+    """Write a run that began `number` minutes after noon."""
+    repo = Repo.open(place)
+    started = START + timedelta(minutes=number)
+    fields: dict[str, Any] = {
+        "id": f"{number:032x}", "experiment": "default", "status": "finished", "started": started,
+        "ended": started, "code": Code(base=repo.head()[0]),
+    }  # fmt: skip
+    rows = more.pop("rows", ())
+    made = Run(name=name, **fields | more)
+    runs.write(repo, made, tree=repo.empty_tree(), author=AUTHOR, rows=rows)
+
+
+def say(place: Path, name: str, what: str) -> None:
+    """Annotate the run of this name."""
+    repo = Repo.open(place)
+    run = next(r for r in revisions.catalogue(repo, deleted=True).runs if r.name == name)
+    append(repo, run, [Change(what)], now=START, random=os.urandom)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +146,38 @@ def test_diff_of_two_runs(world: Any, track: Any) -> None:
     assert line["delta"] == two.metrics["accuracy"] - one.metrics["accuracy"]
     track(world.path, "diff", "latest", "latest", "--exit-code", check=0)
     track(world.path, "diff", "--exit-code", check=1)
+
+
+def test_diff_of_a_run_that_stands_twice(world: Any, track: Any, git: Any) -> None:
+    """Two names of one run are no bug of ours, but the reader should know."""
+    one, two = world.made[-2:]
+    done = track(world.path, "diff", "latest", two.name, "latest~1", check=0)
+    assert done.stdout.split()[:3] == [two.name, two.name, one.name]
+    cells = re.search(r"  accuracy +(\S+) +(\S+) +(\S+)", done.stdout)
+    assert cells is not None and cells[1] == cells[2] != cells[3]
+    assert done.stderr == f"note: 'latest' and '{two.name}' are the same run ({two.name})\n"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        (3, 0, "3 only in a-aaaaaa (--json lists them)"),
+        (0, 107, "107 only in b-bbbbbb (--json lists them)"),
+        (1, 30, "29 differ (--json lists them)"),
+        (1, 3, ""),
+    ],
+)
+def test_diff_counts_packages_that_are_too_many(
+    repo_dir: Path, track: Any, one: int, other: int, said: str
+) -> None:
+    """A run without an environment says nothing of each package of the other."""
+    for number, (name, count) in enumerate((("a-aaaaaa", one), ("b-bbbbbb", other))):
+        packages = {f"p{n}": "1" for n in range(count)}
+        record(repo_dir, number, name, environment=Environment(packages=packages))
+    text = track(repo_dir, "diff", "a-a", "b-b", check=0).stdout
+    line = next(line for line in text.splitlines() if line.startswith("packages"))
+    assert line.removeprefix("packages").strip() == said
+    assert ("  p2" in text) is not bool(said)
 
 
 def test_plot_draws_and_gives_the_points(world: Any, track: Any) -> None:

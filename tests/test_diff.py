@@ -77,6 +77,18 @@ def test_three_runs_have_no_delta() -> None:
     assert compared.runs == ("a", "b", "c")
 
 
+def test_runs_of_one_name_are_told_apart() -> None:
+    """Two experiments may each have a `baseline`; neither value may hide the other."""
+    started = run().started
+    one, two = (
+        Run(id=i * 32, name="a", experiment=e, status="finished", started=started, params={"k": k})
+        for i, e, k in (("1", "x", 1), ("2", "y", 2))
+    )
+    compared = compare([one, two])
+    assert compared.runs == ("x/a", "y/a")
+    assert compared.part("params").lines == (Line("k", {"x/a": 1, "y/a": 2}, 1),)
+
+
 def test_a_run_is_the_same_as_itself() -> None:
     """`--exit-code` depends on it."""
     whole = run(

@@ -13,7 +13,14 @@ import pytest
 
 from gittrack import revisions, runs
 from gittrack.annotations import append
-from gittrack.errors import AmbiguousRun, BadName, GittrackError, RunNotFound, UnknownKey
+from gittrack.errors import (
+    AmbiguousRun,
+    BadName,
+    BrokenRecord,
+    GittrackError,
+    RunNotFound,
+    UnknownKey,
+)
 from gittrack.events import Change
 from gittrack.git import Repo
 from gittrack.records import Code, Run
@@ -97,6 +104,54 @@ def test_a_tag_on_a_run_commit_is_that_run(world: SimpleNamespace) -> None:
     ref = revisions.resolve(world.repo, "blue-h")
     world.git(world.dir, "tag", "wine", ref.commit)
     assert revisions.resolve(world.repo, "wine") == ref
+
+
+def test_a_commit_that_is_not_ours_names_no_run(world: SimpleNamespace) -> None:
+    """Others may use refs/runs too: their refs hide no run and are offered to nobody."""
+    world.git(world.dir, "update-ref", "refs/runs/default/notours-abcdef", "main")
+    world.git(world.dir, "update-ref", "refs/runs/other/blue-heron-aaaaaa", "main")
+    head = world.git(world.dir, "rev-parse", "main").strip()
+    for selector in ("main", head):
+        assert revisions.resolve(world.repo, selector).name == "blue-otter-bbbbbb"
+    found = revisions.resolve(world.repo, "blue-heron-aaaaaa")
+    assert found.short == "runs/default/blue-heron-aaaaaa"
+    with pytest.raises(RunNotFound) as caught:
+        revisions.resolve(world.repo, "notuors")
+    assert "notours" not in (caught.value.hint or "")
+    # Named exactly, it is opened, and that says what is wrong with it.
+    named = revisions.resolve(world.repo, "notours-abcdef")
+    with pytest.raises(BrokenRecord, match="not a run that gittrack recorded"):
+        runs.load(world.repo, named)
+
+
+def test_a_repository_with_foreign_refs_only_has_no_runs(repo_dir: Path, git: Any) -> None:
+    """The hint is for somebody who has recorded nothing yet."""
+    git(repo_dir, "update-ref", "refs/runs/default/notours-abcdef", "HEAD")
+    with pytest.raises(RunNotFound) as caught:
+        revisions.resolve(Repo.open(repo_dir), "nosuch")
+    assert "git track run" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("selector", ["../../x", "../x", "a/..", "latest...latest"])
+def test_a_path_is_no_range(world: SimpleNamespace, selector: str) -> None:
+    """The error says what was typed, not half of it."""
+    with pytest.raises(RunNotFound) as caught:
+        revisions.resolve_many(world.repo, [selector])
+    assert f"'{selector}'" in caught.value.message
+
+
+def test_deleted_runs_are_listed_archived_or_not(world: SimpleNamespace) -> None:
+    """Who looks for what was deleted must find it all."""
+    for what in ("archive", "delete"):
+        say(world.repo, "blue-heron-aaaaaa", what)
+    say(world.repo, "blue-otter-bbbbbb", "archive")
+
+    def listed(**more: bool) -> set[str]:
+        return {run.name[:6] for run in revisions.catalogue(world.repo, **more).runs}
+
+    assert listed(archived=False) == {"calm-l"}
+    assert listed(archived=False, deleted=True) == {"calm-l", "blue-h"}
+    assert listed(archived=True) == {"calm-l", "blue-o"}
 
 
 def test_a_run_hides_a_branch_of_its_name(world: SimpleNamespace) -> None:

@@ -39,7 +39,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs between `runs`, which are names in the order asked for."""
+    """What differs between `runs`: names in the order asked for, `experiment/name` where two runs
+    of different experiments share one.
+    """
 
     runs: tuple[str, ...]
     parts: tuple[Part, ...]
@@ -69,9 +71,18 @@ def compare(runs: Sequence[Run]) -> Difference:
         ("environment", [_environment(run.environment) for run in runs]),
         ("packages", [run.environment.packages if run.environment else {} for run in runs]),
     ]
-    names = tuple(run.name for run in runs)
+    names = _told_apart(runs)
     parts = tuple(_part(name, names, values) for name, values in found)
     return Difference(names, parts)
+
+
+def _told_apart(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The runs' names, with the experiment where different runs bear one name."""
+    places = {(run.experiment, run.name) for run in runs}
+    names = [name for _, name in places]
+    return tuple(
+        f"{run.experiment}/{run.name}" if names.count(run.name) > 1 else run.name for run in runs
+    )
 
 
 def _outcome(run: Run) -> Mapping[str, Any]:

@@ -39,7 +39,8 @@ def catalogue(
 ) -> Listing:
     """All runs as they stand after annotation, newest first; of two that began at once, by name.
 
-    `live` adds those that still run. Runs that cannot be read are among the problems.
+    `deleted` adds the deleted runs, archived or not, `archived` the archived ones that are not
+    deleted, and `live` those that still run. Runs that cannot be read are among the problems.
 
     Raises:
         BadName: `experiment` is no name.
@@ -53,9 +54,7 @@ def catalogue(
             for run in running(repo)
             if run.id not in done and experiment in (None, run.experiment)
         ]
-    shown = [
-        run for run in known if (deleted or not run.deleted) and (archived or not run.archived)
-    ]
+    shown = [run for run in known if (deleted if run.deleted else archived or not run.archived)]
     return Listing(_newest_first(shown), found.problems)
 
 
@@ -157,7 +156,8 @@ class _Book:
         if not named:
             path = selector.removeprefix("refs/").removeprefix("runs/")
             named = [ref for ref in self.refs if f"{ref.experiment}/{ref.name}" == path]
-        return self._only(selector, named)
+        # A single one is named exactly: that it is no run of ours, opening it will say.
+        return self._only(selector, self._ours(named) if len(named) > 1 else named)
 
     def _computed(self, selector: str) -> RunRef | None:
         if latest := _LATEST.fullmatch(selector):
@@ -221,11 +221,20 @@ class _Book:
                     break
         return kept
 
+    def _ours(self, found: Iterable[RunRef]) -> list[RunRef]:
+        """Those that are runs; refs of our form on commits that are not ours are nobody's."""
+        kept = []
+        for ref in found:
+            listed = runs.listing(self._repo, [ref])
+            if listed.runs or listed.problems:
+                kept.append(ref)
+        return kept
+
     def _hexadecimal(self, selector: str) -> RunRef | None:
         digits = selector.lower()
         if not _HEX.fullmatch(digits):
             return None
-        exact = [ref for ref in self.refs if ref.commit == digits]
+        exact = self._ours(ref for ref in self.refs if ref.commit == digits)
         if exact:
             return self._only(selector, exact)
         ids = {_key(run) for run in self.runs if run.id.startswith(digits)}
@@ -246,7 +255,7 @@ class _Book:
         commit = self._repo.resolve(selector)
         if commit is None:
             return None
-        own = [ref for ref in self.refs if ref.commit == commit]
+        own = self._ours(ref for ref in self.refs if ref.commit == commit)
         if own:
             return own[0]
         newest: dict[str, Summary] = {}
@@ -286,13 +295,14 @@ class _Book:
                 selector=selector,
                 hint="it can be named when it has ended; `git track ls` shows it.",
             )
-        if not self.refs:
+        ours = self._ours(self.refs)
+        if not ours:
             return RunNotFound(
                 message,
                 selector=selector,
                 hint="there are no runs yet: `git track run -- COMMAND`.",
             )
-        near = names.near(selector, [ref.name for ref in self.refs])
+        near = names.near(selector, [ref.name for ref in ours])
         if near:
             hint = f"did you mean {' or '.join(near)}?"
         else:
@@ -305,6 +315,9 @@ class _Book:
         first, dots, last = selector.partition("..")
         if not dots:
             return [self.one(selector)]
+        if first.endswith("/") or last.startswith(("/", ".")):
+            # A path, or the three dots of Git: its halves would be names that nobody typed.
+            raise self._missing(selector)
         known = self.runs[::-1]
         places = {_key(run): number for number, run in enumerate(known)}
         start = self._place(first, places) if first else 0

@@ -9,7 +9,7 @@ import click
 
 from gittrack.cli.completing import run_names
 from gittrack.cli.main import open_repo
-from gittrack.cli.output import Screen, json_option, page, screen
+from gittrack.cli.output import Screen, json_option, page, say, screen
 
 if TYPE_CHECKING:
     from gittrack.diff import Difference, Line, Part
@@ -21,6 +21,7 @@ __all__ = ["diff", "stat"]
 Change = tuple[str, str, int, int]
 
 _MOST_FILES = 6
+_MOST_PACKAGES = 20
 
 
 @click.command()
@@ -46,7 +47,8 @@ def diff(
     from gittrack.diff import compare
 
     repo = open_repo(ctx)
-    found = [revisions.resolve(repo, selector) for selector in _completed(selectors)]
+    selectors = _completed(selectors)
+    found = [revisions.resolve(repo, selector) for selector in selectors]
     compared = compare([runs.load(repo, ref) for ref in found])
     changes = [_changes(repo, found[0], ref) for ref in found[1:]]
     shown = screen()
@@ -58,6 +60,8 @@ def diff(
         page(repo, exports.as_json(_fields(compared, found, changes)))
     else:
         page(repo, _drawn(compared, changes, shown))
+    for note in _repeated(selectors, found):
+        say(note)
     if exit_code and (not compared.empty or any(changes)):
         ctx.exit(1)
 
@@ -66,6 +70,17 @@ def _completed(selectors: Sequence[str]) -> Sequence[str]:
     if len(selectors) > 1:
         return selectors
     return (*(selectors or ["latest~1"]), "latest")
+
+
+def _repeated(selectors: Sequence[str], found: Sequence[RunRef]) -> list[str]:
+    """A sentence for each selector that names a run which one before it has named."""
+    first: dict[RunRef, str] = {}
+    notes = []
+    for selector, ref in zip(selectors, found, strict=True):
+        if ref in first:
+            notes.append(f"note: '{first[ref]}' and '{selector}' are the same run ({ref.name})")
+        first.setdefault(ref, selector)
+    return notes
 
 
 def _changes(repo: Repo, old: RunRef, new: RunRef) -> list[Change]:
@@ -134,7 +149,9 @@ def _drawn(compared: Difference, changes: Sequence[Sequence[Change]], shown: Scr
     rows: list[tuple[str, list[str], str]] = []
     for part in compared.parts:
         lines = _worth_showing(part, compared)
-        if lines:
+        if counted := _counted(part):
+            rows.append((part.name, [], f"{counted} (--json lists them)"))
+        elif lines:
             rows.append((part.name, [], ""))
             rows += [_row(line, compared.runs) for line in lines]
     code = [stat(part) for part in changes]
@@ -167,6 +184,16 @@ def _worth_showing(part: Part, compared: Difference) -> Sequence[Line]:
     return [line for line in part.lines if line.key != "command"]
 
 
+def _counted(part: Part) -> str:
+    """What is said of packages instead of listing them, empty where listing them tells more."""
+    if part.name != "packages" or not part.lines:
+        return ""
+    having = list(dict.fromkeys(name for line in part.lines for name in line.values))
+    if len(having) == 1 and not part.same:
+        return f"{len(part.lines)} only in {having[0]}"
+    return f"{len(part.lines)} differ" if len(part.lines) > _MOST_PACKAGES else ""
+
+
 def _row(line: Line, names: Sequence[str]) -> tuple[str, list[str], str]:
     from gittrack.cells import ABSENT, cut, is_number, numbers, plain
 
@@ -174,7 +201,8 @@ def _row(line: Line, names: Sequence[str]) -> tuple[str, list[str], str]:
     values = [line.values.get(name, None) for name in names]
     there = [name in line.values for name in names]
     if all(map(is_number, line.values.values())):
-        drawn = iter(numbers(list(line.values.values())))
+        # A run asked for twice stands in two columns, and once among the values.
+        drawn = iter(numbers([line.values[name] for name in names if name in line.values]))
         cells = [next(drawn) if name in line.values else ABSENT for name in names]
         if len({*cells}) < len({*line.values.values()}):
             cells = [plain(v) if known else ABSENT for v, known in zip(values, there, strict=True)]
