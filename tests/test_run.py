@@ -127,7 +127,7 @@ def test_our_own_failure_is_125(repo_dir, bare_dir, tmp_path, track, git) -> Non
     assert "is not in a Git repository" in done.stderr
     done = track(bare_dir, "run", "--", "true", check=125)
     assert "bare" in done.stderr
-    done = track(repo_dir, "run", "--params", "absent.yaml", "--", "true", check=125)
+    done = track(repo_dir, "run", "--params", "absent.yaml", "--", "true", check=2)
     assert "absent.yaml" in done.stderr
     git(repo_dir, "config", "track.snapshot", "most")
     track(repo_dir, "run", "--", "true", check=2)
@@ -305,7 +305,7 @@ def test_later_sources_win(repo_dir, track) -> None:
 def test_a_params_file_that_makes_no_sense(repo_dir, track) -> None:
     """Asked for: an error before the start. Found by default: a fault, and the run goes on."""
     (repo_dir / "list.yaml").write_text("- 1\n- 2\n")
-    done = track(repo_dir, "run", "--params", "list.yaml", "--", "true", check=125)
+    done = track(repo_dir, "run", "--params", "list.yaml", "--", "true", check=2)
     assert "list.yaml" in done.stderr and everything(repo_dir) == []
     (repo_dir / "params.yaml").write_text("a: [1\n")
     done = track(repo_dir, "run", "--", "true", check=0)
@@ -855,3 +855,13 @@ def test_a_silent_run_that_is_killed_lasted_until_its_last_sign(
     until(waiting.child_is_gone)
     track(repo_dir, "ls", check=0)
     assert only(repo_dir).ended.timestamp() >= sign - 0.001
+
+
+def test_a_params_file_of_somebody_else_can_be_left_alone(repo_dir, track, git) -> None:
+    """A monorepo has a params.yaml that this script never reads."""
+    (repo_dir / "params.yaml").write_text("foreign: 1\n")
+    git(repo_dir, "config", "track.params", "false")
+    track(repo_dir, "run", "--", "true", "--lr", "0.1", check=0)
+    assert only(repo_dir).params == {"lr": 0.1}
+    (repo_dir / "mine.yaml").write_text("seed: 3\n")
+    track(repo_dir, "run", "--params", "mine.yaml", "--", "true", check=0)

@@ -166,7 +166,7 @@ def _prepare(repo: Repo, request: Request) -> _Prepared:
         check_key(key)
     masked, hidden = secrets.mask_argv(request.argv)
     assignments, hidden_assignments = secrets.mask_argv(request.params)
-    from_files, faults = _params_files(request)
+    from_files, faults = _params_files(repo, request)
     merged = params.merge(
         from_files, params.from_command(masked), params.from_assignments(assignments)
     )
@@ -181,13 +181,13 @@ def _prepare(repo: Repo, request: Request) -> _Prepared:
     )
 
 
-def _params_files(request: Request) -> tuple[dict[str, Value], list[str]]:
+def _params_files(repo: Repo, request: Request) -> tuple[dict[str, Value], list[str]]:
     """Params of the files asked for; where none was, those of `params.yaml` if it makes sense."""
     if request.params_files is not None:
         found = [params.from_file(request.directory / path) for path in request.params_files]
         return params.merge(*found), []
     default = request.directory / "params.yaml"
-    if not default.is_file():
+    if not default.is_file() or not repo.flag("track.params", default=True):
         return {}, []
     try:
         return params.from_file(default), []

@@ -35,12 +35,11 @@ def check(name: str, what: str, *, longest: int = _LONGEST) -> str:
     if reason is None:
         return name
     better = suggest(name)
-    hint = f"'{better}' would do. " if better else ""
+    advice = [f"'{better}' would do."] if len(better) > 1 else []
+    if what == "run":
+        advice.append("Free text goes into a title: `git track rename RUN TITLE`.")
     shown = repr(name) if len(name) <= _LONGEST else f"{name[:40]!r}..."
-    raise BadName(
-        f"{shown} is no {what} name: {reason}",
-        hint=f"{hint}Free text goes into a title: `git track rename RUN TITLE`.",
-    )
+    raise BadName(f"{shown} is no {what} name: {reason}", hint=" ".join(advice) or None)
 
 
 def _refusal(name: str, longest: int = _LONGEST) -> str | None:

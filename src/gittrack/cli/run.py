@@ -68,7 +68,7 @@ def run(
     """
     from gittrack import execute
     from gittrack.cli.output import say
-    from gittrack.errors import GittrackError
+    from gittrack.errors import BadFile, GittrackError
     from gittrack.process import die_as
 
     try:
@@ -90,7 +90,7 @@ def run(
     except GittrackError as error:
         # `git bisect run` reads 125 as "skip": the command's own answer is not known.
         if error.exit_code == 1:
-            error.exit_code = 125
+            error.exit_code = 2 if isinstance(error, BadFile) else 125
         raise
     for line in _closing_lines(outcome):
         say(line)
@@ -130,7 +130,7 @@ def _closing_lines(outcome: Outcome) -> list[str]:
 
 def _code_words(outcome: Outcome) -> str:
     code, changed = outcome.snapshot.code, outcome.snapshot.changed
-    words = f"code {code.base[:7]}" if code.base else "code without a commit"
+    words = f"code {code.base[:7]}" if code.base else "no commit yet"
     parts = []
     if changed:
         parts.append(f"{len(changed)} changed")
