@@ -345,6 +345,13 @@ def test_scanning_can_be_switched_off(repo_dir, track, git) -> None:
     assert dict(only(repo_dir).metrics) == {}
 
 
+def test_a_progress_bar_on_the_other_stream_hides_no_metric(repo_dir, track) -> None:
+    """Its pieces have no line ends, and the metric's line comes in between."""
+    code = r"""printf '\r50%%' >&2; sleep .1; echo "loss: 0.5"; sleep .1; printf '\r100%%\n' >&2"""
+    track(repo_dir, "run", "--", "sh", "-c", code, check=0)
+    assert dict(only(repo_dir).metrics) == {"loss": 0.5}
+
+
 def test_metrics_files(repo_dir, track) -> None:
     """The default ones count only when this run wrote them; a step column is a curve."""
     (repo_dir / "metrics.json").write_text('{"old": 1}')

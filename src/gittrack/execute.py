@@ -294,7 +294,7 @@ class _Recorder:
         self._session = session
         self._known = known
         self._pending: Pending | None = pending
-        self._scanner = metrics.Scanner() if scan else None
+        self._scanners = {stream: metrics.Scanner() for stream in (1, 2)} if scan else {}
         self._now = now
         self.began = False
         self._signed = 0.0
@@ -317,8 +317,8 @@ class _Recorder:
         except OSError as error:
             self._full = True
             self._append({"fault": f"output is kept only in part: {error.strerror}"})
-        if self._scanner is not None:
-            self._rows(self._scanner.feed(data, self._now()))
+        if self._scanners:
+            self._rows(self._scanners[stream].feed(data, self._now()))
 
     def tick(self) -> None:
         """Once a second: flush to the disk; after a minute, keep the code from `git gc`."""
@@ -341,8 +341,8 @@ class _Recorder:
 
     def ended(self, ended: Exit) -> None:
         """Write down how the child ended."""
-        if self._scanner is not None:
-            self._rows(self._scanner.close(self._now()))
+        for scanner in self._scanners.values():
+            self._rows(scanner.close(self._now()))
         event: dict[str, Any] = {"t": self._now(), "end": [_status(ended), ended.code]}
         if self._missed:
             event["fault"] = f"{self._missed} events were not kept: the disk was full"

@@ -113,6 +113,19 @@ _STEP = (
 _SEPARATOR = r"\s*[,;|]\s*|\s+-\s+|\s+|$"
 _QUOTED_PAIR = rf"'(?P<key>[^'\\]+)'\s*:\s*(?P<value>{_ANY})\s*"
 _NO_METRICS = frozenset(("version", "port", "pid"))
+# What tqdm and rich draw, up to where a printed line follows it on the same terminal line.
+_BAR = (
+    r"[0-9]%\|[^|]*\|\s*[0-9.?]+[a-z]?/[0-9.?]+[a-z]?\s*\[[^\[\]]{0,200}\]"
+    r"|(?:^|:\s)[0-9]+[a-z]*\s\[[0-9:?]+,[^\[\]]{0,200}\]"
+    r"|[━╸╺]\s+[0-9]+%\s+(?:-:--:--|[0-9]+:[0-9]{2}:[0-9]{2})"
+)
+# What no line can do without that states a metric or announces a step: a colon, an equals sign or
+# the last letter of step, epoch, iteration or iter, then a number. Much faster than a look at each
+# line; escape sequences may stand in between, so a line with one there is looked at.
+_HINT = (
+    rb"[:=pPhHnNrR][ \t\r\f\v#\[+-]*"
+    rb"(?:[0-9.\x1b]|[nN](?:[aA][nN\x1b]|\x1b)|[iI](?:[nN][fF\x1b]|\x1b))"
+)
 
 
 @cache
@@ -127,9 +140,12 @@ class Scanner:
     object of numbers; or either after `epoch 3`, `Step [5/10]` or the like, which gives the step.
     A line that only announces a step gives it to the lines that follow, as does the step of a
     line with metrics. Of a line that overwrites itself, as progress bars do, the last state counts.
-    A percentage, a number with a unit, a word in between: no metric.
+    A percentage, a number with a unit, a word in between: no metric. What tqdm or rich has drawn
+    before a metric on its line is passed over.
 
-    Not for several threads. Keeps at most `LONGEST_LINE` bytes between calls.
+    For one stream: each has a scanner of its own, because their pieces interleave, and so a step
+    announced on one is not that of the other's metrics. Not for several threads. Keeps at most
+    `LONGEST_LINE` bytes between calls.
     """
 
     def __init__(self) -> None:
@@ -139,26 +155,28 @@ class Scanner:
 
     def feed(self, data: bytes, time: float) -> list[Row]:
         """Take in the next bytes of output, at `time` seconds since the start; give new rows."""
-        *lines, partial = data.split(b"\n")
         rows = []
-        for line in lines:
-            if self._partial or self._skipping:
-                line = self._joined(line)
-                self._partial, self._skipping = b"", False
-            row = self._scan(line, time)
-            if row is not None:
-                rows.append(row)
-        if partial:
-            self._keep(partial)
-        return rows
+        start = 0
+        if self._partial or self._skipping:
+            start = data.find(b"\n") + 1
+            if not start:
+                self._keep(data)
+                return []
+            self._keep(data[: start - 1])
+            line, self._partial, self._skipping = self._partial, b"", False
+            rows.append(self._scan(line, time))
+        end = data.rfind(b"\n") + 1
+        search = _bytes_pattern(_HINT).search
+        while hint := search(data, start, end):
+            start = data.find(b"\n", hint.end() - 1) + 1
+            rows.append(self._scan(data[data.rfind(b"\n", 0, hint.start()) + 1 : start - 1], time))
+        if end < len(data):
+            self._keep(data[end:])
+        return [row for row in rows if row is not None]
 
     def close(self, time: float) -> list[Row]:
         """Take what is left as the last line: programs die in the middle of one."""
         return self.feed(b"\n", time)
-
-    def _joined(self, line: bytes) -> bytes:
-        self._keep(line)
-        return self._partial
 
     def _keep(self, piece: bytes) -> None:
         """Append to the unfinished line, dropping what a carriage return has overwritten."""
@@ -211,10 +229,19 @@ def _parse(text: str) -> tuple[int | None, dict[str, Number]] | None:
         pairs = _object(text)
         return None if pairs is None else _divide(pairs)
     if text[0] not in "=*#-":
-        return _tokens(text)
+        return _tokens(text) or _after_bar(text)
     # Between rulers, as `=== Epoch 3 ===`, a step is announced, but no metric is: lists begin so.
     found = _tokens(text.strip("=*#- "))
     return found if found and not found[1] else None
+
+
+def _after_bar(text: str) -> tuple[int | None, dict[str, Number]] | None:
+    """What was printed while a progress bar stood on the line, which ends none of its own."""
+    if "%|" not in text and "[" not in text and "━" not in text:
+        return None
+    bars = list(_pattern(_BAR).finditer(text))
+    rest = text[bars[-1].end() :].strip() if bars else ""
+    return _parse(rest) if rest else None
 
 
 def _tokens(text: str) -> tuple[int | None, dict[str, Number]] | None:
@@ -283,12 +310,15 @@ def _python_dict(text: str) -> list[tuple[str, Number]] | None:
 
 
 def _divide(pairs: list[tuple[str, Number]]) -> tuple[int | None, dict[str, Number]] | None:
-    """Part the step from the metrics; None if a key stands twice, or is none."""
+    """Part the step from the metrics; None if a key stands twice, or is none.
+
+    Where only steps stand, nothing was measured: `Epoch [1/5], Step [3/90]` is no metric.
+    """
     values = dict(pairs)
     if len(values) < len(pairs) or not all(_is_metric(key) for key in values):
         return None
     step = _take_step(values)
-    return step, values
+    return step, {} if all(key.lower() in _STEPS for key in values) else values
 
 
 def _is_metric(key: str) -> bool:
