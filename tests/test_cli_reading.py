@@ -79,10 +79,19 @@ def test_ls_in_a_pipe_has_every_run_and_iso_times(world: Any, track: Any) -> Non
 def test_ls_on_a_terminal_is_short_and_says_what_it_left_out(world: Any) -> None:
     """The newest fifty, ages, the columns that fit."""
     lines = on_terminal(world.path, "ls", columns=70).splitlines()
-    assert len(lines) == 52
-    assert max(map(len, lines[:-1])) <= 70
+    assert len(lines) == 53
+    assert max(map(len, lines)) <= 70
     assert lines[0].split()[:3] == ["NAME", "AGE", "STATUS"]
-    assert lines[-1].startswith("50 of 60 runs (-n shows more) · too narrow for ")
+    assert lines[-2].startswith("50 of 60 runs (-n shows more) · too narrow for ")
+    assert lines[-1] == "params that never vary are hidden (--all-columns)"
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 100, 200])
+def test_what_ls_says_beneath_the_table_fits_the_terminal(world: Any, columns: int) -> None:
+    """A line that the terminal breaks in the middle of a word is hard to read."""
+    lines = on_terminal(world.path, "ls", columns=columns).splitlines()
+    assert max(map(len, lines[51:])) <= columns
+    assert lines[51].startswith("50 of 60 runs (-n s")
 
 
 def test_a_long_answer_goes_through_gits_pager(world: Any) -> None:
@@ -107,6 +116,93 @@ def test_ls_of_one_experiment(world: Any, track: Any) -> None:
     assert "did you mean 'group-1'?" in done.stderr
     done = track(world.path, "ls", "--columns", "name,acuracy", check=2)
     assert "did you mean 'metrics.accuracy'?" in done.stderr
+
+
+def test_a_name_is_checked_against_all_runs(repo_dir: Path, track: Any) -> None:
+    """The newest run may be the one that lacks the column: that is no misspelling."""
+    record(repo_dir, 1, "old-aaaaaa", params={"depth": 3}, metrics={"acc": 0.5})
+    record(repo_dir, 2, "gone-aaaaaa", params={"width": 3})
+    record(repo_dir, 3, "new-aaaaaa", experiment="trees")
+    say(repo_dir, "gone-aaaaaa", "archive")
+    for limit in (["-n", "1"], ["-x", "trees", "--sort", "acc"]):
+        done = track(repo_dir, "ls", *limit, "--columns", "name,depth", check=0)
+        rows = [line.split() for line in done.stdout.splitlines()]
+        assert rows == [["NAME", "depth"], ["new-aaaaaa", "·"]]
+    track(repo_dir, "ls", "--columns", "width", check=0)
+    for arguments in (["--columns", "dpeth"], ["--sort", "dpeth"]):
+        done = track(repo_dir, "ls", "-n", "1", *arguments, check=2)
+        assert "did you mean 'params.depth'?" in done.stderr
+
+
+def test_what_ls_sorts_by_has_a_column(repo_dir: Path, track: Any) -> None:
+    """An order whose reason is not shown looks like none; narrow terminals keep it."""
+    for number, name in enumerate(("a-aaaaaa", "b-bbbbbb")):
+        record(
+            repo_dir, number, name, tags={"team": "red"},
+            metrics={f"m{n}": n + number for n in range(9)} | {"zzz": 1},
+        )  # fmt: skip
+    for key in ("zzz", "-zzz", "team", "branch"):
+        text = track(repo_dir, "ls", "--sort", key, check=0).stdout
+        assert key.strip("-").lower() in text.splitlines()[0].lower().split()
+    assert "zzz" in on_terminal(repo_dir, "ls", "--sort", "zzz", columns=40).splitlines()[0]
+    assert "zzz" not in track(repo_dir, "ls", check=0).stdout
+
+
+def test_deleted_and_archived_runs_are_marked(repo_dir: Path, track: Any) -> None:
+    """Among others they look like runs that count."""
+    for number, name in enumerate(("a-aaaaaa", "b-bbbbbb", "c-cccccc")):
+        record(repo_dir, number, name)
+    say(repo_dir, "a-aaaaaa", "archive")
+    say(repo_dir, "a-aaaaaa", "delete")
+    say(repo_dir, "b-bbbbbb", "archive")
+
+    def statuses(*arguments: str) -> list[str]:
+        table = track(repo_dir, "ls", "--columns", "status", *arguments, check=0).stdout
+        return [line.strip("| ") for line in table.splitlines()]
+
+    assert statuses("--deleted")[1:] == ["finished", "finished (archived, deleted)"]
+    assert statuses("--archived", "--md")[2:] == ["finished", "finished (archived)"]
+    assert statuses("--deleted", "--csv")[1:] == ["finished", "finished"]
+
+
+def test_ls_says_what_it_hides_where_it_shows_nothing(repo_dir: Path, track: Any) -> None:
+    """`--archived shows more` where there are none sends the user in a circle."""
+    new = "no runs yet: git track run -- COMMAND records one\n"
+    assert track(repo_dir, "ls", check=0).stderr == new
+    assert track(repo_dir, "ls", "--deleted", check=0).stderr == new
+    record(repo_dir, 1, "a-aaaaaa")
+    record(repo_dir, 2, "b-bbbbbb")
+    say(repo_dir, "a-aaaaaa", "archive")
+    say(repo_dir, "b-bbbbbb", "archive")
+    assert track(repo_dir, "ls", check=0).stderr == "no runs (--archived shows more)\n"
+    say(repo_dir, "b-bbbbbb", "delete")
+    both = "no runs (--archived and --deleted show more)\n"
+    assert track(repo_dir, "ls", check=0).stderr == both
+    say(repo_dir, "a-aaaaaa", "delete")
+    assert (
+        track(repo_dir, "ls", "-x", "default", check=0).stderr == "no runs (--deleted shows more)\n"
+    )
+
+
+def test_the_table_comes_before_the_talk(world: Any) -> None:
+    """`git track ls 2>&1 | head -1` asks for the heading."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gittrack", "ls"], cwd=world.path,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("NAME") and lines[-1].startswith("60 runs")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["ls", "--json", "--csv"], ["ls", "--md", "--json"],
+                  ["plot", "loss", "--csv", "--json"]],
+)  # fmt: skip
+def test_two_formats_are_wrong_usage(world: Any, track: Any, arguments: list[str]) -> None:
+    """One of them would be overruled in silence."""
+    done = track(world.path, *arguments, check=2)
+    first, second = arguments[-2:]
+    assert done.stderr.startswith(f"error: {first} and {second} do not go together\n")
 
 
 def test_ls_without_runs(repo_dir: Path, track: Any) -> None:
@@ -190,6 +286,17 @@ def test_plot_draws_and_gives_the_points(world: Any, track: Any) -> None:
     assert len(read[0]["points"]) == 20
     done = track(world.path, "plot", "acuracy", check=2)
     assert "did you mean 'accuracy'?" in done.stderr
+
+
+def test_plot_says_once_how_many_runs_lack_the_metric(repo_dir: Path, track: Any) -> None:
+    """A line for each buries the picture."""
+    record(repo_dir, 0, "a-aaaaaa", metrics={"auc": 0.5})
+    for number in range(1, 9):
+        record(repo_dir, number, f"b{number}-bbbbbb", metrics={"loss": 0.5})
+    done = track(repo_dir, "plot", "auc", "..", check=0)
+    assert done.stderr == "warning: 8 of 9 runs have no 'auc'\n"
+    done = track(repo_dir, "plot", "auc", "..latest~7", check=0)
+    assert done.stderr == "warning: b1-bbbbbb has no metric 'auc'\n"
 
 
 def test_reading_changes_nothing(world: Any, track: Any, git: Any) -> None:

@@ -102,6 +102,15 @@ def test_chosen_columns_are_dropped_from_the_right() -> None:
     assert made.dropped == ("STATUS",)
 
 
+def test_a_param_and_a_metric_of_one_name_are_told_apart() -> None:
+    """Two columns `lr` side by side say nothing."""
+    found = [run(params={"lr": n, "k": n}, metrics={"lr": n}) for n in range(2)]
+    assert drawn(*found)[0].split()[-3:] == ["k", "params.lr", "metrics.lr"]
+    columns = report.chosen_columns(["metrics.lr", "params.*"], found)
+    assert [column.title for column in columns] == ["metrics.lr", "k", "params.lr"]
+    assert [column.title for column in report.chosen_columns(["params.lr"], found)] == ["lr"]
+
+
 def test_wide_characters_align() -> None:
     """An emoji takes two columns, an accent of its own none."""
     lines = drawn(run(title="模型🎉"), run("b", title="e\u0301"), run("c", title="plain"))

@@ -144,23 +144,31 @@ def name_key(name: str, known: Mapping[str, Sequence[str]]) -> str:
     raise UnknownKey(f"no param, metric, tag or attribute named '{name}'", key=name, hint=hint)
 
 
-def chosen_columns(names: Sequence[str], found: Sequence[Summary]) -> list[Column]:
+def chosen_columns(
+    names: Sequence[str],
+    found: Sequence[Summary],
+    *,
+    known: Mapping[str, Sequence[str]] | None = None,
+) -> list[Column]:
     """The columns that somebody asked for; `params.*` and the like stand for all of a group.
+
+    A name may be any of `known`, by default the keys of `found`; the stars stand for what `found`
+    has.
 
     Raises:
         UnknownKey: as `name_key`.
     """
-    known = keys_of(found)
+    there = keys_of(found)
     columns = []
     for name in names:
         group = name.removesuffix(".*")
         if name == "*":
             columns += full_columns(found)
-        elif name != group and group in known:
-            columns += [Column(f"{group}.{key}", key) for key in known[group]]
+        elif name != group and group in there:
+            columns += [Column(f"{group}.{key}", key) for key in there[group]]
         else:
-            columns.append(_column(name_key(name, known)))
-    return list({column.key: column for column in columns}.values())
+            columns.append(_column(name_key(name, there if known is None else known)))
+    return _told_apart(list({column.key: column for column in columns}.values()))
 
 
 def full_columns(found: Sequence[Summary]) -> list[Column]:
@@ -170,6 +178,17 @@ def full_columns(found: Sequence[Summary]) -> list[Column]:
     return [Column(key, key) for key in (*ATTRIBUTES, *keys)]
 
 
+def _told_apart(columns: Sequence[Column]) -> list[Column]:
+    """The columns, those that would bear one title under their full keys."""
+    titles = [column.title for column in columns]
+    return [
+        Column(column.key, column.key)
+        if "." in column.key and titles.count(column.title) > 1
+        else column
+        for column in columns
+    ]
+
+
 def _column(key: str) -> Column:
     name = key.partition(".")[2]
     if name:
@@ -177,10 +196,13 @@ def _column(key: str) -> Column:
     return Column(key, {"duration": "TIME"}.get(key, key.upper()))
 
 
-def varying_columns(found: Sequence[Summary], *, everything: bool = False) -> list[Column]:
+def varying_columns(
+    found: Sequence[Summary], *, everything: bool = False, also: Sequence[str] = ()
+) -> list[Column]:
     """What tells these runs apart: who, when, how it went, and the params and metrics that vary.
 
-    A single run has all its params and metrics, and so do several with `everything`.
+    A single run has all its params and metrics, and so do several with `everything`. The full keys
+    in `also` have a column in any case.
     """
     known = keys_of(found)
     keys = ["name", "started", "status", "duration"]
@@ -192,7 +214,7 @@ def varying_columns(found: Sequence[Summary], *, everything: bool = False) -> li
     keys += [key for key in ("experiment", "user") if everything or _differs(found, key)]
     if everything:
         keys += [key for key in ("branch", "base", "commit") if any(lookup(r, key) for r in found)]
-    return [_column(key) for key in keys]
+    return _told_apart([_column(key) for key in dict.fromkeys([*keys, *also])])
 
 
 def _differs(found: Sequence[Summary], key: str) -> bool:
@@ -255,18 +277,20 @@ def table(
     width: int | None = None,
     color: bool = False,
     fixed: bool = False,
+    keep: Sequence[str] = (),
 ) -> Table:
     """Runs as lines of aligned columns.
 
     With `now`, times are relative to it, else ISO. Where `width` is too narrow, columns are
     dropped: user, experiment and title first, then from the longer of params and metrics; with
-    `fixed` from the right.
+    `fixed` from the right. The name and the keys in `keep` go last.
     """
     drawn = {column: _draw(found, column, now) for column in columns}
     kept = list(columns)
     dropped: list[str] = []
     while width is not None and len(kept) > 1 and _total(kept, drawn) > width:
-        victim = kept[-1] if fixed else _least(kept)
+        spare = [column for column in kept if column.key not in keep] or kept
+        victim = spare[-1] if fixed else _least(spare)
         kept.remove(victim)
         dropped.append(one_line(victim.title))
     finished = [_finish(drawn[column], column, color) for column in kept]
@@ -286,10 +310,18 @@ def _draw(found: Sequence[Summary], column: Column, now: datetime | None) -> _Dr
     if column.key == "started" and now is not None and title == "STARTED":
         title = "AGE"
     values = _values(found, column.key)
+    if column.key == "status":
+        values = [_status(run) for run in found]
     cells = [cut(one_line(title), WIDEST), *_cells(values, column.key, now)]
     real = [value for value in values if value is not None]
     right = column.key == "duration" or (bool(real) and all(map(is_number, real)))
     return _Drawn(tuple(cells), max(map(width_of, cells)), right)
+
+
+def _status(run: Summary) -> str:
+    """How it went, and in brackets why the run is not in the usual listing."""
+    marks = [word for word in ("archived", "deleted") if getattr(run, word)]
+    return f"{run.status} ({', '.join(marks)})" if marks else run.status
 
 
 def _cells(values: Sequence[Any], key: str, now: datetime | None) -> list[str]:
@@ -335,7 +367,8 @@ def _finish(drawn: _Drawn, column: Column, color: bool) -> list[str]:
     if color and column.key == "status":
         cells = [
             status_text(word, color) + text[len(word) :]
-            for word, text in zip(drawn.cells[1:], cells, strict=True)
+            for text in cells
+            for word in (text.split(" ", 1)[0],)
         ]
     return [bold(title, color), *cells]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -14,7 +15,13 @@ from gittrack.cli.output import Screen, format_options, page, page_data, say, sc
 from gittrack.errors import UnknownKey
 from gittrack.records import Summary
 
+if TYPE_CHECKING:
+    from gittrack.git import Repo
+    from gittrack.report import Column
+
 __all__ = ["ls"]
+
+Keys = Mapping[str, Sequence[str]]
 
 _FIRST = 50
 
@@ -62,7 +69,7 @@ def ls(
     """List runs, newest first.
 
     Shown are the params and metrics that vary. On a terminal the newest 50 runs and the columns
-    that fit, in data (--json, --csv, --md) everything.
+    that fit, in data (--json, --csv, --md) everything. What --sort sorts by has a column.
 
     \b
     $ git track ls
@@ -70,30 +77,68 @@ def ls(
     $ git track ls --columns name,lr,metrics.*
     $ git track ls --csv > runs.csv
     """
-    from gittrack import revisions
+    from gittrack import report, revisions
 
     repo = open_repo(ctx)
-    listing = revisions.catalogue(repo, deleted=deleted, archived=archived)
+    listing = revisions.catalogue(repo, deleted=True)
     for problem in listing.problems:
         say(f"warning: {problem.message}")
-    found: Sequence[Summary] = listing.runs
-    if experiment is not None:
-        found = _of_experiment(found, experiment)
-    found = _sorted(found, keys)
+    whole = listing.runs if experiment is None else _of_experiment(listing.runs, experiment)
+    found: Sequence[Summary] = [run for run in whole if _is_listed(run, archived, deleted)]
+    # A name means the same whatever part of the runs is shown.
+    known = report.keys_of(listing.runs) if keys or names else {}
+    order = _order(keys, known) if listing.runs else []
+    for key, descending in reversed(order):
+        # The last key first: every sort is stable.
+        found = report.sort(found, key, descending=descending)
     shown = screen()
     limit = count if count is not None else _FIRST if shown.is_terminal and form is None else None
     part = found if limit is None else found[:limit]
-    if form is None:
-        page(repo, _drawn(part, len(found), names, everything, shown))
-    else:
-        page_data(repo, _data(part, form, names))
+    chosen = (
+        report.chosen_columns(_split(names), part, known=known) if names and listing.runs else None
+    )
+    view = _View(chosen, [key for key, _ in order], everything)
+    if form is not None:
+        page_data(repo, _data(part, form, view))
+    elif part:
+        _print(repo, part, len(found), view, shown)
     if not found:
-        say(_nothing(archived or deleted))
+        say(_nothing(whole))
 
 
-def _nothing(everything: bool) -> str:
-    more = "" if everything else " (--archived and --deleted show more)"
-    return f"no runs yet{more}: git track run -- COMMAND records one"
+class _View(NamedTuple):
+    """What to show of the runs: the columns asked for, if any, the sort keys, or everything."""
+
+    chosen: Sequence[Column] | None
+    keys: Sequence[str]
+    everything: bool
+
+    def columns(self, part: Sequence[Summary]) -> Sequence[Column]:
+        """The columns of a table for people; what it is sorted by is among them."""
+        from gittrack import report
+
+        if self.chosen is not None:
+            return self.chosen
+        return report.varying_columns(part, everything=self.everything, also=self.keys)
+
+
+def _is_listed(run: Summary, archived: bool, deleted: bool) -> bool:
+    return deleted if run.deleted else archived or not run.archived
+
+
+def _nothing(hidden: Sequence[Summary]) -> str:
+    """What is said where no run is shown; `hidden` are those that an option would show."""
+    options = [
+        option
+        for option, there in (
+            ("--archived", any(not run.deleted for run in hidden)),
+            ("--deleted", any(run.deleted for run in hidden)),
+        )
+        if there
+    ]
+    if options:
+        return f"no runs ({' and '.join(options)} show{'s'[len(options) - 1 :]} more)"
+    return "no runs yet: git track run -- COMMAND records one"
 
 
 def _of_experiment(found: Sequence[Summary], experiment: str) -> list[Summary]:
@@ -111,66 +156,88 @@ def _of_experiment(found: Sequence[Summary], experiment: str) -> list[Summary]:
     return kept
 
 
-def _sorted(found: Sequence[Summary], keys: Sequence[str]) -> Sequence[Summary]:
+def _order(keys: Sequence[str], known: Keys) -> list[tuple[str, bool]]:
+    """Full keys, the first the weightiest, and whether to sort by them downwards."""
     from gittrack import report
 
-    known = report.keys_of(found) if keys and found else {}
-    # The last key first: every sort is stable.
-    for key in reversed(keys if found else ()):
+    order = []
+    for key in keys:
         bare = key.removeprefix("+")
         try:
-            full, descending = report.name_key(bare, known), False
+            order.append((report.name_key(bare, known), False))
         except UnknownKey:
             if not key.startswith("-"):
                 raise
-            full, descending = report.name_key(key[1:], known), True
-        found = report.sort(found, full, descending=descending)
-    return found
+            order.append((report.name_key(key[1:], known), True))
+    return order
 
 
-def _drawn(
-    part: Sequence[Summary], total: int, names: str | None, everything: bool, shown: Screen
-) -> str:
+def _print(repo: Repo, part: Sequence[Summary], total: int, view: _View, shown: Screen) -> None:
     from gittrack import report
 
-    if not part:
-        return ""
-    chosen = report.chosen_columns(_split(names), part) if names else None
-    columns = chosen or report.varying_columns(part, everything=everything)
-    now = datetime.now(timezone.utc) if shown.is_terminal else None
     drawn = report.table(
-        part, columns, now=now, width=shown.width, color=shown.color, fixed=chosen is not None
+        part,
+        view.columns(part),
+        now=datetime.now(timezone.utc) if shown.is_terminal else None,
+        width=shown.width,
+        color=shown.color,
+        fixed=view.chosen is not None,
+        keep=("name", *view.keys),
     )
-    footer = _footer(part, total, drawn.dropped, hides=chosen is None and not everything)
+    hides = view.chosen is None and not view.everything
+    footer = _footer(part, total, drawn.dropped, hides=hides, width=shown.width)
     if shown.is_terminal:
-        return drawn.text + footer + "\n"
-    say(footer)
-    return drawn.text
+        page(repo, drawn.text + footer + "\n")
+    else:
+        page(repo, drawn.text)
+        say(footer)
 
 
-def _footer(part: Sequence[Summary], total: int, dropped: Sequence[str], *, hides: bool) -> str:
+def _footer(
+    part: Sequence[Summary], total: int, dropped: Sequence[str], *, hides: bool, width: int | None
+) -> str:
+    """What is not in the table, on as many lines as the terminal's width makes of it."""
     count = f"{total} run{'s' * (total != 1)}"
     parts = [count if len(part) == total else f"{len(part)} of {count} (-n shows more)"]
     if dropped:
-        columns = ", ".join(dropped[:6]) + (", ..." if len(dropped) > 6 else "")
-        parts.append(f"too narrow for {columns} (--columns)")
+        parts.append(_too_narrow(dropped, None if width is None else width - len(parts[0]) - 3))
     if hides and len(part) > 1:
         parts.append("params that never vary are hidden (--all-columns)")
-    return " · ".join(parts)
+    if width is None:
+        return " · ".join(parts)
+    from gittrack.cells import cut, width_of
+
+    lines = parts[:1]
+    for text in parts[1:]:
+        joined = f"{lines[-1]} · {text}"
+        if width_of(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(text)
+    return "\n".join(cut(line, width) for line in lines)
 
 
-def _data(part: Sequence[Summary], form: str, names: str | None) -> str:
+def _too_narrow(dropped: Sequence[str], width: int | None) -> str:
+    """Which columns there was no place for: the first six of them, or as many as fit."""
+    from gittrack.cells import width_of
+
+    for count in range(min(6, len(dropped)), 0, -1):
+        more = ", ..." if len(dropped) > count else ""
+        text = f"too narrow for {', '.join(dropped[:count])}{more} (--columns)"
+        if width is None or width_of(text) <= width:
+            return text
+    return f"{len(dropped)} more columns (--columns)"
+
+
+def _data(part: Sequence[Summary], form: str, view: _View) -> str:
     from gittrack import exports, report
 
     if form == "json":
         return exports.as_json(part)
-    everything = report.full_columns(part)
-    chosen = report.chosen_columns(_split(names), part) if names and part else everything
     if form == "csv":
+        chosen = view.chosen if view.chosen is not None else report.full_columns(part)
         return exports.csv_text(part, chosen)
-    if not part:
-        return ""
-    return report.markdown(part, chosen if names else report.varying_columns(part))
+    return report.markdown(part, view.columns(part)) if part else ""
 
 
 def _split(names: str | None) -> list[str]:

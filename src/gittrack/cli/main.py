@@ -268,6 +268,9 @@ def _complain(kind: str, message: str, hint: str | None) -> None:
     if hint:
         lines.append(("hint", "\x1b[33m", hint))
     try:
+        # Both may end in one pipe: what was answered before comes before.
+        if sys.stdout is not None:
+            sys.stdout.flush()
         for word, start, text in lines:
             label = f"{start}{word}:\x1b[m" if color else f"{word}:"
             sys.stderr.write(f"{label} {printable(text)}\n")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Screen",
+    "form_option",
     "format_options",
     "json_option",
     "page",
@@ -67,9 +68,14 @@ def wants_color(stream: TextIO | None, piped: bool = False) -> bool:
 
 
 def say(text: str) -> None:
-    """Talk about the answer: one line to stderr, made safe for a terminal."""
+    """Talk about the answer: one line to stderr, made safe for a terminal.
+
+    What was answered so far is written first: both may end in one pipe.
+    """
     from gittrack.quoting import printable
 
+    if sys.stdout is not None:
+        sys.stdout.flush()
     click.echo(printable(text), err=True)
 
 
@@ -132,5 +138,19 @@ def format_options(command: Command) -> Command:
         ("csv", "Print CSV (RFC 4180), numbers in full."),
         ("json", "Print JSON, nothing left out."),
     ):
-        command = click.option(f"--{form}", "form", flag_value=form, help=text)(command)
+        command = form_option(form, text)(command)
     return command
+
+
+def form_option(form: str, text: str) -> Callable[[Command], Command]:
+    """An option `--FORM`, of which a command takes at most one, as its argument `form`."""
+
+    def take(ctx: click.Context, param: click.Parameter, chosen: bool) -> None:
+        before = ctx.params.setdefault("form", None)
+        if chosen and before is not None:
+            raise click.UsageError(f"--{before} and --{form} do not go together", ctx)
+        if chosen:
+            ctx.params["form"] = form
+
+    # Options that share a destination would overrule each other in silence.
+    return click.option(f"--{form}", is_flag=True, expose_value=False, callback=take, help=text)

@@ -10,7 +10,7 @@ import click
 from gittrack.cli.completing import metrics as complete_metrics
 from gittrack.cli.completing import run_names
 from gittrack.cli.main import open_repo
-from gittrack.cli.output import page, page_data, say, screen
+from gittrack.cli.output import form_option, page, page_data, say, screen
 from gittrack.errors import UnknownKey
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ _WIDTH, _HEIGHT = 80, 24
 )
 @click.option("--width", type=click.IntRange(24, 1000), help="Width in characters.")
 @click.option("--height", type=click.IntRange(8, 1000), help="Height in lines.")
-@click.option("--json", "form", flag_value="json", help="Print the points as JSON.")
-@click.option("--csv", "form", flag_value="csv", help="Print the points as CSV.")
+@form_option("json", "Print the points as JSON.")
+@form_option("csv", "Print the points as CSV.")
 @click.pass_context
 def plot(
     ctx: click.Context,
@@ -100,8 +100,10 @@ def _collected(repo: Repo, found: Sequence[RunRef], metric: str) -> dict[str, Po
             without.append(ref.name)
     if not collected:
         raise _unknown(metric, list(known), found)
-    for name in without:
-        say(f"warning: {name} has no metric '{metric}'")
+    if len(without) == 1:
+        say(f"warning: {without[0]} has no metric '{metric}'")
+    elif without:
+        say(f"warning: {len(without)} of {len(found)} runs have no '{metric}'")
     return collected
 
 
