@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gittrack import keys, params
-from gittrack.errors import BadFile, UsageError
+from gittrack.errors import BadFile, BadName, UsageError
 
 # Values.
 
@@ -235,6 +235,21 @@ def test_no_command_line_raises(argv: list[str]) -> None:
 
 
 # Assignments and merging.
+
+
+def test_a_mapping_is_a_param_for_each_entry() -> None:
+    """Params are flat, wherever they come from: `opt.lr` is one column of the table."""
+    text = "opt={name: adam, by: {lr: 1e-4}, no: {}, l: [{a: 1}]}"
+    flat = {"opt.name": "adam", "opt.by.lr": 1e-4, "opt.no": {}, "opt.l": [{"a": 1}]}
+    assert params.from_assignments(["opt.name=x", text]) == flat
+    assert params.from_command(["python", "t.py", text]) == flat
+    assert params.from_command(["python", "t.py", "--opt", text[4:], "--lr", "1"]) == {
+        **flat, "lr": 1
+    }  # fmt: skip
+    wrong = ['opt={"a\\nb": 1}', "x={a.b: 1, a: {b: 2}}"]
+    assert params.from_command(["train", *wrong, "n=1"]) == {"n": 1}
+    with pytest.raises(BadName):
+        params.from_assignments(['opt={"a\\nb": 1}'])
 
 
 def test_assignments_are_typed() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,13 +17,16 @@ from typing import Any, TypeVar
 
 from gittrack.errors import BadName, BadValue, GittrackError, NoActiveRun
 from gittrack.journal import RUN_VARIABLE, Writer
-from gittrack.keys import check_key
+from gittrack.keys import check_key, flatten
 from gittrack.quoting import one_line, utf8
 from gittrack.records import Number, Value
 
 __all__ = ["log_metric", "log_metrics", "log_param", "log_params", "set_tag"]
 
 Converted = TypeVar("Converted")
+
+_MOST_ITEMS = 1000
+_START = "start the script with 'git track run -- python ...'"
 
 _writer: Writer | None = None
 _opening = Lock()
@@ -32,8 +36,9 @@ _complained = False
 def log_param(key: str, value: Value) -> None:
     """Record one param of this run; a later value for the same key wins.
 
-    Numbers, strings, booleans, None, lists and mappings keep their types; anything else is
-    recorded as its `str`.
+    Numbers, strings, booleans, None and lists keep their types. A mapping is a param for each of
+    its entries, `opt.lr` and `opt.name`; an array of up to 1,000 items is a list. Anything else is
+    recorded as its `str`, or as its type if that tells nothing but where it is in memory.
 
     Raises:
         NoActiveRun: this script was not started by `git track run`.
@@ -50,7 +55,8 @@ def log_params(values: Mapping[str, Value]) -> None:
     good = {}
     for key, value in values.items():
         try:
-            good[_key(key)] = _converted(_plain, value)
+            leaves = flatten({_key(key): _converted(_plain, value)})
+            good.update({check_key(name): leaf for name, leaf in leaves.items()})
         except GittrackError as error:
             _fault(f"param {_shown(key)} not recorded: {error.message}")
     if good:
@@ -86,7 +92,9 @@ def log_metrics(values: Mapping[str, Number], step: int | None = None) -> None:
     try:
         at = None if step is None else _converted(_step, step)
     except GittrackError as error:
-        _fault(error.message)
+        named = "metric " + ", ".join(map(_shown, good))
+        if good:
+            _fault(f"{named}: {error.message}; its value is kept without a step")
         at = None
     if good:
         _append({"metrics": good} if at is None else {"metrics": good, "step": at})
@@ -126,16 +134,13 @@ def _open() -> Writer:
 def _new_writer() -> Writer:
     directory = os.environ.get(RUN_VARIABLE)
     if not directory:
-        raise NoActiveRun(
-            "no run is active in this process",
-            hint="start the script with `git track run -- python ...`.",
-        )
+        # No hint: Python shows its user nothing but the message.
+        raise NoActiveRun(f"no run is active: {_START}")
     try:
         return Writer(Path(directory))
     except OSError as error:
         raise NoActiveRun(
-            f"the run in '{directory}' has ended, or cannot be written: {error.strerror}",
-            hint="start the script with `git track run -- python ...`.",
+            f"the run in '{directory}' has ended, or cannot be written ({error.strerror}): {_START}"
         ) from error
 
 
@@ -262,4 +267,22 @@ def _plain(value: Value, depth: int = 0) -> Value:
         return _plain(value.item(), depth + 1) if depth < 20 else str(value)
     if isinstance(value, (bool, int, float)):
         return float(value) if isinstance(value, float) else int(value)
-    return utf8(str(value))
+    if hasattr(value, "tolist") and hasattr(value, "shape"):
+        return _plain_array(value, depth)
+    text = str(value)
+    return utf8(text if not re.search(" at 0x[0-9a-fA-F]{4}", text) else _address(value))
+
+
+def _plain_array(array: Any, depth: int) -> Value:
+    items = 1
+    for length in array.shape:
+        items *= length
+    if items <= _MOST_ITEMS and depth < 20:
+        return _plain(array.tolist(), depth + 1)
+    return f"{type(array).__name__} of shape {tuple(array.shape)}"
+
+
+def _address(value: object) -> str:
+    """Where a function or class is defined, else of which type a thing is: the same every run."""
+    name = getattr(value, "__qualname__", None)
+    return f"{getattr(value, '__module__', '')}.{name}" if name else str(type(value))

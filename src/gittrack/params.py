@@ -206,6 +206,7 @@ def from_command(argv: Sequence[str]) -> dict[str, Value]:
       dash (standard input) is taken; without a value it is True, and `--no-x` is `no_x`: True;
     - it takes one word only: of `--layers 64 64 32` the param is 64;
     - an option given again makes the list of its values; the last of several overrides holds;
+    - a mapping is a param for each of its entries: `opt={lr: 0.1}` is `opt.lr`;
     - `-n5` could be a cluster of flags: it is no param, and takes no word;
     - after `--` nothing is one.
 
@@ -235,7 +236,24 @@ def from_command(argv: Sequence[str]) -> dict[str, Value]:
         key = option[1].replace("-", "_")
         if _is_key(key):
             _add(params, key, value, repeated)
-    return params
+    flat: dict[str, Value] = {}
+    for key, value in params.items():
+        try:
+            flat.update(_leaves(key, value))
+        except BadName:
+            continue
+    return flat
+
+
+def _leaves(key: str, value: Value) -> dict[str, Value]:
+    """A param, or those that a mapping stands for: one for each of its entries.
+
+    Raises:
+        BadName: one of them cannot be a key, or stands there twice.
+    """
+    if not isinstance(value, Mapping):
+        return {check_key(key): value}
+    return {check_key(name): leaf for name, leaf in flatten({key: value}).items()}
 
 
 def _add(params: dict[str, Value], key: str, value: Value, repeated: set[str]) -> None:
@@ -281,6 +299,8 @@ def _text(word: str) -> str:
 def from_assignments(assignments: Iterable[str]) -> dict[str, Value]:
     """Read `key=value` texts; of one key given twice, the last holds.
 
+    A mapping is a param for each of its entries: `opt={lr: 0.1}` is `opt.lr`.
+
     Raises:
         UsageError: a text has no `=`.
         BadName: a key is none (`keys.check_key`).
@@ -292,7 +312,7 @@ def from_assignments(assignments: Iterable[str]) -> dict[str, Value]:
             raise UsageError(
                 f"the param {assignment!r} has no value", hint="give it as key=value, as lr=0.1"
             )
-        params[check_key(key.strip())] = parse_value(_text(value))
+        params.update(_leaves(check_key(key.strip()), parse_value(_text(value))))
     return params
 
 
