@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from gittrack.curves import _thinned, draw
+from gittrack.curves import _thinned, _whole_ticks, draw
 
 
 @pytest.mark.parametrize("color", [True, False])
@@ -42,3 +42,31 @@ def test_a_long_curve_keeps_its_peak() -> None:
     kept = _thinned(points)
     assert len(kept) <= 2000
     assert (54_321.0, 9.0) in kept
+
+
+@pytest.mark.parametrize(
+    ("places", "marks"),
+    [
+        ([0, 1, 2, 3], ["0", "1", "2", "3"]),
+        (range(100), ["0", "20", "40", "60", "80"]),
+        ([5], ["5"]),
+        ([100_000, 300_000], ["100000", "150000", "200000", "250000", "300000"]),
+        ([-3, 0], ["-3", "-2", "-1", "0"]),
+    ],
+)
+def test_steps_are_marked_by_whole_numbers(places: list[int], marks: list[str]) -> None:
+    """There is no step 0.75."""
+    made = draw({"one": [(float(at), at / 7) for at in places]}, "m", "step", 60, 12, color=False)
+    assert made.splitlines()[-2].split() == marks
+
+
+def test_fractions_of_a_second_are_marked_as_they_are() -> None:
+    """Only an axis of whole numbers has whole marks."""
+    made = draw({"one": [(0.1, 1.0), (0.9, 2.0)]}, "m", "time", 60, 12, color=False)
+    assert "." in made.splitlines()[-2]
+
+
+@pytest.mark.parametrize("last", [0.0, 1.0, 7.0, 10.0**9, 10.0**18])
+def test_there_are_a_few_marks_however_long_the_axis(last: float) -> None:
+    """Neither none nor a million."""
+    assert 1 <= len(_whole_ticks([0.0, last], 80)) <= 8

@@ -51,11 +51,27 @@ def draw(
             figure.draw(signal.lines())
         sign = f"\x1b[38;5;{hue}m━━\x1b[m" if color else "━━" if blocks else f"{letter} "
         legend.append(f"{sign} {one_line(name)}")
+    places = [at for points in series.values() for at, _ in points]
+    if ticks := _whole_ticks(places, width):
+        figure.ruler("x", "lower").ticks(ticks, [f"{tick:.0f}" for tick in ticks])
     figure.label(x, axis="x")
     picture = str(figure.build().string()).rstrip("\n")
     picture = _on_any_background(picture) if color else str(plotext.uncolorize(picture))
     lines = [*legend, *(line.rstrip() for line in picture.split("\n"))]
     return "\n".join(lines) + "\n"
+
+
+def _whole_ticks(places: Sequence[float], width: int) -> list[float]:
+    """Round whole numbers to mark on an axis of whole numbers; none for any other."""
+    if not places or not all(math.isfinite(at) and at.is_integer() for at in places):
+        return []
+    low, high = min(places), max(places)
+    # A number of seven digits and air need a dozen columns.
+    least = max(1.0, (high - low) / max(2, width // 12))
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)
+    first = math.ceil(low / step)
+    return [number * step for number in range(first, math.floor(high / step) + 1)]
 
 
 def _on_any_background(picture: str) -> str:
