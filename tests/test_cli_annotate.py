@@ -109,6 +109,17 @@ def test_without_text_the_editor_of_git_opens(place: Path, track) -> None:
     assert done.stderr.startswith("error: the note is empty")
 
 
+@pytest.mark.parametrize("editor", ["false", "no-such-editor", "sh 'open", ""])
+def test_an_editor_that_fails_is_one_line_and_a_way_out(place: Path, track, editor: str) -> None:
+    """A cluster's node has no editor that works; the note needs none."""
+    env = {"GIT_EDITOR": editor or None, "EDITOR": None, "VISUAL": None, "TERM": "dumb"}
+    done = track(place, "note", OTTER, env=env, check=1)
+    assert done.stdout == "" and done.stderr.startswith("error: ")
+    assert done.stderr.endswith("\nhint: give the note with -m.\n")
+    assert done.stderr.count("\n") == 2
+    assert state(place).notes == ()
+
+
 def test_a_title_is_given_and_taken_away(place: Path, track) -> None:
     """`rename` changes the title; the name is a ref and stays."""
     done = track(place, "rename", OTTER, "Baseline \x1b[2J100 trees", check=0)

@@ -315,21 +315,8 @@ def test_reading_changes_nothing(world: Any, track: Any, git: Any) -> None:
     assert state() == before
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("git track sh", {"show"}),
-        ("git-track sh", {"show"}),
-        ("git track diff latest~1 late", {"latest"}),
-        ("git track plot acc", {"accuracy"}),
-        ("git track ls --columns name,metrics.a", {"name,metrics.accuracy"}),
-        ("git track run -- sh", set()),
-        ("git track run -- python --na", set()),
-        ("git track ls --all", {"--all-columns"}),
-    ],
-)
-def test_completion_in_a_real_bash(world: Any, line: str, expected: set[str]) -> None:
-    """`_git_track` is what Git's own completion calls for `git track <TAB>`."""
+def completed(place: Path, line: str) -> set[str]:
+    """What a real bash offers at the end of a line."""
     function = "_git_track" if line.startswith("git ") else "_gittrack_line"
     script = (
         f'eval "$({sys.executable} -m gittrack completion bash)"\n'
@@ -338,6 +325,80 @@ def test_completion_in_a_real_bash(world: Any, line: str, expected: set[str]) ->
         'printf "%s\\n" "${COMPREPLY[@]}"\n'
     )
     done = subprocess.run(
-        ["bash", "--norc", "-c", script], cwd=world.path, capture_output=True, text=True
+        ["bash", "--norc", "-c", script], cwd=place, capture_output=True, text=True
     )
-    assert set(done.stdout.split()) == expected, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("git track sh", {"show"}),
+        ("git-track sh", {"show"}),
+        ("git track diff latest~1 late", {"latest"}),
+        ("git track plot acc", {"accuracy"}),
+        ("git track ls --columns name,metrics.a", {"name,metrics.accuracy"}),
+        ("git track ls --columns name,ac", {"name,accuracy"}),
+        ("git track ls --sort acc", {"accuracy"}),
+        ("git track ls --sort -acc", {"-accuracy"}),
+        ("git track ls --sort +acc", {"+accuracy"}),
+        ("git track ls --sort -metrics.acc", {"-metrics.accuracy"}),
+        ("git track ls -x group-", {"group-1", "group-2"}),
+        ("git track show bes", {"best:"}),
+        # Readline keeps what stands before the colon.
+        ("git track show best:a", {"accuracy"}),
+        ("git track show worst:", {"accuracy", "f1", "loss"}),
+        ("git track diff mai", {"main"}),
+        ("git track show group-", {"group-1/", "group-2/"}),
+        ("git track run -- sh", set()),
+        ("git track run -- python --na", set()),
+        ("git track ls --all", {"--all-columns"}),
+    ],
+)
+def test_completion_in_a_real_bash(world: Any, line: str, expected: set[str]) -> None:
+    """`_git_track` is what Git's own completion calls for `git track <TAB>`."""
+    assert completed(world.path, line) == expected
+
+
+def test_runs_are_completed_wherever_they_stand(repo_dir: Path, git: Any) -> None:
+    """Deleted runs for `restore` only, refs that are no runs nowhere."""
+    record(repo_dir, 1, "amber-aaaaaa")
+    record(repo_dir, 2, "amber-bbbbbb", experiment="trees")
+    record(repo_dir, 3, "amber-gone-cccccc")
+    say(repo_dir, "amber-gone-cccccc", "delete")
+    git(repo_dir, "update-ref", "refs/runs/default/amber-notours-dddddd", "HEAD")
+    alive = {"amber-aaaaaa", "amber-bbbbbb"}
+    for verb in ("show", "diff", "plot m", "logs", "tag", "note", "rename", "archive", "rm"):
+        assert completed(repo_dir, f"git track {verb} amb") == alive, verb
+    assert completed(repo_dir, "git track show latest..amb") == {f"latest..{n}" for n in alive}
+    assert completed(repo_dir, "git track restore ") == {"amber-gone-cccccc"}
+    assert completed(repo_dir, "git track show trees/a") == {"trees/amber-bbbbbb"}
+
+
+def test_a_key_of_two_meanings_is_completed_in_full(repo_dir: Path) -> None:
+    """What completion offers must not be refused as ambiguous."""
+    record(repo_dir, 1, "a-aaaaaa", params={"lr": 1, "k": 1}, metrics={"lr": 1, "loss": 2})
+    assert completed(repo_dir, "git track ls --columns l") == {"loss"}
+    assert completed(repo_dir, "git track ls --columns p") == {"params.lr", "params.k"}
+    assert completed(repo_dir, "git track ls --columns params.l") == {"params.lr"}
+
+
+def test_show_counts_new_files_once(repo_dir: Path, track: Any) -> None:
+    """They have a line of their own."""
+    (repo_dir / "new1.py").write_text("x")
+    (repo_dir / "new2.py").write_text("x")
+    (repo_dir / "train.py").write_text("print('other')\n")
+    track(repo_dir, "run", "--", "true", check=0)
+    text = track(repo_dir, "show", check=0).stdout
+    code = next(line for line in text.splitlines() if line.startswith("  code "))
+    assert code.endswith("2 new files (--patch shows it)")
+    assert text.count("new1.py") == 1 and "new files   new1.py, new2.py\n" in text
+    assert track(repo_dir, "diff", "latest", "latest", check=0).stderr.startswith("note: ")
+
+
+def test_show_before_the_first_commit(tmp_path: Path, track: Any, git: Any) -> None:
+    """`no commit on main` would be a reproach."""
+    git(tmp_path, "init", "-q", "-b", "main")
+    track(tmp_path, "run", "--", "true", check=0)
+    text = track(tmp_path, "show", check=0).stdout
+    assert "\n  code        no commit yet, on main\n" in text

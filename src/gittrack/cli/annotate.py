@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gittrack.cli.completing import deleted_runs, run_names
 from gittrack.cli.main import open_repo
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ __all__ = ["archive", "note", "rename", "restore", "rm", "tag"]
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=run_names)
 @click.argument("pairs", metavar="[KEY=VALUE]...", nargs=-1)
 @click.option("-d", "--delete", "gone", metavar="KEY", multiple=True, help="Take this tag away.")
 @click.pass_context
@@ -72,7 +73,7 @@ def _no_tag(run: Summary, key: str) -> Exception:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=run_names)
 @click.option("-m", "--message", metavar="TEXT", multiple=True, help="The note; several: a blank "
               "line between them.")  # fmt: skip
 @click.option("-F", "--file", metavar="FILE", help="Take the note from a file, '-' for stdin.")
@@ -119,13 +120,22 @@ def _content(file: str) -> str:
 
 def _edited(repo: Repo, run: Summary) -> str:
     """What the user writes in Git's own editor, without the lines that begin with `#`."""
-    from gittrack.errors import BadValue
+    from gittrack.errors import BadValue, GitFailed
 
-    editor = os.fsdecode(repo.git("var", "GIT_EDITOR")).strip()
+    hint = "give the note with -m."
+    try:
+        editor = os.fsdecode(repo.git("var", "GIT_EDITOR")).strip()
+    except GitFailed as error:
+        # A dumb terminal and no editor set.
+        raise BadValue(f"no editor for the note: {error.message}", hint=hint) from error
     form = (
         f"\n# A note on {run.name}. Lines starting with '#' are left out; an empty note is none.\n"
     )
-    text = click.edit(form, editor=editor, extension=".txt", require_save=False)
+    try:
+        text = click.edit(form, editor=editor, extension=".txt", require_save=False)
+    except (click.ClickException, ValueError) as error:
+        # A ValueError: the command has an open quote.
+        raise BadValue(f"the editor '{editor}' failed: nothing was written", hint=hint) from error
     kept = [line for line in (text or "").split("\n") if not line.startswith("#")]
     words = "\n".join(kept).strip()
     if not words:
@@ -134,7 +144,7 @@ def _edited(repo: Repo, run: Summary) -> str:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=run_names)
 @click.argument("title")
 @click.pass_context
 def rename(ctx: click.Context, run: str, title: str) -> None:
@@ -156,7 +166,7 @@ def rename(ctx: click.Context, run: str, title: str) -> None:
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=run_names)
 @click.option("--undo", is_flag=True, help="Put them back into the listing.")
 @click.pass_context
 def archive(ctx: click.Context, runs: tuple[str, ...], undo: bool) -> None:
@@ -173,7 +183,7 @@ def archive(ctx: click.Context, runs: tuple[str, ...], undo: bool) -> None:
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=run_names)
 @click.pass_context
 def rm(ctx: click.Context, runs: tuple[str, ...]) -> None:
     """Mark runs as deleted.
@@ -188,7 +198,7 @@ def rm(ctx: click.Context, runs: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=deleted_runs)
 @click.pass_context
 def restore(ctx: click.Context, runs: tuple[str, ...]) -> None:
     """Bring deleted runs back.

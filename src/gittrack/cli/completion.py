@@ -23,7 +23,7 @@ _gittrack_words() {
     if [ -n "$cut" ]; then
         COMPREPLY=("${COMPREPLY[@]#"$cut"}")
     fi
-    case "${COMPREPLY[0]}" in *,|*..) compopt -o nospace 2>/dev/null ;; esac
+    case "${COMPREPLY[0]}" in *,|*..|*:|*/) compopt -o nospace 2>/dev/null ;; esac
 }
 _gittrack_line() {
     local line="${COMP_LINE:0:COMP_POINT}"
@@ -48,7 +48,9 @@ _gittrack() {
     [[ "${words[1]} ${words[2]}" == "git track" ]] && line="${(j: :)${(@q)words[3,CURRENT-1]}}"
     found=("${(@f)$(GITTRACK_WORDS="$line" GITTRACK_CURRENT="${words[CURRENT]}" \
         _GIT_TRACK_COMPLETE=answer_bash git-track 2>/dev/null)}")
-    compadd -- ${found:#}
+    # What ends in ':' or '/' goes on.
+    compadd -- ${${found:#}:#*[:/]}
+    compadd -S '' -- ${(M)found:#*[:/]}
 }
 # Called by Git's completion for 'git track ...', both zsh's and Git's.
 _git-track() { _gittrack }
@@ -100,6 +102,13 @@ class _Answer(ShellComplete):
     def get_completion_args(self) -> tuple[list[str], str]:
         words = split_arg_string(os.environ.get("GITTRACK_WORDS", ""))
         return words, os.environ.get("GITTRACK_CURRENT", "")
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+        # Click takes whatever begins with '-' for an option, but a sort key may.
+        if args[-1:] != ["--sort"] or not incomplete.startswith("-"):
+            return super().get_completions(args, incomplete)
+        found = super().get_completions(args, "+" + incomplete[1:])
+        return [CompletionItem("-" + item.value[1:], item.type, item.help) for item in found]
 
     def format_completion(self, item: CompletionItem) -> str:
         return f"{item.value}\t{item.help}" if self._fish and item.help else str(item.value)

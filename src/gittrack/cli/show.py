@@ -225,8 +225,9 @@ def _when(run: Run) -> str:
 def _code(repo: Repo, run: Run) -> Iterator[tuple[str, str]]:
     from gittrack.quoting import one_line
 
-    base = run.code.base[:7] if run.code.base else "no commit"
+    base = run.code.base[:7] if run.code.base else "no commit yet,"
     branch = f" on {run.code.branch}" if run.code.branch else ""
+    base = base if branch else base.removesuffix(",")
     yield "code", one_line(base + branch) + _changes(repo, run)
     for key, files in (
         ("new files", list(run.code.included)),
@@ -250,7 +251,13 @@ def _changes(repo: Repo, run: Run) -> str:
     except GitFailed:
         # A shallow clone may not have the base; the rest of the run is there.
         return " + changes (the base commit is not here)"
-    return f" + {stat(changed)} (--patch shows it)" if changed else ""
+    # The new files have a line of their own.
+    listed = set(run.code.included)
+    others = [change for change in changed if change[0] != "A" or change[1] not in listed]
+    parts = [stat(others)] if others else []
+    if added := len(changed) - len(others):
+        parts.append(f"{added} new file{'s' * (added != 1)}")
+    return f" + {', '.join(parts)} (--patch shows it)" if parts else ""
 
 
 def _metrics(repo: Repo, ref: RunRef, run: Run) -> dict[str, str]:
