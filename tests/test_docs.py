@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -29,16 +30,42 @@ def test_every_verb_has_its_page_and_section() -> None:
     """A verb without a manual is found by nobody."""
     sections = re.findall(r"^## git track (\S+)$", (ROOT / "docs/cli.md").read_text(), re.MULTILINE)
     assert sections == list(VERBS)
-    expected = {"git-track.1", *(f"git-track-{name}.1" for name in VERBS)}
+    expected = {"git-track.1"} | {
+        f"{git}-{name}.1" for git in ("git-track", "gittrack") for name in VERBS
+    }
     assert {page.name for page in PAGES} == expected
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.stem))
-def test_a_manual_page_is_good_roff(page: Path) -> None:
+def test_a_manual_page_is_good_roff(page: Path, tmp_path: Path) -> None:
     """What groff warns of is garbled on somebody's terminal."""
     if shutil.which("groff") is None:
         pytest.skip("no groff")
+    # Where it is installed the directory is called man1, and aliases say so.
+    manual = tmp_path / "man"
+    manual.mkdir()
+    (manual / "man1").symlink_to(ROOT / "man")
     done = subprocess.run(
-        ["groff", "-man", "-Tutf8", "-ww", "-z", str(page)], capture_output=True, text=True
-    )
+        ["groff", "-man", "-Tutf8", "-ww", "-z", str(page)],
+        cwd=manual, capture_output=True, text=True,
+    )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_git_help_of_a_verb_finds_its_page(tmp_path: Path) -> None:
+    """`git help track-run` asks man for `gittrack-run`."""
+    if shutil.which("man") is None:
+        pytest.skip("no man")
+    (tmp_path / "man1").symlink_to(ROOT / "man")
+    for name in VERBS:
+        done = subprocess.run(
+            ["git", "help", f"track-{name}"], capture_output=True, text=True,
+            env=os.environ | {"MANPATH": str(tmp_path), "MANPAGER": "cat", "LC_ALL": "C.UTF-8"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert re.search(f"git-track-{name} +- ", done.stdout)
+
+
+def test_the_short_form_of_help_is_documented() -> None:
+    """`git track ls --help` opens the manual, `-h` prints."""
+    assert (ROOT / "docs/cli.md").read_text().count("| `-h, --help` |") == len(VERBS)
