@@ -304,7 +304,7 @@ def test_a_megabyte_of_prose_costs_little(line: bytes) -> None:
 
 
 def rows_of(path: Path) -> list[tuple[int | None, float, dict[str, Any]]]:
-    return [(r.step, r.time, dict(r.values)) for r in metrics.from_file(path, time=9.0)]
+    return [(r.step, r.time, dict(r.values)) for r in metrics.from_file(path, time=9.0)[0]]
 
 
 @pytest.mark.parametrize(
@@ -361,11 +361,10 @@ def test_a_mapping_keeps_its_epoch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [
-        ("m.csv", b"step,loss\n1,0.5\n2,high\n", "line 3, column 'loss': 'high'"),
-        ("m.csv", b"a,b\n1,True\n", "line 2, column 'b'"),
+        ("m.csv", b"step,loss\n1,low\n2,high\n", "line 2, column 'loss': 'low'"),
+        ("m.csv", b"b\nTrue\n", "line 2, column 'b'"),
         ("m.csv", b"a,b\n1,2,3\n", "line 2 has 3 cells"),
         ("m.csv", b"a,a\n1,2\n", "two columns 'a'"),
-        ("m.csv", b"a,\n1,2\n", "empty"),
         ("m.csv", b"a,b\n", "no number"),
         ("m.csv", b"", "no number"),
         ("m.csv", b'a\n"1\n', "line 2"),
@@ -374,27 +373,27 @@ def test_a_mapping_keeps_its_epoch(tmp_path: Path) -> None:
         ("m.csv", b"a\n" + b"9" * 200_000, "line 2"),
         ("m.csv", b"a\x1b\n1\n", "character"),
         ("m.csv", b"a\n\xff\n", "UTF-8 (line 2)"),
-        ("m.csv", b"time,a\ninf,1\n", "finite"),
+        ("m.csv", b"a\n1e400\n", "'1e400' is no number"),
         ("m.json", b"{}", "no number"),
         ("m.json", b'{"a": "x"}', "no number"),
         ("m.json", b"[1, 2]", "neither a mapping"),
         ("m.json", b"3", "neither a mapping"),
         ("m.json", b'{"a": 1,}', "line 1"),
-        ("m.json", b'{"a": 1}\n{"a": }\n', "line 2"),
+        ("m.json", b'{"a": 1e400}', "'a' is too large"),
+        ("m.jsonl", b'{"a"\n', "line 1"),
         ("m.json", b'{"a": 1}\n{"a": x\n', "line 2"),
         ("m.json", b'{"a": 1, "a": 2}', "'a' stands twice"),
         ("m.json", b'{"a.b": 1, "a": {"b": 2}}', "'a.b'"),
         ("m.json", b'{"a":' * 100_000, "deep"),
-        ("m.jsonl", b'{"a": 1}\n\n{"a"\n', "line 3"),
         ("m.jsonl", b"1\n2\n", "neither a mapping"),
         ("m.yaml", b"a: [1\n", ""),
         ("m.yaml", b"# nothing\n", "neither a mapping"),
         ("m.yaml", b"- 1\n", "neither a mapping"),
-        ("m.txt", b"a: 1", "kind"),
+        ("m.txt", b"a: 1", "is no .yaml, .json, .csv or .tsv file"),
     ],
 )
 def test_broken_files_say_what_is_wrong(tmp_path: Path, name: str, data: bytes, says: str) -> None:
-    """One line that names the file and the place; no traceback, and no half of the metrics."""
+    """One line that names the file and the place; no traceback."""
     path = tmp_path / name
     path.write_bytes(data)
     with pytest.raises(BadFile) as caught:
@@ -402,6 +401,62 @@ def test_broken_files_say_what_is_wrong(tmp_path: Path, name: str, data: bytes, 
     assert says in caught.value.message
     assert name in caught.value.message and caught.value.path == str(path)
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rows", "says"),
+    [
+        (
+            "m.csv",
+            "step,loss,acc\n1,abc,0.5\n2,0.25,\n3,x,y\n",
+            [(1, {"acc": 0.5}), (2, {"loss": 0.25})],
+            "line 2, column 'loss': 'abc' is no number; 3 entries were left out",
+        ),
+        ("m.csv", "a,b\n1e400,2\n", [(None, {"b": 2})], "'a': '1e400' is no number; 1 entry was"),
+        ("m.csv", "a,b\n1,2,3\n4,5\n", [(None, {"a": 4, "b": 5})], "line 2 has 3 cells, but"),
+        ("m.csv", "a,\n1,2\n", [(None, {"a": 1})], "line 2: column 2 has no name; 1 entry"),
+        ("m.csv", "a\x1b,b\n1,2\n", [(None, {"b": 2})], "character"),
+        ("m.csv", "time,a\ninf,1\n", [(None, {"a": 1})], "line 2: its time is not finite"),
+        ("m.csv", 'a\n1\n"2\n', [(None, {"a": 1})], "after line 2 is no table"),
+        ("m.json", '{"a": 1e400, "b": 2}', [(None, {"b": 2})], "'a' is too large; 1 entry"),
+        ("m.json", '{"a": 1%s, "b": 2}' % ("0" * 400), [(None, {"b": 2})], "'a' is too large"),
+        ("m.json", '{"a\\n": 1, "b": 2}', [(None, {"b": 2})], "character"),
+        ("m.json", '[{"step": 1, "a": 2}, 3]', [(1, {"a": 2})], "item 2 is no mapping; 1 entry"),
+        ("m.json", '{"a": 1}\n{"a": }\n', [(None, {"a": 1})], "line 2 cannot be read as"),
+        ("m.jsonl", '{"a": 1}\n\n{"a"', [(None, {"a": 1})], "line 3 cannot be read as JSON; 1"),
+    ],
+)
+def test_what_can_be_read_of_a_broken_file_is_kept(
+    tmp_path: Path, name: str, text: str, rows: list[Any], says: str
+) -> None:
+    """One bad cell must not cost a day of training; one sentence says what is missing."""
+    (tmp_path / name).write_text(text)
+    found, [fault] = metrics.from_file(name, time=9.0, directory=tmp_path)
+    assert [(row.step, dict(row.values)) for row in found] == rows
+    assert all(row.time == 9.0 for row in found)
+    assert fault.startswith(f"in the metrics file '{name}', ") and says in fault
+    assert fault.endswith(" left out") and "\n" not in fault
+
+
+def test_what_makes_sense_has_no_fault(tmp_path: Path) -> None:
+    """Texts and lists beside the numbers are no mistake, nor is a comma at the end of each line."""
+    (tmp_path / "m.json").write_text('{"a": 1, "note": "x", "l": [1], "ok": true, "z": null}')
+    (tmp_path / "m.csv").write_text("a,b,\n1,,\n")
+    for name in ("m.json", "m.csv"):
+        assert metrics.from_file(name, time=9.0, directory=tmp_path) == (
+            [Row(None, 9.0, {"a": 1})],
+            [],
+        )
+
+
+def test_what_can_never_be_a_metrics_file_is_refused_at_once(tmp_path: Path) -> None:
+    """In the words of who typed it; one that is not there yet is what the run is to write."""
+    (tmp_path / "out.csv").mkdir()
+    for name, says in [("out.csv", "is a directory"), ("t.py", "is no .yaml, .json, .csv or .tsv")]:
+        with pytest.raises(BadFile, match=rf"^the metrics file '{name}' {says}"):
+            metrics.check_file(name, directory=tmp_path)
+    for name in ("new.json", "new.YAML", "new.jsonl", "../new.tsv"):
+        metrics.check_file(name, directory=tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -416,7 +471,7 @@ def test_tables_come_back(tmp_path_factory: Any, points: list[tuple[int, float, 
     """Floats exact, integers whole."""
     path = tmp_path_factory.mktemp("m") / "m.csv"
     path.write_text("step,real,whole\n" + "".join(f"{s},{r!r},{w}\n" for s, r, w in points))
-    found = [(row.step, dict(row.values)) for row in metrics.from_file(path, time=0.0)]
+    found = [(row.step, dict(row.values)) for row in metrics.from_file(path, time=0.0)[0]]
     assert repr(found) == repr([(s, {"real": r, "whole": w}) for s, r, w in points])
 
 

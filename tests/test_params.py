@@ -369,8 +369,8 @@ def test_an_empty_file_has_no_params(tmp_path: Path, name: str, text: str) -> No
         ("p.toml", b"a = \n", "line 1"),
         ("p.toml", b"a = 1\na = 2\n", "line 2"),
         ("p.toml", b"a = \xff", "UTF-8"),
-        ("p.ini", b"a = 1", "kind"),
-        ("p", b"a: 1", "kind"),
+        ("p.ini", b"a = 1", "no .yaml, .json or .toml file"),
+        ("p", b"a: 1", "no .yaml, .json or .toml file"),
     ],
 )
 def test_broken_files_say_what_is_wrong(tmp_path: Path, name: str, data: bytes, says: str) -> None:
@@ -386,6 +386,19 @@ def test_broken_files_say_what_is_wrong(tmp_path: Path, name: str, data: bytes, 
     assert len(caught.value.message) < 300 + len(str(path))
 
 
+def test_a_path_is_named_as_it_was_given(tmp_path: Path) -> None:
+    """Who typed `bad.yaml` looks for just that."""
+    (tmp_path / "bad.yaml").write_text("a: [1\n")
+    (tmp_path / "bad.json").write_text("[1]")
+    (tmp_path / "good.toml").write_text("a = 1")
+    assert params.from_file("good.toml", directory=tmp_path) == {"a": 1}
+    for name in ("bad.yaml", "bad.json", "none.toml"):
+        with pytest.raises(BadFile) as caught:
+            params.from_file(name, directory=tmp_path)
+        assert name in caught.value.message and str(tmp_path) not in caught.value.message
+        assert caught.value.path == name
+
+
 def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     """A pipe would block, a directory would raise, a huge file would fill the memory."""
     huge, pipe, folder = tmp_path / "h.json", tmp_path / "f.json", tmp_path / "d.json"
@@ -396,7 +409,7 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     for path, says in [
         (huge, "larger than 8 MB"),
         (pipe, "no ordinary file"),
-        (folder, "no ordinary file"),
+        (folder, "is a directory"),
         (tmp_path / "no.json", "there is no params file"),
     ]:
         with pytest.raises(BadFile, match=says):

@@ -375,6 +375,34 @@ def test_a_malformed_metrics_file_costs_no_run(repo_dir, track) -> None:
     assert "absent.json was not written by this run" in done.stderr
 
 
+def test_a_metrics_file_keeps_what_can_be_read_of_it(repo_dir, track) -> None:
+    """One bad cell costs only itself; the sentence names the file as it was typed."""
+    (repo_dir / "sub").mkdir()
+    code = "printf 'step,loss,acc\n1,0.5,abc\n2,0.25,0.75\n' > ../res.csv"
+    done = track(
+        repo_dir / "sub", "run", "--metrics", "../res.csv", "--", "sh", "-c", code, check=0
+    )
+    run = only(repo_dir)
+    assert dict(run.metrics) == {"loss": 0.25, "acc": 0.75}
+    fault = "in the metrics file '../res.csv', line 2, column 'acc': 'abc' is no number"
+    assert run.faults == (f"{fault}; 1 entry was left out",)
+    assert run.faults[0] in done.stderr
+
+
+def test_what_can_never_be_a_metrics_file_is_refused_before_the_command_starts(
+    repo_dir, track
+) -> None:
+    """After hours of training it would be too late."""
+    (repo_dir / "out").mkdir()
+    for name, says in [
+        ("out", "is a directory"),
+        ("t.py", "is no .yaml, .json, .csv or .tsv file"),
+    ]:
+        done = track(repo_dir, "run", "--metrics", name, "--", "touch", "ran", check=2)
+        assert f"the metrics file '{name}' {says}" in done.stderr
+    assert not (repo_dir / "ran").exists() and everything(repo_dir) == []
+
+
 # -- output -------------------------------------------------------------------------------------
 
 
@@ -450,6 +478,8 @@ def test_secrets_are_masked_wherever_they_come_from(repo_dir, tmp_path, track) -
         assert secret.encode() not in stored, secret
     for what in ("--password", "--hf-token", "password in a URL", "api_key", "the message"):
         assert "masked" in done.stderr and what in done.stderr
+    assert done.stderr.count("masked in the record: --password, --hf-token, ") == 1
+    assert "masked 1 secret in the output" in done.stderr
     assert not any(secret in done.stderr for secret in [*secrets, KEY])
 
 

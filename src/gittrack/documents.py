@@ -1,7 +1,8 @@
 """Documents that people and programs write: YAML, JSON, TOML and text, as plain values.
 
 Knows how to read a file whole, within bounds, and how to say in one line what is wrong with it.
-Refuses to know what a document means: the caller names its role, which the messages repeat.
+Refuses to know what a document means: the caller names its role, which the messages repeat, as
+they do the path as it was given: relative to `directory`, which they leave out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from gittrack.errors import BadFile
@@ -17,7 +18,7 @@ from gittrack.errors import BadFile
 __all__ = ["load", "parse_json", "read", "read_table", "read_text", "too_deep"]
 
 
-def load(path: str, what: str, largest: int) -> Any:
+def load(path: str, what: str, largest: int, *, directory: str = "") -> Any:
     """Read a YAML, JSON or TOML file into plain values; `what` names its role in messages.
 
     Raises:
@@ -26,30 +27,33 @@ def load(path: str, what: str, largest: int) -> Any:
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in (".yaml", ".yml", ".json", ".toml"):
         raise BadFile(
-            f"the {what} file '{path}' is of no kind that gittrack reads",
+            f"the {what} file '{path}' is no .yaml, .json or .toml file",
             path=path,
-            hint="name it .yaml, .json or .toml for what it holds",
+            hint="its name tells what it holds",
         )
     if suffix in (".yaml", ".yml"):
         from gittrack.formats import load_untrusted
 
-        return load_untrusted(read(path, what, largest), where=path)
-    text = read_text(path, what, largest)
+        return load_untrusted(read(path, what, largest, directory=directory), where=path)
+    text = read_text(path, what, largest, directory=directory)
     return parse_json(text, path, what) if suffix == ".json" else _parse_toml(text, path, what)
 
 
-def read(path: str, what: str, largest: int) -> bytes:
+def read(path: str, what: str, largest: int, *, directory: str = "") -> bytes:
     """Read a whole ordinary file.
 
     Raises:
         BadFile: it is missing, unreadable, no ordinary file, or over `largest` bytes.
     """
     try:
-        status = os.stat(path)
+        there = os.path.join(directory, path)
+        status = os.stat(there)
+        if stat.S_ISDIR(status.st_mode):
+            raise BadFile(f"the {what} file '{path}' is a directory", path=path)
         # A named pipe would wait for a writer for ever.
         if not stat.S_ISREG(status.st_mode):
             raise BadFile(f"the {what} file '{path}' is no ordinary file", path=path)
-        with open(path, "rb") as file:
+        with open(there, "rb") as file:
             data = file.read(largest + 1)
     except FileNotFoundError as error:
         raise BadFile(
@@ -67,13 +71,13 @@ def read(path: str, what: str, largest: int) -> bytes:
     return data
 
 
-def read_text(path: str, what: str, largest: int) -> str:
+def read_text(path: str, what: str, largest: int, *, directory: str = "") -> str:
     """Read a whole ordinary file as UTF-8, with or without a byte order mark.
 
     Raises:
         BadFile: as `read` does, or it is not UTF-8.
     """
-    data = read(path, what, largest)
+    data = read(path, what, largest, directory=directory)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -86,7 +90,7 @@ def read_text(path: str, what: str, largest: int) -> str:
 
 
 def read_table(
-    path: str, what: str, largest: int, *, delimiter: str
+    path: str, what: str, largest: int, *, delimiter: str, directory: str = ""
 ) -> Iterator[tuple[int, list[str]]]:
     """Read the rows of a CSV file one by one, each with the number of the line that it ends on.
 
@@ -96,7 +100,7 @@ def read_table(
     import csv
     import io
 
-    text = io.StringIO(read_text(path, what, largest), newline="")
+    text = io.StringIO(read_text(path, what, largest, directory=directory), newline="")
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
         for cells in reader:
@@ -107,14 +111,16 @@ def read_table(
         ) from error
 
 
-def parse_json(text: str, path: str, what: str) -> Any:
+def parse_json(text: str, path: str, what: str, *, real: Callable[[str], Any] | None = None) -> Any:
     """Read JSON as it is written in practice: with NaN and infinities, but no key twice.
+
+    `real` reads a number with a point or an exponent; by default, one out of range is an error.
 
     Raises:
         BadFile: it is no JSON, a key stands twice in one mapping, or a number is out of range.
     """
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_float=_finite)
+        return json.loads(text, object_pairs_hook=_unique, parse_float=real or _finite)
     except json.JSONDecodeError as error:
         raise BadFile(
             f"the {what} file '{path}' is no JSON: {error.msg} (line {error.lineno})", path=path

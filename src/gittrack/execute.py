@@ -170,7 +170,8 @@ def _prepare(repo: Repo, request: Request) -> _Prepared:
     merged = params.merge(
         from_files, params.from_command(masked), params.from_assignments(assignments)
     )
-    notices = [f"masked {what}" for what in (*hidden, *hidden_assignments)]
+    hidden_words = ", ".join(dict.fromkeys((*hidden, *hidden_assignments)))
+    notices = [f"masked in the record: {hidden_words}"] if hidden_words else []
     return _Prepared(
         experiment=experiment,
         argv=tuple(masked),
@@ -184,13 +185,15 @@ def _prepare(repo: Repo, request: Request) -> _Prepared:
 def _params_files(repo: Repo, request: Request) -> tuple[dict[str, Value], list[str]]:
     """Params of the files asked for; where none was, those of `params.yaml` if it makes sense."""
     if request.params_files is not None:
-        found = [params.from_file(request.directory / path) for path in request.params_files]
+        found = [
+            params.from_file(path, directory=request.directory) for path in request.params_files
+        ]
         return params.merge(*found), []
     default = request.directory / "params.yaml"
     if not default.is_file() or not repo.flag("track.params", default=True):
         return {}, []
     try:
-        return params.from_file(default), []
+        return params.from_file(default.name, directory=request.directory), []
     except BadFile as error:
         return {}, [f"params not read: {error.message}"]
 
@@ -198,8 +201,10 @@ def _params_files(repo: Repo, request: Request) -> tuple[dict[str, Value], list[
 def _metrics_files(request: Request) -> dict[str, str]:
     """The metrics files to look at afterwards, with what tells whether the run wrote them."""
     asked = request.metrics_files
+    for path in asked or ():
+        metrics.check_file(path, directory=request.directory)
     paths = metrics.DEFAULT_FILES if asked is None else asked
-    return {os.fspath(request.directory / path): stamp(request.directory / path) for path in paths}
+    return {path: stamp(request.directory / path) for path in paths}
 
 
 def _storable(values: Mapping[str, Value]) -> dict[str, Value]:
@@ -272,6 +277,7 @@ def _known(
         "tags": {utf8(key): utf8(value) for key, value in request.tags.items()},
         "faults": [*prepared.faults, *taken.secrets],
         "files": dict(prepared.files),
+        "where": os.path.abspath(request.directory),
         "asked": request.metrics_files is not None,
     }
 

@@ -338,16 +338,18 @@ def _under(key: str, source: Mapping[str, Value]) -> bool:
 # What a file says.
 
 
-def from_file(path: str | os.PathLike[str]) -> dict[str, Value]:
+def from_file(
+    path: str | os.PathLike[str], *, directory: str | os.PathLike[str] = ""
+) -> dict[str, Value]:
     """Read the params of a YAML, JSON or TOML file, told apart by suffix; dates become ISO text.
 
-    An empty YAML or TOML file has no params.
+    An empty YAML or TOML file has no params. A relative path is one in `directory`.
 
     Raises:
         BadFile: it is missing, too big, not UTF-8, of another kind, broken, or not a mapping.
     """
     name = os.fspath(path)
-    content = load(name, "params", LARGEST_FILE)
+    content = load(name, "params", LARGEST_FILE, directory=os.fspath(directory))
     if content is None:
         return {}
     if not isinstance(content, Mapping):

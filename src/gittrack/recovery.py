@@ -94,7 +94,8 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
     run, rows = tell(story, log_size=size, last_sign=_last_sign(session.directory))
     text, hidden = secrets.mask_text(log) if log else (log, 0)
     if hidden:
-        run = replace(run, faults=(*run.faults, f"masked {hidden} secrets in the output"))
+        count = f"{hidden} secret" if hidden == 1 else f"{hidden} secrets"
+        run = replace(run, faults=(*run.faults, f"masked {count} in the output"))
     run = replace(_masked(run), name=name)
     ref = runs.write(
         repo,

@@ -99,20 +99,26 @@ def _without(values: Mapping[str, Number], names: set[str]) -> dict[str, Number]
 
 
 def _from_files(story: Story, started: float, ended: float) -> tuple[list[Row], list[str]]:
-    """Metrics of the files that the run wrote; a file that makes no sense is a fault."""
+    """Metrics of the files that the run wrote; what makes no sense in them is a fault."""
     rows: list[Row] = []
     faults = []
+    where = story.begin.get("where", "")
     for name, before in story.begin["files"].items():
-        path = Path(name)
+        path = Path(where, name)
         after = stamp(path)
         if not after or after == before or int(after.split()[2]) / 1e9 > ended + 1:
             if story.begin["asked"]:
-                faults.append(f"metrics not read: {path.name} was not written by this run")
+                faults.append(f"metrics not read: {name} was not written by this run")
             continue
         try:
-            rows += metrics.from_file(path, time=round(ended - started, 6))
+            found, left_out = metrics.from_file(
+                name, time=round(ended - started, 6), directory=where
+            )
         except GittrackError as error:
             faults.append(f"metrics not read: {error.message}")
+        else:
+            rows += found
+            faults += left_out
     return rows, faults
 
 
