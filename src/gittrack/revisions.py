@@ -21,7 +21,7 @@ from gittrack.records import Summary
 from gittrack.refs import RunRef
 from gittrack.runs import Listing
 
-__all__ = ["catalogue", "resolve", "resolve_many", "running"]
+__all__ = ["catalogue", "is_listed", "resolve", "resolve_many", "running"]
 
 _LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?|(-)")
 _EXTREME = re.compile(r"(best|worst):(.+)", re.DOTALL)
@@ -54,8 +54,13 @@ def catalogue(
             for run in running(repo)
             if run.id not in done and experiment in (None, run.experiment)
         ]
-    shown = [run for run in known if (deleted if run.deleted else archived or not run.archived)]
+    shown = [run for run in known if is_listed(run, deleted=deleted, archived=archived)]
     return Listing(_newest_first(shown), found.problems)
+
+
+def is_listed(run: Summary, *, deleted: bool, archived: bool) -> bool:
+    """Whether a listing that was asked for such runs, too, shows this one."""
+    return deleted if run.deleted else archived or not run.archived
 
 
 def _newest_first(found: Iterable[Summary]) -> tuple[Summary, ...]:

@@ -84,7 +84,9 @@ def ls(
     for problem in listing.problems:
         say(f"warning: {problem.message}")
     whole = listing.runs if experiment is None else _of_experiment(listing.runs, experiment)
-    found: Sequence[Summary] = [run for run in whole if _is_listed(run, archived, deleted)]
+    found: Sequence[Summary] = [
+        run for run in whole if revisions.is_listed(run, deleted=deleted, archived=archived)
+    ]
     # A name means the same whatever part of the runs is shown.
     known = report.keys_of(listing.runs) if keys or names else {}
     order = _order(keys, known) if listing.runs else []
@@ -120,10 +122,6 @@ class _View(NamedTuple):
         if self.chosen is not None:
             return self.chosen
         return report.varying_columns(part, everything=self.everything, also=self.keys)
-
-
-def _is_listed(run: Summary, archived: bool, deleted: bool) -> bool:
-    return deleted if run.deleted else archived or not run.archived
 
 
 def _nothing(hidden: Sequence[Summary]) -> str:
