@@ -171,6 +171,15 @@ def test_the_step_is_on_the_line_or_before_it(output: str, rows: list[Any]) -> N
 
 
 @pytest.mark.parametrize(
+    "name", ["Step", "global step", "GLOBAL_STEP", "epoch", "Iteration", "iter"]
+)
+@pytest.mark.parametrize("form", ["{} 3", "{}: 3", "{}=3", "[{} 3/9]", "{} #3", "{}[3]", "{}\t3:"])
+def test_a_step_is_announced_in_many_ways(name: str, form: str) -> None:
+    """On a line of its own, which is no metric itself."""
+    assert scan(form.format(name) + "\nloss: 1\n") == [(3, {"loss": 1})]
+
+
+@pytest.mark.parametrize(
     "output",
     [
         b"\x1b[32mloss: 0.5\x1b[0m\n",
