@@ -176,3 +176,15 @@ def test_help_of_every_command_has_an_example(track, place: Path) -> None:
     for verb in ("tag", "note", "rename", "archive", "rm", "restore"):
         done = track(place, verb, "-h", check=0)
         assert f"$ git track {verb} " in done.stdout
+
+
+def test_the_lock_of_a_killed_git_needs_no_hand(place: Path, track) -> None:
+    """`git notes` was killed while it held our ref: the next one goes on after a moment."""
+    track(place, "tag", OTTER, "a=1", check=0)
+    repo = Repo.open(place)
+    lock = repo.common_dir / f"{annotations.ROOT}{repo.config['track.writer']}.lock"
+    lock.touch()
+    hour_ago = lock.stat().st_mtime - 3600
+    os.utime(lock, (hour_ago, hour_ago))
+    track(place, "tag", OTTER, "b=2", check=0)
+    assert state(place).tags == {"team": "red", "a": "1", "b": "2"} and not lock.exists()

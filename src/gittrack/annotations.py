@@ -8,6 +8,7 @@ knows nothing of selectors, tables and the terminal.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ __all__ = ["ROOT", "append", "overlay", "problems", "writer"]
 
 ROOT = "refs/notes/runs/"
 _LARGEST_NOTE = 1 << 20
+_STALE_SECONDS = 3.0
 _LONGEST_SLUG = 40
 
 
@@ -312,6 +314,28 @@ def _fingerprint(repo: Repo, ref: str) -> str:
     return f"{ref} {repo.ref(ref)} {size}\n"
 
 
+def _remove_stale_lock(repo: Repo, ref: str) -> None:
+    """Remove the lock that a killed `git notes` left on our own ref.
+
+    We hold this clone's lock on annotations, so a living holder can only be a `git` started by
+    hand, which needs milliseconds: a lock that has stood for seconds is nobody's.
+    """
+    lock = repo.common_dir / f"{ref}.lock"
+    patience = time.monotonic() + _STALE_SECONDS
+    while time.monotonic() < patience:
+        try:
+            if time.time() - lock.stat().st_mtime > _STALE_SECONDS:
+                break
+        except OSError:
+            return
+        time.sleep(0.05)
+    try:
+        lock.unlink(missing_ok=True)
+    except OSError:
+        # Git will say what is in the way.
+        pass
+
+
 def _publish(repo: Repo, ref: str, commit: str, *, others: bool) -> None:
     """Put our own events on `commit` into its note, and on `others` what their notes lack."""
     own = _own(repo)
@@ -327,6 +351,7 @@ def _publish(repo: Repo, ref: str, commit: str, *, others: bool) -> None:
         if len(merged) > _LARGEST_NOTE and target == commit:
             raise BadValue(f"the notes on {commit[:12]} would have more than 1 MiB")
         if there != merged and len(merged) <= _LARGEST_NOTE and repo.exists(target):
+            _remove_stale_lock(repo, ref)
             repo.set_note(ref, target, merged, repo.identity())
     try:
         (repo.state / _PUBLISHED).write_text(_fingerprint(repo, ref), "utf-8")

@@ -18,9 +18,9 @@ from gittrack.git.configuration import Configuration
 from gittrack.git.executable import OLDEST_GIT
 from gittrack.git.notes import Notes
 from gittrack.git.opening import find
-from gittrack.git.values import ZERO, Commit, Entry, Identity, Ref
+from gittrack.git.values import ZERO, Commit, Entry, Identity, Ref, is_id
 
-__all__ = ["OLDEST_GIT", "ZERO", "Commit", "Entry", "Identity", "Ref", "Repo"]
+__all__ = ["OLDEST_GIT", "ZERO", "Commit", "Entry", "Identity", "Ref", "Repo", "is_id"]
 
 
 class Repo(Configuration, Notes, Commits, Comparison):

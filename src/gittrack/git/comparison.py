@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gittrack.errors import GitFailed
 from gittrack.git.executable import Executable
+from gittrack.git.values import is_id
 from gittrack.quoting import quote_path
 
 __all__ = ["Comparison"]
@@ -17,10 +19,20 @@ class Comparison(Executable):
     """What differs between the trees of a repository."""
 
     def patch(self, old: str, new: str, *options: str, without: str) -> bytes:
-        """`git diff` of two trees, leaving out the top-level entry `without`, as Git prints it."""
-        return self.git(
-            "diff", *options, old, new, "--", ".", f":(exclude,top){without}", accept=(0, 1)
-        )
+        """`git diff` of two trees, leaving out the top-level entry `without`, as Git prints it.
+
+        `old` and `new` are ids, of trees or commits, and nothing else: they may come from a record
+        that somebody else wrote.
+
+        Raises:
+            GitFailed: one is no id, or is not here.
+        """
+        for oid in (old, new):
+            if not is_id(oid):
+                raise GitFailed(f"{oid[:60]!r} is no object id")
+        left_out = f":(exclude,top){without}"
+        words = ("diff", *options, "--end-of-options", old, new, "--", ".", left_out)
+        return self.git(*words, accept=(0, 1))
 
     def changes(self, old: str, new: str, *, without: str) -> list[tuple[str, str, int, int]]:
         """What differs between two trees: (status letter, path, lines added, lines removed).

@@ -92,7 +92,7 @@ class Executable:
         if done.returncode not in accept:
             said = text(done.stderr).strip()
             raise GitFailed(
-                f"git {arguments[0]} failed: {first_line(said) or f'exit {done.returncode}'}",
+                f"git {arguments[0]} failed: {_reason(said) or f'exit {done.returncode}'}",
                 stderr=said,
             )
         return done.stdout
@@ -154,6 +154,15 @@ def run(
 def text(data: bytes) -> str:
     """What Git said, as text; bytes that are not UTF-8 survive as surrogates."""
     return data.decode("utf-8", "surrogateescape")
+
+
+def _reason(said: str) -> str:
+    """The line of Git's words that says why: the first that is marked as fatal or an error."""
+    for mark in ("fatal: ", "error: "):
+        for line in said.split("\n"):
+            if line.startswith(mark):
+                return line.removeprefix(mark)
+    return first_line(said)
 
 
 def first_line(said: str) -> str:

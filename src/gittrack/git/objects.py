@@ -7,6 +7,7 @@ until something points to it.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,7 +127,7 @@ class Objects(Executable):
                 self._handle.odb.read(oid)
             except (pygit2.GitError, KeyError, ValueError) as error:
                 raise WriteFailed(
-                    f"object {oid[:12]} cannot be read back: {error}",
+                    f"object {oid[:12]} cannot be read back: {_why(error)}",
                     hint="is the disk full? `df .` and `git fsck` tell more.",
                 ) from error
 
@@ -148,7 +149,7 @@ class Objects(Executable):
                 raise GitFailed(f"object {oid[:12]} is too large: {size} bytes, at most {limit}")
             return bytes(self._handle.odb.read(oid)[1])
         except (pygit2.GitError, KeyError, ValueError) as error:
-            raise GitFailed(f"object {oid[:12]} cannot be read: {error}") from error
+            raise GitFailed(f"object {oid[:12]} cannot be read: {_why(error)}") from error
 
     def _header(self, oid: str) -> tuple[int, int]:
         if hasattr(self._handle.odb, "read_header"):
@@ -168,7 +169,7 @@ class Objects(Executable):
         try:
             return self._header(oid)[1]
         except (pygit2.GitError, KeyError, ValueError) as error:
-            raise GitFailed(f"object {oid[:12]} cannot be read: {error}") from error
+            raise GitFailed(f"object {oid[:12]} cannot be read: {_why(error)}") from error
 
     def exists(self, oid: str) -> bool:
         """Whether the object is in this repository."""
@@ -190,7 +191,7 @@ class Objects(Executable):
                 for item in found
             )
         except (pygit2.GitError, KeyError, ValueError) as error:
-            raise GitFailed(f"tree {oid[:12]} cannot be read: {error}") from error
+            raise GitFailed(f"tree {oid[:12]} cannot be read: {_why(error)}") from error
 
     def entry(self, tree: str, name: str) -> Entry | None:
         """One entry of a tree (or of a commit's tree) by its name, None if there is none.
@@ -205,7 +206,7 @@ class Objects(Executable):
             item = found[name]
             return Entry(item.raw_name or b"", str(item.id), item.type_str, int(item.filemode))
         except (pygit2.GitError, KeyError, ValueError) as error:
-            raise GitFailed(f"tree {tree[:12]} cannot be read: {error}") from error
+            raise GitFailed(f"tree {tree[:12]} cannot be read: {_why(error)}") from error
 
     def _write_failed(self, error: Exception) -> WriteFailed:
         return WriteFailed(
@@ -218,11 +219,16 @@ def again(write: Callable[[], str]) -> str:
     """Store an object -> its id, trying again where `git gc` removed the emptied directory.
 
     Raises:
-        pygit2.GitError: it failed five times.
+        pygit2.GitError: it failed six times, within a tenth of a second.
     """
-    for _ in range(4):
+    for pause in (0.0, 0.001, 0.005, 0.02, 0.05):
         try:
             return write()
         except pygit2.GitError:
-            continue
+            time.sleep(pause)
     return write()
+
+
+def _why(error: Exception) -> str:
+    """A missing object is a KeyError of its id, which says nothing."""
+    return "it is missing" if isinstance(error, KeyError) else str(error)

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ZERO", "Commit", "Entry", "Identity", "Ref"]
+__all__ = ["ZERO", "Commit", "Entry", "Identity", "Ref", "is_id"]
 
 ZERO = "0" * 40
+_DIGITS = frozenset("0123456789abcdef")
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is an object id in full: 40 hexadecimal digits, or 64 of SHA-256."""
+    return len(text) in (40, 64) and _DIGITS.issuperset(text)
 
 
 @dataclass(frozen=True, slots=True)
