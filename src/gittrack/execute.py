@@ -137,9 +137,11 @@ def command(
             recorder.close()
             run, ref = finish(repo, session)
         except OSError as error:
+            recorder.hold()
             session.release()
             raise waiting(repo, known["name"], f"cannot write: {error.strerror}") from error
         except GittrackError as error:
+            recorder.hold()
             session.release()
             raise waiting(repo, known["name"], error.message) from error
     return Outcome(run, ref, ended, taken, (*prepared.notices, *_notices(taken), *run.faults))
@@ -230,6 +232,12 @@ def _open(
         taken = snapshots.take(repo, mode=mode, scratch=session.directory)
         known = _known(repo, request, prepared, taken, session, now(), random(16))
         session.begin(known)
+    except OSError as error:
+        session.end()
+        raise WriteFailed(
+            f"cannot write to '{repo.state}': {error.strerror}",
+            hint="is the disk full, or the repository read-only? The command was not started.",
+        ) from error
     except BaseException:
         session.end()
         raise
@@ -338,12 +346,18 @@ class _Recorder:
                 self._session.give_sign()
         except OSError:
             pass
-        if not self._held and now - self._known["started"] > _HOLD_AFTER:
-            self._held = True
-            try:
-                refs.hold_snapshot(self._repo, self._known["name"], self._known["tree"])
-            except GittrackError:
-                pass
+        if now - self._known["started"] > _HOLD_AFTER:
+            self.hold()
+
+    def hold(self) -> None:
+        """Keep the code from `git gc --prune=now`, as far as that is possible."""
+        if self._held:
+            return
+        self._held = True
+        try:
+            refs.hold_snapshot(self._repo, self._known["name"], self._known["tree"])
+        except GittrackError:
+            pass
 
     def ended(self, ended: Exit) -> None:
         """Write down how the child ended."""
