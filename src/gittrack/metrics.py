@@ -93,7 +93,6 @@ _ESCAPE = (
     rb"|[ -/]*[0-~])"
 )
 _ENDS = frozenset(b"0123456789nfyNFY}])=*#:-,;|")
-_PROMISING = rb"[0-9]|[nN][aA][nN]|[iI][nN][fF]"
 
 _FLOAT = r"[+-]?(?:[0-9]+\.[0-9]+|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?[0-9]+e[+-]?[0-9]+"
 _ANY = rf"{_FLOAT}|[+-]?[0-9]+|[+-]?(?:nan|inf(?:inity)?)"
@@ -211,7 +210,7 @@ class Scanner:
         line = line.rstrip()
         if b"\x1b" in line:
             line = _bytes_pattern(_ESCAPE).sub(b"", line).strip()
-        if not line or line[-1] not in _ENDS or not _bytes_pattern(_PROMISING).search(line):
+        if not line or line[-1] not in _ENDS:
             return None
         try:
             text = line.decode().strip()
