@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -204,6 +205,11 @@ main(["ls"])
         ("MemoryError()", 70, "error: a bug in gittrack: MemoryError:"),
         ("RecursionError('deep')", 70, "error: a bug in gittrack: RecursionError: deep"),
         ("KeyboardInterrupt()", 130, ""),
+        ("OSError(28, 'No space left', 'a/b')", 1, "error: a/b: No space left"),
+        ("PermissionError(13, 'Permission denied', b'c')", 1, "error: c: Permission denied"),
+        ("OSError(24, 'x')", 1, "error: too many open files"),
+        ("OSError(9, 'x')", 70, "error: a bug in gittrack: OSError: [Errno 9] x"),
+        ("OSError('y')", 70, "error: a bug in gittrack: OSError: y"),
     ],
 )
 def test_a_bug_is_said_to_be_one(repo_dir: Path, error: str, code: int, said: str) -> None:
@@ -229,14 +235,58 @@ def test_a_reader_that_goes_ends_us_as_it_ends_git(repo_dir: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_under_stdout_is_an_error(repo_dir: Path) -> None:
-    """Half a table with exit code 0 would be believed."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [("-h",), ("ls",), ("ls", "--json"), ("show",), ("logs",)])
+def test_a_full_disk_under_stdout_is_an_error(
+    repo_dir: Path, track: Any, arguments: tuple[str, ...], unbuffered: str
+) -> None:
+    """Half a table with exit code 0 would be believed, and a bug it is not."""
+    track(repo_dir, "run", "--", "sh", "-c", "seq 20000", check=0)
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([*COMMAND, "-h"], cwd=repo_dir, stdout=full, stderr=subprocess.PIPE)
+        done = subprocess.run(
+            [*COMMAND, *arguments], cwd=repo_dir, stdout=full, stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.decode() == (
         f"error: cannot write to standard output: {os.strerror(errno.ENOSPC)}\n"
     )
+
+
+@pytest.mark.parametrize(("verb", "code"), [(("ls",), 1), (("run", "--", "true"), 125)])
+def test_a_directory_that_is_gone_is_said_to_be(
+    repo_dir: Path, verb: tuple[str, ...], code: int
+) -> None:
+    """A checkout in another terminal takes the directory away under the shell."""
+    here = shlex.join([*COMMAND, *verb])
+    done = subprocess.run(
+        ["sh", "-c", f"mkdir gone && cd gone && rmdir ../gone && {here}"],
+        cwd=repo_dir, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.splitlines()) == (
+        code,
+        [
+            "error: the current directory does not exist any more",
+            "hint: `cd` to one that does.",
+        ],
+    )
+
+
+@pytest.mark.parametrize("limit", range(6, 15))
+def test_a_limit_of_open_files_is_no_bug_and_not_the_command_s(repo_dir: Path, limit: int) -> None:
+    """One clear line, however far we came; `git bisect run` skips at 125."""
+    for verb, code in ((("ls",), 1), (("run", "--", "true"), 125)):
+        here = shlex.join([*COMMAND, *verb])
+        done = subprocess.run(
+            ["sh", "-c", f"ulimit -n {limit}; exec {here}"],
+            cwd=repo_dir, capture_output=True, text=True,
+        )  # fmt: skip
+        if done.returncode:
+            assert done.returncode == code, done.stderr
+            first = done.stderr.splitlines()[0]
+            assert "too many open files" in first.lower() and "execute" not in first
+        else:
+            assert limit > 8
 
 
 def test_closed_streams(repo_dir: Path) -> None:

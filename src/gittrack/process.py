@@ -89,6 +89,7 @@ def run(
 
     Raises:
         CommandNotStarted: the program is not found (127), or is but cannot be executed (126).
+        OSError: we may open no more files, or start no more processes.
         ValueError: called outside the main thread.
     """
     with ExitStack() as stack:
@@ -238,6 +239,8 @@ class _Relay:
                 argv, env=env, cwd=cwd, stdout=ends.get(1), stderr=ends.get(2), close_fds=False
             )
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.EAGAIN):
+                raise  # a limit of ours, which says nothing of the program
             raise _not_started(error, argv[0], cwd) from error
         finally:
             for end in self._childs:

@@ -6,6 +6,8 @@ do.
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -16,19 +18,26 @@ import click
 
 from gittrack import __version__
 from gittrack.cli.output import wants_color
-from gittrack.errors import GittrackError, UsageError
+from gittrack.errors import GittrackError, NotARepository, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from gittrack.git import Repo
 
-__all__ = ["VERBS", "Verb", "cli", "main", "open_repo"]
+__all__ = ["VERBS", "Verb", "circumstance", "cli", "main", "open_repo"]
 
 OURS = 70
 """The exit code for a bug of ours (EX_SOFTWARE in sysexits.h)."""
 
 _BARE_HINT = "'git track -h' lists the verbs."
+_STDOUT = "standard output"
+_OUR_FAULT = (None, errno.EBADF, errno.EINVAL, errno.EFAULT, errno.ENOTTY, errno.ESPIPE)
+_LIMITS = {
+    errno.EMFILE: ("too many open files", "`ulimit -n` shows and raises the limit."),
+    errno.ENFILE: ("too many open files on this machine", None),
+    errno.EAGAIN: ("no more processes can be started", "`ulimit -u` shows the limit."),
+}
 
 
 class Verb(NamedTuple):
@@ -148,10 +157,20 @@ def open_repo(ctx: click.Context) -> Repo:
 
     root = ctx.find_root()
     if not isinstance(root.obj, Repo):
+        _check_directory()
         root.obj = Repo.open()
         root.obj.check_version()
         _recover(root.obj)
     return root.obj
+
+
+def _check_directory() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise NotARepository(
+            "the current directory does not exist any more", hint="`cd` to one that does."
+        ) from error
 
 
 def _recover(repo: Repo) -> None:
@@ -204,6 +223,14 @@ def _guarded(argv: list[str]) -> int:
         return 130
     except BrokenPipeError:
         _die_of_sigpipe()
+    except OSError as error:
+        known = circumstance(error)
+        if known is None:
+            return _bug(error)
+        if error.filename == _STDOUT:
+            _discard_output()
+        _complain("error", known.message, known.hint)
+        return known.exit_code
     except Exception as error:
         return _bug(error)
     return OURS
@@ -232,11 +259,19 @@ def _usage(error: click.ClickException) -> tuple[str, str | None]:
     return words[:1].lower() + words[1:], hint
 
 
+def circumstance(error: OSError) -> GittrackError | None:
+    """What the system refused, as an error for the user; None where the mistake must be ours."""
+    if error.errno in _OUR_FAULT:
+        return None
+    words = error.strerror or os.strerror(error.errno or 0)
+    if error.filename == _STDOUT:
+        return GittrackError(f"cannot write to standard output: {words}")
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    message, hint = _LIMITS.get(error.errno or 0, (where + words, None))
+    return GittrackError(message, hint=hint)
+
+
 def _bug(error: Exception) -> int:
-    if isinstance(error, OSError) and error.filename is None and _stdout_failed():
-        _discard_output()
-        _complain("error", f"cannot write to standard output: {error.strerror}", None)
-        return 1
     if os.environ.get("GITTRACK_TRACEBACK"):
         import traceback
 
@@ -248,14 +283,6 @@ def _bug(error: Exception) -> int:
         "please report it with what it says under GITTRACK_TRACEBACK=1.",
     )
     return OURS
-
-
-def _stdout_failed() -> bool:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return True
-    return False
 
 
 def _complain(kind: str, message: str, hint: str | None) -> None:
@@ -279,6 +306,16 @@ def _complain(kind: str, message: str, hint: str | None) -> None:
         pass
 
 
+class _Stdout(io.FileIO):
+    """Standard output; its errors say whose they are, which Python's own do not."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, _STDOUT) from None
+
+
 def _prepare_streams() -> None:
     """Make 0, 1 and 2 usable, as Git does (sanitize_stdfds): a closed one becomes /dev/null.
 
@@ -289,6 +326,12 @@ def _prepare_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout is sys.__stdout__:
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_Stdout(1, "w", closefd=False)),
+            encoding=sys.stdout.encoding,
+            line_buffering=sys.stdout.isatty(),
+        )
     for stream in (sys.stdout, sys.stderr):
         # A locale or PYTHONIOENCODING without the character must not cost the answer.
         reconfigure: Any = getattr(stream, "reconfigure", None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gittrack.cli.main import open_repo
+from gittrack.cli.main import circumstance, open_repo
 
 if TYPE_CHECKING:
     from gittrack.execute import Outcome
@@ -92,6 +92,12 @@ def run(
         if error.exit_code == 1:
             error.exit_code = 2 if isinstance(error, BadFile) else 125
         raise
+    except OSError as error:
+        known = circumstance(error)
+        if known is None:
+            raise
+        known.exit_code = 125
+        raise known from error
     for line in _closing_lines(outcome):
         say(line)
     execute.maintain(repo)
