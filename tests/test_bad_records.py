@@ -376,3 +376,30 @@ def test_the_good_runs_alone_are_fine(world: Path) -> None:
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
     assert "warning" not in done.stderr
     assert Repo.open(world).refs("refs/runs/")
+
+
+SUMMARIES = {
+    "{": "Expecting property name",
+    "[]": "'[]' is no mapping",
+    "{}": "it has no 'id'",
+    "[" * 60_000: "it is nested too deep",
+    '{"id":"x","status":"finished","started":"2026-01-02T00:00:00Z","tags":[1]}': "is no mapping",
+    '{"id":1}': "'1' is no text",
+}
+
+
+@pytest.mark.parametrize("text", SUMMARIES, ids=lambda text: text[:30])
+def test_a_damaged_summary_hides_no_good_record(world: Path, text: str) -> None:
+    """The YAML is the authority: the run is listed, annotated, and the damage said in words."""
+    forge = Forge(world)
+    said = MESSAGE + b"Gittrack-Summary: " + text.encode() + b"\n"
+    forge.ref(forge.commit(forge.record(files()), said))
+    listed = bounded(world, "ls")
+    assert (listed.returncode, len(listed.stdout.splitlines())) == (0, 5)
+    (line,) = [line for line in listed.stderr.splitlines() if line.startswith("warning: ")]
+    assert line.startswith("warning: runs/default/bad-run-aaaaaa: its summary is damaged (")
+    assert SUMMARIES[text] in line and line.endswith("; its record was read instead")
+    assert not re.search("Error|object|NoneType", line)
+    assert bounded(world, "tag", "bad-run", "a=b").returncode == 0
+    assert bounded(world, "rm", "bad-run").returncode == 0
+    assert bounded(world, "show", "bad-r").returncode == 1

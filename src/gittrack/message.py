@@ -37,6 +37,7 @@ _LONGEST_VALUE = 200
 _LONGEST_SUMMARY = 64 << 10
 _SOURCE = "cli"  # what a summary that names none means
 _STATUSES = get_args(Status)
+_KINDS = {str: "text", int: "integer", bool: "boolean", list: "list", dict: "mapping"}
 _TRAILER = re.compile(r"[A-Za-z0-9-]+[ \t]*:|---")
 
 
@@ -196,11 +197,14 @@ def summary(message: str, *, experiment: str, name: str, commit: str) -> Summary
     if text is None:
         return None
     try:
-        return _parse_summary(json.loads(text), experiment, name, commit)
-    except (ValueError, TypeError, KeyError, RecursionError, AttributeError) as error:
-        raise BrokenRecord(
-            f"{where}: its summary is damaged ({type(error).__name__}: {error})"[:300], where=where
-        ) from error
+        return _parse_summary(_typed(json.loads(text), dict), experiment, name, commit)
+    except KeyError as error:
+        reason = f"it has no {error}"
+    except RecursionError:
+        reason = "it is nested too deep"
+    except (ValueError, TypeError) as error:
+        reason = str(error)
+    raise BrokenRecord(f"{where}: its summary is damaged ({reason[:200]})", where=where)
 
 
 def _parse_summary(known: dict[str, Any], experiment: str, name: str, commit: str) -> Summary:
@@ -216,13 +220,13 @@ def _parse_summary(known: dict[str, Any], experiment: str, name: str, commit: st
         title=_optional(known.get("title"), str),
         experiment_title=_optional(known.get("experiment_title"), str),
         user=_typed(known.get("user", ""), str),
-        command=tuple(_typed(word, str) for word in known.get("command", ())),
+        command=tuple(_typed(word, str) for word in _typed(known.get("command", []), list)),
         base=_optional(known.get("base"), str),
         branch=_optional(known.get("branch"), str),
         dirty=_typed(known.get("dirty", False), bool),
         params=_typed(known.get("params", {}), dict),
-        metrics={k: _number(v) for k, v in known.get("metrics", {}).items()},
-        tags={k: _typed(v, str) for k, v in known.get("tags", {}).items()},
+        metrics={k: _number(v) for k, v in _typed(known.get("metrics", {}), dict).items()},
+        tags={k: _typed(v, str) for k, v in _typed(known.get("tags", {}), dict).items()},
         source=_typed(known.get("source", _SOURCE), str),
         commit=commit,
     )
@@ -230,7 +234,7 @@ def _parse_summary(known: dict[str, Any], experiment: str, name: str, commit: st
 
 def _typed(value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"{str(value)[:40]!r} is no {kind.__name__}")
+        raise TypeError(f"{str(value)[:40]!r} is no {_KINDS[kind]}")
     return value
 
 

@@ -220,7 +220,7 @@ class _Book:
         for ref in found:
             listed = runs.listing(self._repo, [ref])
             known = overlay(self._repo, listed.runs)
-            if listed.problems or any(not run.deleted for run in known):
+            if (not listed.runs and listed.problems) or any(not run.deleted for run in known):
                 kept.append(ref)
                 if len(kept) > _SHOWN:
                     break

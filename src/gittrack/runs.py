@@ -196,7 +196,10 @@ def _broken(ref: RunRef, reason: str, hint: str | None = None) -> BrokenRecord:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Runs as a listing knows them, and what could not be read: one sentence for each bad run."""
+    """Runs as a listing knows them, and one sentence for each that cannot be read as it should.
+
+    A run whose summary alone is damaged is among both.
+    """
 
     runs: tuple[Summary, ...]
     problems: tuple[BrokenRecord, ...]
@@ -211,7 +214,7 @@ def listing(repo: Repo, found: Iterable[RunRef]) -> Listing:
     bad: list[BrokenRecord] = []
     for ref in found:
         try:
-            known = _summary(repo, ref)
+            known = _summary(repo, ref, bad)
         except BrokenRecord as error:
             bad.append(error)
             continue
@@ -220,16 +223,23 @@ def listing(repo: Repo, found: Iterable[RunRef]) -> Listing:
     return Listing(tuple(good), tuple(bad))
 
 
-def _summary(repo: Repo, ref: RunRef) -> Summary | None:
+def _summary(repo: Repo, ref: RunRef, bad: list[BrokenRecord]) -> Summary | None:
+    """What the commit says of the run, or its record where it says nothing that makes sense."""
     try:
         commit = repo.read_commit(ref.commit)
     except GitFailed as error:
         raise BrokenRecord(f"{ref.short}: {error.message}", where=ref.short) from error
     if not message.is_run(commit.message):
         return None
-    known = message.summary(
-        commit.message, experiment=ref.experiment, name=ref.name, commit=ref.commit
-    )
+    try:
+        known = message.summary(
+            commit.message, experiment=ref.experiment, name=ref.name, commit=ref.commit
+        )
+    except BrokenRecord as error:
+        whole = summarize(load(repo, ref))
+        words = f"{error.message}; its record was read instead"
+        bad.append(BrokenRecord(words, where=ref.short))
+        return whole
     return known or summarize(load(repo, ref))
 
 

@@ -235,9 +235,9 @@ def _run(repo: Repo, selector: str) -> Summary:
 
     ref = resolve(repo, selector)
     listed = runs.listing(repo, [ref])
-    for problem in listed.problems:
-        raise problem
     if not listed.runs:
+        for problem in listed.problems:
+            raise problem
         raise BrokenRecord(
             f"{ref.short}: the commit is not a run that gittrack recorded", where=ref.short
         )
