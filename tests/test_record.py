@@ -20,6 +20,7 @@ from gittrack import record, runs
 from gittrack.errors import BadFile
 from gittrack.git import Identity, Repo
 from gittrack.records import Code, Environment, Input, Row, Run, Skipped
+from gittrack.secrets import mask_text
 
 START = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=timezone.utc)
 text = st.text(st.characters(exclude_categories=("Cs",)), max_size=10)
@@ -148,6 +149,36 @@ def test_a_long_output_keeps_its_first_and_last_lines() -> None:
     assert len(head) + int(count) + len(tail) == len(log)
     assert record.log_excerpt(log[: record.LOG_LIMIT]) == log[: record.LOG_LIMIT]
     assert len(record.log_excerpt(b"x" * (3 << 20))) <= record.LOG_LIMIT
+
+
+@pytest.mark.parametrize("before", [" ", "\n"])
+@pytest.mark.parametrize("offset", [-80, -45, -39, -20, -1, 0, 1, 30])
+def test_a_secret_across_a_cut_is_masked_whole(tmp_path: Path, before: str, offset: int) -> None:
+    """Half a key is most of a key, and a value whose name was cut off is still one."""
+    half = (record.LOG_LIMIT // 2) - 64
+    secret = "gh" + "p_" + "a8B3kLm92NqXz71PwRtYv45CdEf60GhJsK2u"
+    path = tmp_path / "output"
+    for word in (secret, f"password: {secret[4:]}"):
+        head = "x" * (half + offset - 1) + before + word + " "
+        tail = " " + word + before + "y" * (half + offset - 1)
+        whole = head.encode() + b"z" * 300_000 + tail.encode()
+        path.write_bytes(whole)
+        kept, size, hidden = record.read_log(path, mask=mask_text)
+        assert size == len(whole) and len(kept) <= record.LOG_LIMIT
+        pieces = [secret[n : n + 6].encode() for n in range(4, len(secret) - 6)]
+        assert not any(piece in kept for piece in pieces)
+        assert hidden == kept.count(b"***")
+        assert hidden or offset >= -1 or before == "\n"
+
+
+def test_a_masked_excerpt_is_cut_where_any_other_is(tmp_path: Path) -> None:
+    """Masking changes lengths; the count of bytes left out is that of the output."""
+    lines = b"".join(b"line %d\n" % number for number in range(300_000))
+    for size in (0, 5, record.LOG_LIMIT, record.LOG_LIMIT + 1, len(lines)):
+        (tmp_path / "output").write_bytes(lines[:size])
+        kept = (record.log_excerpt(lines[:size]), size, 0)
+        assert record.read_log(tmp_path / "output", mask=mask_text) == kept
+    assert record.read_log(tmp_path / "none", mask=mask_text) == (b"", 0, 0)
 
 
 def test_stock_dvc_reads_two_runs(tmp_path: Path, git) -> None:

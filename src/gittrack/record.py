@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from gittrack import formats, message, series
 from gittrack.errors import BadFile, BadName
@@ -21,6 +21,7 @@ LOG_LIMIT = 1 << 20
 """How much of the output a record holds, in bytes."""
 
 _HALF = LOG_LIMIT // 2 - 64
+_MARGIN = 64 << 10
 
 
 def encode(run: Run, *, rows: Sequence[Row] = (), log: bytes = b"") -> dict[str, bytes]:
@@ -47,31 +48,56 @@ def log_excerpt(log: bytes) -> bytes:
 
     Cut at line breaks where there are some near.
     """
-    return log if len(log) <= LOG_LIMIT else _join(log[:_HALF], log[-_HALF:], len(log))
+    if len(log) <= LOG_LIMIT:
+        return log
+    end = _head_end(log[:_HALF])
+    start = len(log) - _HALF + _tail_start(log[-_HALF:])
+    return log[:end] + _left_out(start - end) + log[start:]
 
 
-def read_log(path: Path) -> tuple[bytes, int]:
-    """The excerpt of an output that lies in a file, and the size of the whole; empty if it is not.
+class Mask(Protocol):
+    """Gives `data[start:end]` without secrets, and their count; sees what stands around, too."""
 
-    Reads no more than the record keeps, however long the file is.
+    def __call__(self, data: bytes, start: int, end: int) -> tuple[bytes, int]: ...
+
+
+def read_log(path: Path, *, mask: Mask) -> tuple[bytes, int, int]:
+    """The masked excerpt of an output in a file, the size of the whole, how much was masked.
+
+    Empty if there is none. Reads little more than the record keeps, however long the file is: so
+    much that a secret across a cut is seen whole.
     """
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size <= LOG_LIMIT:
-                return file.read(), size
-            head = file.read(_HALF)
-            file.seek(-_HALF, os.SEEK_END)
-            return _join(head, file.read(_HALF), size), size
+                data = file.read(size)
+                text, hidden = mask(data, 0, len(data))
+                return text, size, hidden
+            head = file.read(_HALF + _MARGIN)
+            file.seek(size - _HALF - _MARGIN)
+            tail = file.read(_HALF + _MARGIN)
     except OSError:
-        return b"", 0
+        return b"", 0, 0
+    end = _head_end(head[:_HALF])
+    start = _MARGIN + _tail_start(tail[_MARGIN:])
+    left_out = size - end - (len(tail) - start)
+    first, before = mask(head, 0, end)
+    last, after = mask(tail, start, len(tail))
+    return first + _left_out(left_out) + last, size, before + after
 
 
-def _join(head: bytes, tail: bytes, size: int) -> bytes:
-    head = head[: head.rfind(b"\n") + 1 or len(head)]
-    tail = tail[tail.find(b"\n") + 1 :] or tail
-    left_out = size - len(head) - len(tail)
-    return head + b"[... %d bytes left out ...]\n" % left_out + tail
+def _head_end(head: bytes) -> int:
+    return head.rfind(b"\n") + 1 or len(head)
+
+
+def _tail_start(tail: bytes) -> int:
+    start = tail.find(b"\n") + 1
+    return start if start < len(tail) else 0
+
+
+def _left_out(count: int) -> bytes:
+    return b"[... %d bytes left out ...]\n" % count
 
 
 def _present(fields: Mapping[str, Any]) -> dict[str, Any]:

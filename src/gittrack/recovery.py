@@ -90,9 +90,8 @@ def _remove_stale_locks(repo: Repo, experiment: str, name: str) -> None:
 
 
 def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, RunRef]:
-    log, size = record.read_log(session.directory / "output")
+    log, size, hidden = record.read_log(session.directory / "output", mask=secrets.mask_text)
     run, rows = tell(story, log_size=size, last_sign=_last_sign(session.directory))
-    text, hidden = secrets.mask_text(log) if log else (log, 0)
     if hidden:
         count = f"{hidden} secret" if hidden == 1 else f"{hidden} secrets"
         run = replace(run, faults=(*run.faults, f"masked {count} in the output"))
@@ -103,7 +102,7 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
         tree=story.begin["tree"],
         author=Identity(story.begin["user"], story.begin["email"]),
         rows=rows,
-        log=text,
+        log=log,
         # As set now, not then: a run whose signing failed can still be recorded without.
         sign=_signs(repo),
     )

@@ -169,16 +169,18 @@ def find(data: bytes) -> list[Finding]:
     return findings
 
 
-def mask_text(data: bytes) -> tuple[bytes, int]:
-    """Replace what looks like a secret by `MASK`; also count the replacements."""
-    secrets = _search(data)
-    if not secrets:
-        return data, 0
-    pieces, at = [], 0
+def mask_text(data: bytes, start: int = 0, end: int | None = None) -> tuple[bytes, int]:
+    """Give `data[start:end]` with `MASK` for what looks like a secret; also count these.
+
+    What stands around is looked at as well: a secret across an edge is masked whole.
+    """
+    end = len(data) if end is None else end
+    secrets = [found for found in _search(data) if found.end > start and found.start < end]
+    pieces, at = [], start
     for secret in secrets:
         pieces += [data[at : secret.start], MASK.encode()]
         at = secret.end
-    return b"".join([*pieces, data[at:]]), len(secrets)
+    return b"".join([*pieces, data[at:end]]), len(secrets)
 
 
 def _search(data: bytes) -> list[_Secret]:
