@@ -73,6 +73,7 @@ def world(repo_dir: Path, git: Any) -> SimpleNamespace:
         ("refs/runs/trees/calm", "trees/calm-lynx-cccccc"),
         ("latest", "default/calm-lynx-cccccc"),
         ("latest~0", "default/calm-lynx-cccccc"),
+        ("latest~", "trees/calm-lynx-cccccc"),
         ("latest~3", "default/blue-heron-aaaaaa"),
         ("-", "trees/calm-lynx-cccccc"),
         ("best:acc", "trees/calm-lynx-cccccc"),
@@ -278,3 +279,54 @@ def test_every_kind_of_repository_answers(every_repo: Any) -> None:
     assert revisions.resolve(repo, "latest") == ref
     if repo.head()[0]:
         assert revisions.resolve(repo, "HEAD") == ref
+
+
+def test_a_ref_that_is_named_like_a_selector_is_never_taken_for_one(world: SimpleNamespace) -> None:
+    """A hostile or careless remote must not choose what `latest` means."""
+    old = revisions.resolve(world.repo, "blue-h")
+    newest = revisions.resolve(world.repo, "latest")
+    world.git(world.dir, "update-ref", "refs/runs/default/latest", old.commit)
+    assert revisions.resolve(world.repo, "latest") == newest
+    for selector in ("runs/default/latest", "default/latest", "refs/runs/default/latest"):
+        assert revisions.resolve(world.repo, selector).name == "latest"
+    with pytest.raises(RunNotFound) as caught:
+        revisions.resolve(world.repo, "lates")
+    assert "latest?" not in (caught.value.hint or "")
+
+
+def test_a_branch_whose_commit_is_missing_is_said_to_be(world: SimpleNamespace) -> None:
+    """`no run named 'main'` would send people to look for a run."""
+    (world.dir / ".git" / "refs" / "heads" / "main").write_text("1" * 40 + "\n")
+    for selector in ("main", "heads/main", "refs/heads/main"):
+        with pytest.raises(RunNotFound, match=r"the commit of '.*main', 1111111, is missing"):
+            revisions.resolve(world.repo, selector)
+
+
+def test_what_stands_beside_the_runs_is_said_and_hides_none(world: SimpleNamespace) -> None:
+    """A run that is left out without a word is a lost run; foreign commits are none of ours."""
+    before = revisions.catalogue(world.repo)
+    assert before.problems == ()
+    ours = revisions.resolve(world.repo, "blue-h").commit
+    for name in ("default/UPPER-000001", "single"):
+        world.git(world.dir, "update-ref", f"refs/runs/{name}", ours)
+    world.git(world.dir, "update-ref", "refs/runs/others", "HEAD")
+    place = world.dir / ".git" / "refs" / "runs" / "default"
+    (place / "empty-000001").write_text("")
+    (place / "dangling-000001").write_text("2" * 40 + "\n")
+    (place / "symbolic-000001").write_text("ref: refs/runs/default/nowhere\n")
+    (place / "held-000001.lock").write_text("")
+    (place / ".DS_Store").write_text("x")
+    found = revisions.catalogue(world.repo)
+    assert [run.commit for run in found.runs] == [run.commit for run in before.runs]
+    unknown = "a run under a name that gittrack does not use; not listed"
+    assert [str(problem) for problem in found.problems] == [
+        "runs/default/dangling-000001: its commit 2222222 is missing",
+        f"refs/runs/default/UPPER-000001: {unknown}",
+        f"refs/runs/single: {unknown}",
+        "refs/runs/default/empty-000001: a broken ref: it points nowhere",
+        "refs/runs/default/symbolic-000001: a broken ref: it points nowhere",
+    ]
+    for number in range(4):
+        (place / f"torn-00000{number}").write_text("123")
+    said = [str(problem) for problem in revisions.catalogue(world.repo).problems]
+    assert len(said) == 7 and said[-1] == "3 more refs below refs/runs/ are no good runs"

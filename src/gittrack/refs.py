@@ -5,6 +5,7 @@ The one place that spells such a ref. Knows nothing about what a run contains.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,11 +21,13 @@ __all__ = [
     "create",
     "create_many",
     "delete",
+    "divided",
     "find",
     "foreign",
     "hold_snapshot",
     "parse",
     "release_snapshot",
+    "unreadable",
 ]
 
 ROOT = "refs/runs/"
@@ -67,13 +70,42 @@ def all_runs(repo: Repo, *, experiment: str | None = None) -> list[RunRef]:
 
     The commits are not opened: whether one is a run, only its message tells.
     """
+    return divided(repo, experiment=experiment)[0]
+
+
+def divided(repo: Repo, *, experiment: str | None = None) -> tuple[list[RunRef], list[Ref]]:
+    """What `all_runs` gives, and the refs beside them whose names are not of our form."""
     prefix = ROOT if experiment is None else f"{ROOT}{check(experiment, 'experiment')}/"
-    return [found for ref in repo.refs(prefix) if (found := parse(ref)) is not None]
+    ours, others = [], []
+    for ref in repo.refs(prefix):
+        run = parse(ref)
+        if run is None:
+            others.append(ref)
+        else:
+            ours.append(run)
+    return ours, others
+
+
+def unreadable(repo: Repo, known: Iterable[str]) -> list[str]:
+    """Full names, sorted, of the refs that Git leaves out of its lists: empty, torn, dangling.
+
+    `known` are the full names that it lists. Starts no process: such refs are always loose files.
+    """
+    root = repo.common_dir / ROOT
+    listed = set(known)
+    found = []
+    for directory, _, files in os.walk(root):
+        above = os.path.join(os.path.relpath(directory, repo.common_dir), "")
+        # Git takes neither a lock nor a hidden file for a ref.
+        names = [name for name in files if not name.startswith(".") and not name.endswith(".lock")]
+        found += [above + name for name in names if above + name not in listed]
+    # One that was made since the list is a good one.
+    return sorted(name for name in found if repo.ref(name) is None)
 
 
 def foreign(repo: Repo) -> list[Ref]:
     """The refs below `refs/runs/` whose names are not of our form."""
-    return [ref for ref in repo.refs(ROOT) if parse(ref) is None]
+    return divided(repo)[1]
 
 
 def find(repo: Repo, experiment: str, name: str) -> RunRef | None:

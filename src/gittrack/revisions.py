@@ -23,7 +23,7 @@ from gittrack.runs import Listing
 
 __all__ = ["catalogue", "is_listed", "resolve", "resolve_many", "running"]
 
-_LATEST = re.compile(r"latest(?:~([0-9]{1,9}))?|(-)")
+_LATEST = re.compile(r"latest(?:~([0-9]{0,9}))?|(-)")
 _EXTREME = re.compile(r"(best|worst):(.+)", re.DOTALL)
 _HEX = re.compile(r"[0-9a-f]{4,40}")
 _SHOWN = 10
@@ -40,12 +40,14 @@ def catalogue(
     """All runs as they stand after annotation, newest first; of two that began at once, by name.
 
     `deleted` adds the deleted runs, archived or not, `archived` the archived ones that are not
-    deleted, and `live` those that still run. Runs that cannot be read are among the problems.
+    deleted, and `live` those that still run. Runs that cannot be read are among the problems, and
+    so are runs of ours under other names, and refs that point nowhere.
 
     Raises:
         BadName: `experiment` is no name.
     """
-    found = runs.listing(repo, refs.all_runs(repo, experiment=experiment))
+    ours, others = refs.divided(repo, experiment=experiment)
+    found = runs.listing(repo, ours)
     known = overlay(repo, found.runs)
     if live:
         done = {run.id for run in known}
@@ -55,7 +57,9 @@ def catalogue(
             if run.id not in done and experiment in (None, run.experiment)
         ]
     shown = [run for run in known if is_listed(run, deleted=deleted, archived=archived)]
-    return Listing(_newest_first(shown), found.problems)
+    names_of_all = [*(ref.full for ref in ours), *(ref.name for ref in others)]
+    broken = refs.unreadable(repo, names_of_all) if experiment is None else []
+    return Listing(_newest_first(shown), (*found.problems, *runs.strays(repo, others, broken)))
 
 
 def is_listed(run: Summary, *, deleted: bool, archived: bool) -> bool:
@@ -91,6 +95,8 @@ def resolve(repo: Repo, selector: str, *, experiment: str | None = None) -> RunR
 
     `best` is the highest value and `worst` the lowest, of equal ones the newest; NaN is neither.
     Deleted runs answer only to their exact name or ref, archived ones also to prefixes and ids.
+    A ref whose name has no random ending, which gittrack never writes, answers to the ref alone:
+    else one named `latest` would be taken for the latest run.
     `experiment` looks at one experiment only.
 
     Raises:
@@ -157,7 +163,7 @@ class _Book:
         return found
 
     def _exact(self, selector: str) -> RunRef | None:
-        named = [ref for ref in self.refs if ref.name == selector]
+        named = [ref for ref in self.refs if ref.name == selector and _is_generated(ref)]
         if not named:
             path = selector.removeprefix("refs/").removeprefix("runs/")
             named = [ref for ref in self.refs if f"{ref.experiment}/{ref.name}" == path]
@@ -166,7 +172,7 @@ class _Book:
 
     def _computed(self, selector: str) -> RunRef | None:
         if latest := _LATEST.fullmatch(selector):
-            back = 1 if latest[2] else int(latest[1] or 0)
+            back = 1 if latest[2] or latest[1] == "" else int(latest[1] or 0)
             if back < len(self.current):
                 return _ref(self.current[back])
             raise self._too_few(selector, back)
@@ -208,7 +214,9 @@ class _Book:
         matching = [
             ref
             for ref in self.refs
-            if ref.name.startswith(start) and (not slash or ref.experiment == group)
+            if ref.name.startswith(start)
+            and (not slash or ref.experiment == group)
+            and _is_generated(ref)
         ]
         if not start or (slash and not group):
             return None
@@ -259,6 +267,7 @@ class _Book:
             return None
         commit = self._repo.resolve(selector)
         if commit is None:
+            self._check_target(selector)
             return None
         own = self._ours(ref for ref in self.refs if ref.commit == commit)
         if own:
@@ -276,6 +285,17 @@ class _Book:
             selector=selector,
             hint="`git track run -- COMMAND` there records one.",
         )
+
+    def _check_target(self, selector: str) -> None:
+        """Raise RunNotFound where `selector` is a ref that leads to a commit which is not here."""
+        for place in ("", "refs/", "refs/heads/", "refs/tags/", "refs/remotes/"):
+            target = self._repo.ref(place + selector)
+            if target is not None and not self._repo.exists(target):
+                raise RunNotFound(
+                    f"the commit of '{selector}', {target[:7]}, is missing",
+                    selector=selector,
+                    hint="`git fsck` tells what else is.",
+                )
 
     def _only(self, selector: str, found: Sequence[RunRef]) -> RunRef | None:
         if len(found) < 2:
@@ -307,7 +327,7 @@ class _Book:
                 selector=selector,
                 hint="there are no runs yet: `git track run -- COMMAND`.",
             )
-        near = names.near(selector, [ref.name for ref in ours])
+        near = names.near(selector, [ref.name for ref in ours if _is_generated(ref)])
         if near:
             hint = f"did you mean {' or '.join(near)}?"
         else:
@@ -349,6 +369,10 @@ class _Book:
                 selector=selector,
             )
         return place
+
+
+def _is_generated(ref: RunRef) -> bool:
+    return names.SUFFIX.search(ref.name) is not None
 
 
 def _key(run: Summary) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gittrack import message, refs
 from gittrack.errors import BadFile, BrokenRecord, GitFailed
-from gittrack.git import Entry, Identity, Repo
+from gittrack.git import Commit, Entry, Identity, Ref, Repo
 from gittrack.quoting import utf8
 from gittrack.records import Row, Run, Summary
 from gittrack.refs import RunRef
@@ -26,6 +26,7 @@ __all__ = [
     "load_series",
     "output",
     "store",
+    "strays",
     "summarize",
     "whole_output",
     "write",
@@ -35,6 +36,7 @@ RECORD = ".gittrack"
 """The directory of the record in a run's tree."""
 
 _SERIES_LIMIT = 256 << 20
+_MOST_STRAYS = 5
 _BLOB, _TREE = 0o100644, 0o040000
 _NEEDED = ("run.yaml", "params.yaml", "metrics.yaml", "environment.yaml")
 
@@ -163,7 +165,7 @@ def whole_output(repo: Repo, ref: RunRef) -> Path:
 
 def _entries(repo: Repo, ref: RunRef) -> dict[bytes, Entry]:
     try:
-        commit = repo.read_commit(ref.commit)
+        commit = _commit(repo, ref)
         if not message.is_run(commit.message):
             raise _broken(ref, "the commit is not a run that gittrack recorded")
         message.check_format(commit.message, ref.short)
@@ -172,6 +174,17 @@ def _entries(repo: Repo, ref: RunRef) -> dict[bytes, Entry]:
             raise _broken(ref, f"its tree has no directory {RECORD}")
         return {item.name: item for item in repo.tree(entry.id)}
     except GitFailed as error:
+        raise _broken(ref, error.message) from error
+
+
+def _commit(repo: Repo, ref: RunRef) -> Commit:
+    try:
+        return repo.read_commit(ref.commit)
+    except GitFailed as error:
+        if not repo.exists(ref.commit):
+            raise _broken(
+                ref, f"its commit {ref.commit[:7]} is missing", "`git fsck` tells what else is."
+            ) from error
         raise _broken(ref, error.message) from error
 
 
@@ -223,12 +236,33 @@ def listing(repo: Repo, found: Iterable[RunRef]) -> Listing:
     return Listing(tuple(good), tuple(bad))
 
 
+def strays(repo: Repo, others: Iterable[Ref], unreadable: Iterable[str]) -> list[BrokenRecord]:
+    """What stands beside the runs and should not: one sentence each for the first five.
+
+    `others` are refs whose names are not of our form: those on commits of ours are said, as are
+    those whose objects are missing. `unreadable` are refs that point nowhere.
+    """
+    found = []
+    for ref in others:
+        try:
+            ours = message.is_run(repo.read_commit(ref.target).message)
+        except GitFailed:
+            if not repo.exists(ref.target):
+                found.append((ref.name, f"its commit {ref.target[:7]} is missing"))
+            continue
+        if ours:
+            found.append((ref.name, "a run under a name that gittrack does not use; not listed"))
+    found += [(name, "a broken ref: it points nowhere") for name in unreadable]
+    said = [BrokenRecord(f"{name}: {words}", where=name) for name, words in found[:_MOST_STRAYS]]
+    if more := len(found) - len(said):
+        words = f"{more} more ref{'s' * (more > 1)} below {refs.ROOT} are no good runs"
+        said.append(BrokenRecord(words, where=refs.ROOT))
+    return said
+
+
 def _summary(repo: Repo, ref: RunRef, bad: list[BrokenRecord]) -> Summary | None:
     """What the commit says of the run, or its record where it says nothing that makes sense."""
-    try:
-        commit = repo.read_commit(ref.commit)
-    except GitFailed as error:
-        raise BrokenRecord(f"{ref.short}: {error.message}", where=ref.short) from error
+    commit = _commit(repo, ref)
     if not message.is_run(commit.message):
         return None
     try:
