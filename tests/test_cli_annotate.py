@@ -188,3 +188,21 @@ def test_the_lock_of_a_killed_git_needs_no_hand(place: Path, track) -> None:
     os.utime(lock, (hour_ago, hour_ago))
     track(place, "tag", OTTER, "b=2", check=0)
     assert state(place).tags == {"team": "red", "a": "1", "b": "2"} and not lock.exists()
+
+
+def test_secrets_are_masked_in_what_is_said(place: Path, track) -> None:
+    """Notes are pushed to colleagues as records are."""
+    secret = "gh" + "p_" + "a8B3kLm92NqXz71PwRtYv45CdEf60GhJsK2u"
+    said = [
+        track(place, "tag", OTTER, "password=hunter2", f"note={secret}", f"{secret}=x", check=0),
+        track(place, "note", OTTER, "-m", f"it used {secret} to push", check=0),
+        track(place, "rename", OTTER, f"with {secret}", check=0),
+    ]
+    for done in said:
+        assert done.stderr == "masked what looks like a secret\n"
+        assert secret not in done.stdout and "hunter2" not in done.stdout
+    found = state(place)
+    assert found.tags == {"team": "red", "password": "***", "note": "***", "***": "x"}
+    assert found.notes == ("it used *** to push",) and found.title == "with ***"
+    own = (place / ".git" / "gittrack" / "annotations").read_text()
+    assert secret not in own and "hunter2" not in own

@@ -483,6 +483,24 @@ def test_secrets_are_masked_wherever_they_come_from(repo_dir, tmp_path, track) -
     assert not any(secret in done.stderr for secret in [*secrets, KEY])
 
 
+def test_secrets_are_masked_in_names_too(repo_dir, track) -> None:
+    """Who mixes up key and value says a secret twice, and a fault repeats what was refused."""
+    (repo_dir / "job.py").write_text(
+        "import sys, gittrack\n"
+        f"key = {KEY[:20]!r} + {KEY[20:]!r}\n"
+        "for step in range(2): gittrack.log_metric(key, step, step=step)\n"
+        "gittrack.log_metric(key + 'x', 'high')\n"
+        "gittrack.log_param(key, 1)\n"
+        "gittrack.set_tag(key, 'x')\n"
+    )
+    done = track(repo_dir, "run", "-P", f"{KEY}=2", "--", PYTHON, "job.py", check=0)
+    run = only(repo_dir)
+    assert run.metrics == {"***": 1} and run.params["***"] == 1 and run.tags == {"***": "x"}
+    assert "masked a secret in the name of a metric" in run.faults
+    assert KEY.encode() not in all_of_git(repo_dir)
+    assert "the name of a param" in done.stderr
+
+
 # -- signals and terminals ----------------------------------------------------------------------
 
 WAITS = """

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gittrack import journal, names, record, refs, runs, secrets, sessions
 from gittrack.errors import GittrackError, RunExists, WriteFailed
 from gittrack.git import Identity, Repo
 from gittrack.journal import Story
-from gittrack.records import Run, Summary, Value
+from gittrack.records import Number, Row, Run, Summary
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
 from gittrack.story import tell
@@ -95,7 +96,8 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
     if hidden:
         count = f"{hidden} secret" if hidden == 1 else f"{hidden} secrets"
         run = replace(run, faults=(*run.faults, f"masked {count} in the output"))
-    run = replace(_masked(run), name=name)
+    run, rows = _masked(run, rows)
+    run = replace(run, name=name)
     ref = runs.write(
         repo,
         run,
@@ -113,37 +115,43 @@ def _signs(repo: Repo) -> bool:
     return repo.flag("track.sign", default=repo.flag("commit.gpgsign", default=False))
 
 
-def _masked(run: Run) -> Run:
-    """The run without what looks like secrets in params, tags and message, and a fault for each.
+def _masked(run: Run, rows: list[Row]) -> tuple[Run, list[Row]]:
+    """The run without what looks like secrets in keys, values and words, and a fault for each.
 
     Wherever they came from: a file, an option, the script itself.
     """
     notes: list[str] = []
-    params = {key: _masked_value(key, value, notes) for key, value in run.params.items()}
-    tags = {key: _masked_value(key, value, notes) for key, value in run.tags.items()}
-    message = run.message
-    if message is not None and (found := secrets.mask_text(message.encode()))[1]:
+    params = _masked_values(run.params, "a param", notes)
+    tags = _masked_values(run.tags, "a tag", notes)
+    message = run.message and secrets.mask_words(run.message)
+    if message != run.message:
         notes.append("the message")
-        message = found[0].decode()
-    if not notes:
-        return run
-    faults = (*run.faults, *(f"masked a secret in {note}" for note in dict.fromkeys(notes)))
-    return replace(run, params=params, tags=tags, message=message, faults=faults)
+    renamed = {key: new for key in run.metrics if (new := secrets.mask_words(key)) != key}
+    if renamed:
+        notes.append("the name of a metric")
+        rows = [replace(row, values=_renamed(row.values, renamed)) for row in rows]
+    faults = [secrets.mask_words(fault) for fault in run.faults]
+    faults += [f"masked a secret in {note}" for note in dict.fromkeys(notes)]
+    run = replace(run, params=params, tags=tags, message=message, faults=tuple(faults))
+    return replace(run, metrics=_renamed(run.metrics, renamed)), rows
 
 
-def _masked_value(key: str, value: Value, notes: list[str]) -> Value:
-    if isinstance(value, str):
-        word = f"{key}={value}"
-        masked = secrets.mask_argv([word])[0][0]
-        if masked == word:
-            return value
-        notes.append(key)
-        return masked[len(key) + 1 :] if masked.startswith(f"{key}=") else secrets.MASK
-    if isinstance(value, list):
-        return [_masked_value(key, item, notes) for item in value]
-    if isinstance(value, Mapping):
-        return {name: _masked_value(str(name), item, notes) for name, item in value.items()}
-    return value
+def _masked_values(values: Mapping[str, Any], what: str, notes: list[str]) -> dict[str, Any]:
+    masked = {}
+    for key, value in values.items():
+        name = secrets.mask_words(key)
+        kept = secrets.mask_value(name, value)
+        if name != key:
+            notes.append(f"the name of {what}")
+        # Not `!=`: a NaN differs from itself.
+        if kept is not value and repr(kept) != repr(value):
+            notes.append(name)
+        masked[name] = kept
+    return masked
+
+
+def _renamed(values: Mapping[str, Number], names: Mapping[str, str]) -> dict[str, Number]:
+    return {names.get(key, key): value for key, value in values.items()}
 
 
 def _keep_long_output(repo: Repo, session: Session, ref: RunRef) -> None:

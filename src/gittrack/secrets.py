@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["MASK", "Finding", "find", "mask_argv", "mask_text", "secret_filename"]
+from gittrack.records import Value
+
+__all__ = [
+    "MASK",
+    "Finding",
+    "find",
+    "mask_argv",
+    "mask_text",
+    "mask_value",
+    "mask_words",
+    "secret_filename",
+]
 
 MASK = "***"
 """What stands where a secret was."""
@@ -181,6 +192,30 @@ def mask_text(data: bytes, start: int = 0, end: int | None = None) -> tuple[byte
         pieces += [data[at : secret.start], MASK.encode()]
         at = secret.end
     return b"".join([*pieces, data[at:end]]), len(secrets)
+
+
+def mask_words(text: str) -> str:
+    """Give a text with `MASK` for what looks like a secret in it; without any, the text itself."""
+    masked, count = mask_text(text.encode("utf-8", "surrogateescape"))
+    return _back(masked) if count else text
+
+
+def mask_value(key: str, value: Value) -> Value:
+    """Give what a param or tag `key` may keep of its value, judged as `key=value` of a command.
+
+    Lists and mappings are judged item by item; equal to `value` where nothing had to go.
+    """
+    if isinstance(value, str):
+        word = f"{key}={value}"
+        masked = mask_argv([word])[0][0]
+        if masked == word:
+            return value
+        return masked[len(key) + 1 :] if masked.startswith(f"{key}=") else MASK
+    if isinstance(value, list):
+        return [mask_value(key, item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: mask_value(str(name), item) for name, item in value.items()}
+    return value
 
 
 def _search(data: bytes) -> list[_Secret]:

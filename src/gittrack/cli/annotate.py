@@ -48,8 +48,9 @@ def tag(ctx: click.Context, run: str, pairs: tuple[str, ...], gone: tuple[str, .
     absent = [key for key in gone if key not in found.tags]
     if absent:
         raise _no_tag(found, absent[0])
-    _say(repo, found, changes)
-    said = [pair.replace("=", " = ", 1) for pair in pairs] + [f"{key} taken away" for key in gone]
+    set_ones = _say(repo, found, changes)[: len(pairs)]
+    said = [f"{change.key} = {change.value}" for change in set_ones]
+    said += [f"{key} taken away" for key in gone]
     _print(f"{found.name}: {', '.join(said)}")
 
 
@@ -161,7 +162,7 @@ def rename(ctx: click.Context, run: str, title: str) -> None:
     change = set_title(title)
     repo = open_repo(ctx)
     found = _run(repo, run)
-    _say(repo, found, [change])
+    [change] = _say(repo, found, [change])
     _print(f"{found.name}: titled '{change.value}'" if change.value else f"{found.name}: no title")
 
 
@@ -244,12 +245,31 @@ def _run(repo: Repo, selector: str) -> Summary:
     return overlay(repo, listed.runs)[0]
 
 
-def _say(repo: Repo, run: Summary, changes: Sequence[Change]) -> None:
+def _say(repo: Repo, run: Summary, changes: Sequence[Change]) -> list[Change]:
+    """Say it, without what looks like a secret -> what was said."""
     from datetime import datetime, timezone
 
     from gittrack.annotations import append
 
-    append(repo, run, changes, now=datetime.now(timezone.utc), random=os.urandom)
+    masked = [_masked(change) for change in changes]
+    append(repo, run, masked, now=datetime.now(timezone.utc), random=os.urandom)
+    if masked != list(changes):
+        click.echo("masked what looks like a secret", err=True)
+    return masked
+
+
+def _masked(change: Change) -> Change:
+    from dataclasses import replace
+
+    from gittrack import secrets
+
+    # Taking away must name the tag as it is.
+    if change.what == "untag" or change.value is None:
+        return change
+    if change.key is None:
+        return replace(change, value=secrets.mask_words(change.value))
+    key = secrets.mask_words(change.key)
+    return replace(change, key=key, value=str(secrets.mask_value(key, change.value)))
 
 
 def _print(text: str) -> None:
