@@ -316,3 +316,37 @@ def test_errors_are_coloured_on_a_terminal_only(repo_dir: Path) -> None:
         )  # fmt: skip
         assert code == 1
         assert (b"\x1b[1;31merror:" in text) is colored
+
+
+# -- what a run says at its end -----------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_that_could_not_be_passed_on_is_said(repo_dir: Path, track: Any) -> None:
+    """The command ended well and its file is empty; the record has what is missing."""
+    command = [*COMMAND, "run", "--", "seq", "100000"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command, cwd=repo_dir, stdout=full, stderr=subprocess.PIPE, text=True
+        )  # fmt: skip
+    said = f"  588895 bytes of its output could not be passed on: {os.strerror(errno.ENOSPC)}"
+    assert done.returncode == 0
+    assert said in done.stderr.splitlines()
+    assert len(track(repo_dir, "logs", check=0).stdout) == 588895
+
+
+def test_a_reader_that_left_is_not_said(repo_dir: Path) -> None:
+    """`git track run -- seq 100000 | head -1` loses nothing that anybody wanted."""
+    line = shlex.join([*COMMAND, "run", "--", "seq", "100000"]) + " | head -1"
+    done = subprocess.run(["sh", "-c", line], cwd=repo_dir, capture_output=True, text=True)
+    assert done.stdout == "1\n"
+    assert "git track show" in done.stderr and "passed on" not in done.stderr
+
+
+def test_the_hint_at_the_end_names_one_run(repo_dir: Path, track: Any) -> None:
+    """Of two runs with `--name w`, `git track show w` could mean either."""
+    for _ in range(2):
+        done = track(repo_dir, "run", "--name", "w", "--", "true", check=0)
+        hint = done.stderr.split("git track ")[1].split()
+        assert hint[0] == "show" and hint[1].startswith("w-")
+        track(repo_dir, *hint, check=0)

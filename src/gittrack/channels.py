@@ -29,6 +29,7 @@ class Channel:
     `on_output` gets what arrives, and 1 or 2, before it is passed on. `terminal` is the one whose
     master the source is, if it is one. `source` is None once nothing more is read; `pending` is
     what was read and not yet passed on, and nothing is read meanwhile: memory stays bounded.
+    `refusal` is the first errno with which the target took nothing, a reader that left excepted.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Channel:
         self.ending = False
         self.deaf = False
         self.undelivered = 0
+        self.refusal: int | None = None
         self._budget = _LEFTOVER
         self._on_output = on_output
         kind = os.fstat(target).st_mode
@@ -131,7 +133,9 @@ class Channel:
         self._drop()
         if reason in (errno.EPIPE, errno.ECONNRESET):
             self.close()
-        elif reason in (errno.EIO, errno.ENXIO, errno.EBADF):
+            return
+        self.refusal = self.refusal or reason
+        if reason in (errno.EIO, errno.ENXIO, errno.EBADF):
             self.deaf = True
 
     def _drop(self) -> None:

@@ -44,7 +44,8 @@ class Exit:
     or exited with 128 + n after n had reached us too. `seen` are the signals that reached us, each
     once, in order of first arrival. `foreground`: at the end we were the terminal's foreground
     group. `undelivered` counts bytes that our own stdout or stderr did not take (disk full,
-    terminal gone, reader gone); `on_output` had them all the same.
+    terminal gone, reader gone); `on_output` had them all the same. `refusal` is the errno of why,
+    None where only readers left, or did not read in time.
     """
 
     code: int
@@ -52,6 +53,7 @@ class Exit:
     seen: tuple[int, ...]
     foreground: bool
     undelivered: int = 0
+    refusal: int | None = None
 
 
 def run(
@@ -401,7 +403,8 @@ class _Relay:
             code = os.WEXITSTATUS(status)
             number = code - 128 if code - 128 in seen else None
         undelivered = sum(channel.undelivered for channel in self._channels)
-        return Exit(code, number, seen, in_foreground(), undelivered)
+        refusal = next((c.refusal for c in self._channels if c.refusal is not None), None)
+        return Exit(code, number, seen, in_foreground(), undelivered, refusal)
 
 
 def _unheard(_number: int, _frame: FrameType | None) -> None:

@@ -5,6 +5,7 @@ Turns options into a request and an outcome into two lines; `gittrack.execute` d
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from gittrack.cli.main import circumstance, open_repo
 
 if TYPE_CHECKING:
     from gittrack.execute import Outcome
+    from gittrack.process import Exit
 
 __all__ = ["run"]
 
@@ -98,7 +100,7 @@ def run(
             raise
         known.exit_code = 125
         raise known from error
-    for line in _closing_lines(outcome):
+    for line in _closing_lines(outcome, named=name is not None):
         say(line)
     execute.maintain(repo)
     sys.exit(die_as(outcome.exit))
@@ -116,8 +118,11 @@ def _pairs(texts: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _closing_lines(outcome: Outcome) -> list[str]:
-    """One line of result, one of what was kept, then what the user should know."""
+def _closing_lines(outcome: Outcome, *, named: bool) -> list[str]:
+    """One line of result, one of what was kept, then what the user should know.
+
+    `named`: the user chose the name's beginning, which may well be that of other runs.
+    """
     from gittrack.cells import duration
     from gittrack.message import short
     from gittrack.names import SUFFIX
@@ -130,8 +135,17 @@ def _closing_lines(outcome: Outcome) -> list[str]:
     kept = [_code_words(outcome)]
     if run.params:
         kept.append(f"{len(run.params)} param{'s' if len(run.params) > 1 else ''}")
-    kept.append(f"git track show {SUFFIX.sub('', run.name)}")
-    return [first, "  " + "  \u00b7  ".join(kept), *(f"  {line}" for line in outcome.notices)]
+    kept.append(f"git track show {run.name if named else SUFFIX.sub('', run.name)}")
+    notices = [*_lost(outcome.exit), *outcome.notices]
+    return [first, "  " + "  \u00b7  ".join(kept), *(f"  {line}" for line in notices)]
+
+
+def _lost(exit: Exit) -> list[str]:
+    """What is said where our own output took less than the command wrote."""
+    if not exit.undelivered or exit.refusal is None:
+        return []
+    reason = os.strerror(exit.refusal)
+    return [f"{exit.undelivered} bytes of its output could not be passed on: {reason}"]
 
 
 def _code_words(outcome: Outcome) -> str:
