@@ -501,6 +501,20 @@ def test_secrets_are_masked_in_names_too(repo_dir, track) -> None:
     assert "the name of a param" in done.stderr
 
 
+def test_what_one_script_says_stays_side_by_side(repo_dir, track) -> None:
+    """Only another source overrides: `model` of the script replaces `model.lr` of the file."""
+    (repo_dir / "job.py").write_text(
+        "import gittrack\n"
+        "gittrack.log_param('c', 1)\n"
+        "gittrack.log_param('c.d', 2)\n"
+        "gittrack.log_params({'c': 3, 'opt': 'adam'})\n"
+    )
+    track(repo_dir, "run", "-P", "opt.lr=0.1", "-P", "c.e=4", "--", PYTHON, "job.py", check=0)
+    params = dict(only(repo_dir).params)
+    assert (params["c"], params["c.d"], params["opt"]) == (3, 2, "adam")
+    assert "opt.lr" not in params and "c.e" not in params
+
+
 # -- signals and terminals ----------------------------------------------------------------------
 
 WAITS = """

@@ -11,7 +11,10 @@ from gittrack.errors import BadFile
 from gittrack.records import Row
 
 numbers = st.one_of(st.floats(), st.integers(-(10**30), 10**30))
-keys = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=6)
+keys = st.one_of(
+    st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=6),
+    st.sampled_from(["step", "time", "metrics.step", "metrics.metrics.time", "metrics.a"]),
+)
 rows_ = st.lists(
     st.builds(
         Row,
@@ -33,6 +36,12 @@ def test_what_is_written_is_read_back_exactly(rows: list[Row]) -> None:
     )
     assert all(abs(a.time - b.time) < 1e-6 for a, b in zip(rows, back, strict=True))
     assert series.dump(back) == series.dump(rows)
+
+
+def test_no_two_columns_have_one_name() -> None:
+    """DVC and pandas read by name, and many log the seconds of an epoch as `time`."""
+    table = series.dump([Row(1, 0.5, {"time": 9.5, "step": 2, "loss": 1})])
+    assert table == b"step\ttime\tloss\tmetrics.step\tmetrics.time\n1\t0.5\t1\t2\t9.5\n"
 
 
 @pytest.mark.parametrize(

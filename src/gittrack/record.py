@@ -175,7 +175,7 @@ def _dvc_fields(files: Mapping[str, bytes], rows: Sequence[Row]) -> dict[str, An
         for metric in sorted({name for row in rows for name in row.values}):
             stepped = all(row.step is not None for row in rows if metric in row.values)
             x = "step" if stepped else "time"
-            plots.append({metric: {"x": x, "y": {"metrics.tsv": metric}}})
+            plots.append({metric: {"x": x, "y": {"metrics.tsv": series.column(metric)}}})
     return _present(
         {
             "params": [name for name in ("params.yaml",) if name in files],

@@ -6,12 +6,29 @@ Knows how rows become text and come back exactly. Knows nothing of runs or YAML.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from gittrack.errors import BadFile
 from gittrack.records import Number, Row
 
-__all__ = ["dump", "last", "load", "points", "worth_keeping"]
+__all__ = ["column", "dump", "last", "load", "points", "worth_keeping"]
+
+
+_FIRST = ["step", "time"]
+_MARKED = r"(?:metrics\.)*(?:step|time)"
+
+
+def column(metric: str) -> str:
+    """The column of a metric: its name, but `metrics.step` and `metrics.time` for these two.
+
+    No two have one: a metric called `metrics.step` has the column `metrics.metrics.step`.
+    """
+    return f"metrics.{metric}" if re.fullmatch(_MARKED, metric) else metric
+
+
+def _metric(column: str) -> str:
+    return column.removeprefix("metrics.") if re.fullmatch(_MARKED, column) else column
 
 
 def worth_keeping(rows: Sequence[Row]) -> bool:
@@ -41,10 +58,11 @@ def dump(rows: Sequence[Row]) -> bytes:
     """The table: a header, then a line per row; columns `step`, `time`, then metrics by name.
 
     A cell is empty where nothing was logged. Times are seconds since the run's start, to the
-    microsecond; values are written so that they read back exactly.
+    microsecond; values are written so that they read back exactly. A metric called `step` or
+    `time` has the column `metrics.step` or `metrics.time`, so that no two have one name.
     """
     metrics = sorted({name for row in rows for name in row.values})
-    lines = ["\t".join(["step", "time", *metrics])]
+    lines = ["\t".join([*_FIRST, *map(column, metrics)])]
     for row in rows:
         step = "" if row.step is None else str(row.step)
         cells = [_number(row.values[name]) if name in row.values else "" for name in metrics]
@@ -71,10 +89,11 @@ def load(data: bytes, where: str) -> tuple[Row, ...]:
     except UnicodeDecodeError as error:
         raise BadFile(f"{where}: not UTF-8 ({error.reason})", path=where) from error
     header = lines[0].split("\t")
-    if header[:2] != ["step", "time"] or len(set(header[2:])) != len(header) - 2:
+    if header[:2] != _FIRST or len(set(header[2:])) != len(header) - 2:
         raise BadFile(f"{where}: line 1: no table of 'step', 'time' and metrics", path=where)
     if lines[-1] != "":
         raise BadFile(f"{where}: line {len(lines)}: the last line is not complete", path=where)
+    header[2:] = map(_metric, header[2:])
     rows = []
     for number, line in enumerate(lines[1:-1], 2):
         cells = line.split("\t")

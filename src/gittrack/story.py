@@ -33,9 +33,10 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, list[Ro
     if story.damaged:
         faults.append(f"{story.damaged} damaged journal lines were left out")
     rows, more = _curves(story, started, ended)
-    said: dict[str, Value] = params.merge(
-        begin["params"], *(event["params"] for event in story.events if "params" in event)
-    )
+    logged: dict[str, Value] = {}
+    for event in story.events:
+        logged.update(event.get("params", {}))
+    said: dict[str, Value] = params.merge(begin["params"], logged)
     tags = dict(begin["tags"])
     for event in story.events:
         tags.update(event.get("tags", {}))
