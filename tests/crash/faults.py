@@ -16,8 +16,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pygit2
-
 from crash.world import Fault
 from gittrack import journal, names, recovery, refs, runs, sessions, story
 from gittrack.errors import RunExists, WriteFailed
@@ -275,20 +273,6 @@ def given_up() -> None:
     _replace(Session, release=Session.end)
 
 
-def unverified() -> None:
-    """What the object store says of its success is believed, and it says yes."""
-    original = Repo.write_blob
-
-    def write_blob(self: Repo, data: bytes) -> str:
-        try:
-            return original(self, data)
-        except WriteFailed:
-            return str(pygit2.hash(data))
-
-    _replace(Repo, write_blob=write_blob)
-    _replace(Repo, verify=lambda *_: None)
-
-
 def stump_swallows() -> None:
     """After a failed write the next line is glued to the stump, and failures are not told."""
 
@@ -364,7 +348,7 @@ CAUGHT_BY: Mapping[str, tuple[Fault, ...]] = {
     "annotating": (said_after_it_returned, note_replaced, lock_by_existence),
     "recovering": (no_look_for_the_ref, locks_stay, snapshot_stays_held),
     "recovering-again": (random_names, one_name_only, leftovers_stay),
-    "full disk": (no_room_for_the_end, given_up, unverified, stump_swallows),
+    "full disk": (no_room_for_the_end, given_up, stump_swallows),
     "race": (forced, looked_then_written, one_name_only, unlocked),
 }
 """The name of a scenario or test -> the faults that it must notice."""
