@@ -73,7 +73,9 @@ runs_ = st.builds(
         ),
         st.just(Environment()),
     ),
-    inputs=st.sampled_from([(), (Input("b", "1" * 32, "2" * 40), Input("c", "1", "2", "m"))]),
+    inputs=st.sampled_from(
+        [(), (Input("b", "1" * 32, "2" * 40), Input("c", "3" * 32, "4" * 40, "m"))]
+    ),
     parent=st.sampled_from([None, "1" * 32]),
     continues=st.sampled_from([None, "1" * 32]),
     tags=st.dictionaries(keys, text, max_size=2),
@@ -107,7 +109,10 @@ def test_equal_runs_give_equal_bytes(run: Run) -> None:
     assert record.encode(other) == record.encode(run)
 
 
-HEAD = b"format: 1\nid: x\nstatus: finished\nstarted: 2026-01-01T00:00:00Z\n"
+HEAD = (
+    b"format: 1\nid: 0123456789abcdef0123456789abcdef\nstatus: finished\n"
+    b"started: 2026-01-01T00:00:00Z\n"
+)
 FILES = ("run.yaml", "params.yaml", "metrics.yaml", "environment.yaml")
 DAMAGE = [
     *(b"", b"[]", b"1", b"a: [", b"a: {b: 1}", b"packages: 1", b"gpus: [1]", b"\xff", b"a: x"),
@@ -116,6 +121,9 @@ DAMAGE = [
         HEAD,
         HEAD + b"command: [1]",
         HEAD + b"inputs: [{}]",
+        HEAD + b"code: {base: --output=x}",
+        HEAD + b"parent: --x",
+        HEAD + b'inputs: [{run: a, id: "1", commit: --output=x}]',
         b"a.b: 1\na: {b: 1}",
     ),
     *(

@@ -76,3 +76,24 @@ def test_a_run_that_cannot_be_signed_waits_and_is_recorded_unsigned_on_demand(
     (recorded,) = json.loads(listed.stdout)
     assert recorded["name"] == waiting["name"] and recorded["commit"]
     assert listed.stderr == ""
+
+
+def test_a_run_whose_code_was_pruned_while_it_waited_is_recorded_on_its_base(
+    repo_dir: Path, git: Git, track: Track
+) -> None:
+    """A run with a gap is a run; one that can never be recorded is a complaint for ever."""
+    git(repo_dir, "config", "commit.gpgSign", "true")
+    git(repo_dir, "config", "gpg.program", "false")
+    (repo_dir / "train.py").write_text("changed = True\n")
+    track(repo_dir, *RUN, check=125)
+    held = git(repo_dir, "for-each-ref", "--format=%(refname)", "refs/gittrack/snapshots").split()
+    assert len(held) == 1, "what waits must survive `git gc --prune=now`"
+
+    git(repo_dir, "update-ref", "-d", held[0])
+    (repo_dir / "train.py").write_text("other = True\n")
+    git(repo_dir, "gc", "--quiet", "--prune=now")
+    git(repo_dir, "config", "track.sign", "false")
+    (shown,) = json.loads(track(repo_dir, "ls", "--json", check=0).stdout)
+    assert shown["status"] == "finished" and shown["commit"]
+    assert "its code is lost" in track(repo_dir, "show", check=0).stdout
+    assert git(repo_dir, "for-each-ref", "refs/gittrack") == ""

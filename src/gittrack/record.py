@@ -6,20 +6,23 @@ Knows the files and their fields. Knows nothing of Git, nor of where the files c
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
 from gittrack import formats, message, series
 from gittrack.errors import BadFile, BadName
+from gittrack.git import is_id
 from gittrack.keys import flatten, nest
 from gittrack.records import Code, Environment, Input, Number, Row, Run, Skipped, Status
 
-__all__ = ["LOG_LIMIT", "decode", "encode", "log_excerpt", "read_log"]
+__all__ = ["LOG_LIMIT", "Mask", "decode", "encode", "log_excerpt", "read_log"]
 
 LOG_LIMIT = 1 << 20
 """How much of the output a record holds, in bytes."""
 
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
 _HALF = LOG_LIMIT // 2 - 64
 _MARGIN = 64 << 10
 
@@ -252,6 +255,20 @@ class _Fields:
             raise TypeError(f"{key} is no {kind.__name__}: {str(found)[:60]!r}")
         return found
 
+    def object_id(self, key: str) -> str | None:
+        """An id of Git's: it will be handed to Git, so nothing else may pass for one."""
+        found = self.maybe(key, str)
+        if found is not None and not is_id(found):
+            raise ValueError(f"{key} is no object id: {found[:60]!r}")
+        return None if found is None else str(found)
+
+    def run_id(self, key: str) -> str | None:
+        """A run's id: 32 hexadecimal digits."""
+        found = self.maybe(key, str)
+        if found is not None and not _RUN_ID.fullmatch(found):
+            raise ValueError(f"{key} is no run id: {found[:60]!r}")
+        return None if found is None else str(found)
+
     def need(self, key: str) -> str:
         found = self.maybe(key, str)
         if found is None:
@@ -295,7 +312,7 @@ def _run(
         raise ValueError(f"status is {status[:40]!r}")
     ended = fields.maybe("ended", str)
     return Run(
-        id=fields.need("id"),
+        id=fields.run_id("id") or fields.need("id"),
         name=name,
         experiment=experiment,
         status=status,  # type: ignore[arg-type]
@@ -314,11 +331,16 @@ def _run(
         metrics=metrics,
         environment=environment,
         inputs=tuple(
-            Input(i.need("run"), i.need("id"), i.need("commit"), i.maybe("path", str))
+            Input(
+                i.need("run"),
+                i.run_id("id") or i.need("id"),
+                i.object_id("commit") or i.need("commit"),
+                i.maybe("path", str),
+            )
             for i in fields.inners("inputs")
         ),
-        parent=fields.maybe("parent", str),
-        continues=fields.maybe("continues", str),
+        parent=fields.run_id("parent"),
+        continues=fields.run_id("continues"),
         tags=fields.strings("tags"),
         faults=fields.texts("faults"),
         source=fields.text("source", "cli"),
@@ -330,7 +352,7 @@ def _run(
 def _code(fields: _Fields) -> Code:
     untracked = fields.inner("untracked")
     return Code(
-        base=fields.maybe("base", str),
+        base=fields.object_id("base"),
         branch=fields.maybe("branch", str),
         dirty=bool(fields.maybe("dirty", bool)),
         included=untracked.texts("included"),

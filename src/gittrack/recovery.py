@@ -98,10 +98,11 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
         run = replace(run, faults=(*run.faults, f"masked {count} in the output"))
     run, rows = _masked(run, rows)
     run = replace(run, name=name)
+    run, tree = _with_code(repo, run, story.begin["tree"])
     ref = runs.write(
         repo,
         run,
-        tree=story.begin["tree"],
+        tree=tree,
         author=Identity(story.begin["user"], story.begin["email"]),
         rows=rows,
         log=log,
@@ -109,6 +110,20 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
         sign=_signs(repo),
     )
     return replace(run, commit=ref.commit), ref
+
+
+def _with_code(repo: Repo, run: Run, tree: str) -> tuple[Run, str]:
+    """The run and the tree that it can have: somebody may have pruned what nothing pointed to."""
+    base = run.code.base
+    if base is not None and not repo.exists(base):
+        fault = f"the commit {base} that it stood on is gone from the repository"
+        base, run = None, replace(run, faults=(*run.faults, fault))
+        run = replace(run, code=replace(run.code, base=None))
+    if repo.exists(tree):
+        return run, tree
+    fault = "its code is lost: the snapshot was pruned (git gc --prune=now?) before it was recorded"
+    run = replace(run, faults=(*run.faults, fault))
+    return run, repo.read_commit(base).tree if base else repo.empty_tree()
 
 
 def _signs(repo: Repo) -> bool:
