@@ -402,3 +402,20 @@ def test_show_before_the_first_commit(tmp_path: Path, track: Any, git: Any) -> N
     track(tmp_path, "run", "--", "true", check=0)
     text = track(tmp_path, "show", check=0).stdout
     assert "\n  code        no commit yet, on main\n" in text
+
+
+def test_a_patch_without_its_base_says_what_is_missing(
+    repo_dir: Path, track: Any, git: Any, tmp_path: Path
+) -> None:
+    """In a shallow clone the record is there and the commit beneath it is not."""
+    record(repo_dir, 1, "calm-lynx-0xw8nc")
+    base = git(repo_dir, "rev-parse", "--short=7", "HEAD").strip()
+    git(repo_dir, "commit", "-q", "--allow-empty", "-m", "Later")
+    shallow = tmp_path / "shallow"
+    git(tmp_path, "clone", "-q", "--depth=1", repo_dir.as_uri(), str(shallow))
+    git(shallow, "fetch", "-q", "--depth=1", "origin", "refs/runs/*:refs/runs/*")
+    assert "calm-lynx-0xw8nc" in track(shallow, "show", check=0).stdout
+    for more in ((), ("--json",)):
+        done = track(shallow, "show", "--patch", *more, check=1)
+        assert f"the base commit {base} is not here" in done.stderr
+        assert "git fetch --unshallow" in done.stderr

@@ -68,3 +68,12 @@ def test_json_as_python_writes_it() -> None:
     for text, says in [("1e309", "too large"), ('{"a": 1, "a": 1}', "twice"), ("[", "line 1")]:
         with pytest.raises(BadFile, match=says):
             documents.parse_json(text, "f", "params")
+
+
+def test_a_file_that_is_not_there_is_missing_whatever_its_name(tmp_path: Path) -> None:
+    """`--params nope` is a misspelt path; what its suffix lacks is beside the point."""
+    with pytest.raises(BadFile, match="there is no params file 'nope'"):
+        documents.load("nope", "params", 100, directory=str(tmp_path))
+    (tmp_path / "nope").write_text("a: 1")
+    with pytest.raises(BadFile, match=r"is no \.yaml, \.json or \.toml file"):
+        documents.load("nope", "params", 100, directory=str(tmp_path))

@@ -118,6 +118,13 @@ def _patch(repo: Repo, ref: RunRef, shown: Screen) -> str:
     from gittrack import runs
 
     base = runs.load(repo, ref).code.base or repo.empty_tree()
+    if not repo.exists(base):
+        from gittrack.errors import GitFailed
+
+        raise GitFailed(
+            f"{ref.short}: the base commit {base[:7]} is not here, so there is nothing to compare",
+            hint="in a shallow clone, `git fetch --unshallow` brings it.",
+        )
     color = "--color=always" if shown.color else "--color=never"
     data = repo.patch(base, ref.commit, color, without=runs.RECORD)
     return data.decode("utf-8", "backslashreplace")
