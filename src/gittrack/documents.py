@@ -15,7 +15,7 @@ from typing import Any
 
 from gittrack.errors import BadFile
 
-__all__ = ["load", "parse_json", "read", "read_table", "read_text", "too_deep"]
+__all__ = ["last_line_if_torn", "load", "parse_json", "read", "read_table", "read_text", "too_deep"]
 
 
 def load(path: str, what: str, largest: int, *, directory: str = "") -> Any:
@@ -26,7 +26,6 @@ def load(path: str, what: str, largest: int, *, directory: str = "") -> Any:
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in (".yaml", ".yml", ".json", ".toml"):
-        read(path, what, largest, directory=directory)
         raise BadFile(
             f"the {what} file '{path}' is no .yaml, .json or .toml file",
             path=path,
@@ -110,6 +109,21 @@ def read_table(
         raise BadFile(
             f"the {what} file '{path}' is no table: {error} (line {reader.line_num})", path=path
         ) from error
+
+
+def last_line_if_torn(path: str, *, directory: str = "") -> int | None:
+    """The number of the last line if no line feed ends it: its writer may have been killed."""
+    try:
+        with open(os.path.join(directory, path), "rb") as file:
+            if file.seek(0, os.SEEK_END) == 0:
+                return None
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) in b"\r\n":
+                return None
+            file.seek(0)
+            return 1 + sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    except OSError:
+        return None
 
 
 def parse_json(text: str, path: str, what: str, *, real: Callable[[str], Any] | None = None) -> Any:

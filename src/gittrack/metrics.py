@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from gittrack.documents import load, parse_json, read_table, read_text, too_deep
+from gittrack.documents import last_line_if_torn, load, parse_json, read_table, read_text, too_deep
 from gittrack.errors import BadFile, BadName
 from gittrack.keys import check_key, flatten
 from gittrack.records import Number, Row
@@ -517,10 +517,14 @@ def _table(file: _File) -> list[Row]:
         directory=file.directory,
     )
     header = _header(next(lines, (0, []))[1], file)
+    last = last_line_if_torn(file.path, directory=file.directory)
     rows = []
     try:
         for line, cells in lines:
-            if len(cells) > len(header):
+            if line == last and len(cells) < len(header):
+                # Its last number may lack digits: `0.` of what was to be `0.75`.
+                file.leave_out(f"line {line} breaks off")
+            elif len(cells) > len(header):
                 file.leave_out(
                     f"line {line} has {len(cells)} cells, but there are {len(header)} columns"
                 )
