@@ -20,6 +20,7 @@ from gittrack.errors import (
     RunChanged,
     RunExists,
     UnsupportedRepository,
+    UsageError,
     WriteFailed,
 )
 from gittrack.git import Identity, Ref, Repo
@@ -452,6 +453,24 @@ def test_configuration_is_gits_own(repo: Repo, git, monkeypatch: pytest.MonkeyPa
     ]
     assert fresh.flag("track.bare", default=False) and not fresh.flag("track.three", default=True)
     assert fresh.flag("track.absent", default=True)
+
+
+@pytest.mark.parametrize("value", ["maybe", "banana", "t", "1.5", "2x", "-"])
+def test_a_truth_value_that_is_none_is_refused(repo: Repo, value: str) -> None:
+    """Git refuses it, and `track.fsync=maybe` must not silently be one of the two."""
+    repo.set_config("track.fsync", value)
+    with pytest.raises(UsageError, match=f"bad boolean config value '{value}' for 'track.fsync'"):
+        repo.flag("track.fsync", default=True)
+
+
+@pytest.mark.parametrize("value", ["true", "YES", "On", "1", "2", "-1", "1k", "0", "no", "Off", ""])
+def test_truth_values_are_gits_own(repo: Repo, git, value: str) -> None:
+    """One rule for all that stands in one file."""
+    repo.set_config("track.x", value)
+    said = git(repo.root, "config", "--type=bool", "track.x")
+    said = said if isinstance(said, str) else said.decode()
+    for default in (True, False):
+        assert repo.flag("track.x", default=default) is (said.strip() == "true")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ gittrack's own settings.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
+from gittrack.errors import UsageError
 from gittrack.git.executable import Executable, text
 from gittrack.git.values import Identity
 
@@ -19,6 +21,7 @@ class Configuration(Executable):
     """The settings of a repository, read once."""
 
     _config: dict[str, str] | None = None
+    _bare: frozenset[str] = frozenset()
 
     @property
     def config(self) -> Mapping[str, str]:
@@ -28,18 +31,33 @@ class Configuration(Executable):
         """
         if self._config is None:
             self._config = {}
+            bare: set[str] = set()
             for item in self.git("config", "--list", "-z", "--includes").split(b"\0"):
-                key, _, value = text(item).partition("\n")
+                key, equals, value = text(item).partition("\n")
                 if key:
                     self._config[key] = value
+                    (bare.discard if equals else bare.add)(key)
+            self._bare = frozenset(bare)
         return self._config
 
     def flag(self, key: str, *, default: bool) -> bool:
-        """A boolean setting by Git's rules: `true`, `yes`, `on`, `1` and a bare key are true."""
+        """A boolean setting by Git's rules (git-config(1)): a bare key is true, an empty one false.
+
+        Raises:
+            UsageError: the value is none of `true`, `yes`, `on`, `false`, `no`, `off`, an integer.
+        """
         value = self.config.get(key)
         if value is None:
             return default
-        return value.lower() in ("", "true", "yes", "on", "1")
+        if key in self._bare or value.lower() in ("true", "yes", "on"):
+            return True
+        if value.lower() in ("", "false", "no", "off"):
+            return False
+        if number := re.fullmatch(r"\s*[+-]?([0-9]+)[kKmMgG]?", value):
+            return int(number[1]) != 0
+        raise UsageError(
+            f"bad boolean config value {value[:60]!r} for '{key}'", hint="set it to true or false."
+        )
 
     def set_config(self, key: str, value: str) -> None:
         """Write one setting of this repository."""
