@@ -233,6 +233,16 @@ def test_ten_megabytes_cost_little(line: bytes) -> None:
         (['{"password": "' + "hunter" + '2-x9"}'], ['{"password": "' + MASK + '"}']),
         (["--password", "--token", "x"], ["--password", "--token", MASK]),
         (["--password"], ["--password"]),
+        (
+            ["env", "PGPASSWORD=pw", "MYSQL_PWD=q", "x"],
+            ["env", f"PGPASSWORD={MASK}", f"MYSQL_PWD={MASK}", "x"],
+        ),
+        (["--pass", "pw", "--db-pass=q"], ["--pass", MASK, f"--db-pass={MASK}"]),
+        (["/usr/bin/curl", "-u", "bob:pw", "x"], ["/usr/bin/curl", "-u", MASK, "x"]),
+        (["curl", "-ubob:pw", "x"], ["curl", f"-u{MASK}", "x"]),
+        (["sshpass", "-p", "pw", "ssh", "-p", "2"], ["sshpass", "-p", MASK, "ssh", "-p", "2"]),
+        (["https://b/x?X-Amz-Signature=" + HEX[:64]], ["https://b/x?X-Amz-Signature=" + MASK]),
+        (["https://b/x?sv=1&sig=" + MIXED[:30] + "&a=b"], [f"https://b/x?sv=1&sig={MASK}&a=b"]),
     ],
 )
 def test_secrets_of_a_command_line_are_masked(argv: list[str], masked: list[str]) -> None:
@@ -255,6 +265,7 @@ def test_secrets_of_a_command_line_are_masked(argv: list[str], masked: list[str]
     train.py --password *** token=*** --secret= tokens=5 model.tokenizer=bert-base-uncased
     train.py --commit 0123456789abcdef0123456789abcdef01234567 --name amber-otter-7f3kq2
     train.py http://host:8080/x s3://bucket/key git@host:x/y.git https://user@host/x
+    train.py -u x --user bob -p 5 --first-pass 2 passes=3 config=a.yaml?sig=1 --two_pass yes
     bash -c CODE --sort-key name --primary-key id --cache-key x
     """.strip().splitlines(),
 )

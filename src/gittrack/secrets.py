@@ -135,6 +135,7 @@ _SHAPES: tuple[tuple[str, tuple[bytes, ...], bytes], ...] = (
 
 # A password in an address: the scheme is left of the anchor, so it is not matched again.
 _USERINFO = rb"://[^\s:/@'\"<>]{0,100}:([^\s/@'\"<>]{1,200})@[A-Za-z0-9\[]"
+_SIGNATURE = rb"[?&](?:X-(?:Amz|Goog)-)?(?:Signature|sig)=$"
 _HEADER = (
     rb"authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:bearer|basic|token)\s+"
     rb"([A-Za-z0-9._~+/=-]{12,})"
@@ -220,7 +221,7 @@ def mask_value(key: str, value: Value) -> Value:
 
 def _search(data: bytes) -> list[_Secret]:
     """All secrets, in order, none overlapping another."""
-    found = [*_shapes(data), *_userinfo(data), *_named(data)]
+    found = [*_shapes(data), *_userinfo(data), *_signed(data), *_named(data)]
     found.sort(key=lambda secret: (secret.start, -secret.end))
     apart: list[_Secret] = []
     for secret in found:
@@ -259,6 +260,16 @@ def _userinfo(data: bytes) -> Iterator[_Secret]:
         match = _pattern(_USERINFO).match(data, at)
         if match and not _is_placeholder(match[1]):
             yield _Secret(match.start(1), match.end(1), "password in a URL")
+
+
+def _signed(data: bytes) -> Iterator[_Secret]:
+    """Signatures that make an address a key: of S3, Google's storage and Azure's."""
+    for anchor in (b"ignature=", b"sig="):
+        for at in _anchors(data, anchor):
+            if _pattern(_SIGNATURE).search(data[max(0, at - 9) : at + len(anchor)]):
+                value = _pattern(rb"[A-Za-z0-9%+/=_-]{16,}").match(data, at + len(anchor))
+                if value:
+                    yield _Secret(value.start(), value.end(), "signature of a URL")
 
 
 def _named(data: bytes) -> Iterator[_Secret]:
@@ -329,8 +340,10 @@ def _words(text: str) -> frozenset[str]:
 
 _ALONE = _words(
     "password passwd passphrase pwd secret secrets token apikey credential credentials auth"
-    " accesskey secretkey privatekey authtoken accesstoken apitoken"
+    " accesskey secretkey privatekey authtoken accesstoken apitoken pgpassword"
 )
+_PASS_OF = _words("db user smtp ssh sudo ftp http redis mysql postgres admin root proxy mail")
+_CREDENTIAL_OPTIONS = {"curl": ("-u", "--user"), "sshpass": ("-p",)}
 _KEYS = _words("api access secret private auth account signing encryption master")
 _INNOCENT_TOKENS = _words(
     "pad eos bos unk sep cls mask special start stop end begin per new next prev first last image"
@@ -351,6 +364,8 @@ def _is_secret_name(name: str) -> bool:
     if not parts:
         return False
     before = parts[-2] if len(parts) > 1 else ""
+    if parts[-1] == "pass":
+        return not before or before in _PASS_OF
     if parts[-1] == "token":
         return before not in _INNOCENT_TOKENS
     if parts[-1] == "auth":
@@ -367,10 +382,20 @@ def mask_argv(argv: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     masked: list[str] = []
     notes: list[str] = []
     pending: str | None = None
+    special: tuple[str, ...] = ()
     for word in argv:
+        special = _CREDENTIAL_OPTIONS.get(word.rsplit("/", 1)[-1], special)
         if pending is not None and _is_option_value(word):
             masked.append(_mask_value(pending, word, notes.append))
             pending = None
+            continue
+        if word in special:
+            pending, special = word, ()
+            masked.append(word)
+            continue
+        if attached := next((o for o in special if len(o) == 2 and word.startswith(o)), None):
+            masked.append(attached + _mask_value(attached, word[2:], notes.append))
+            pending, special = None, ()
             continue
         pending = (
             word if re.fullmatch(r"--?[A-Za-z][\w.-]*", word) and _is_secret_name(word) else None
