@@ -157,3 +157,10 @@ def test_text_that_is_not_utf8_is_quoted() -> None:
     """An argument with a byte of Latin-1 must not cost the run, nor one with JSON's \\ud800."""
     assert formats.load_untrusted(formats.dump({"a": "caf\udce9"}), "x") == {"a": '"caf\\351"'}
     formats.dump({"a": "\ud800"})
+
+
+def test_a_repeated_key_is_named_with_its_second_line() -> None:
+    """That is the line to take away."""
+    for text, line in [(b"b: 1\na: 1\nc: 2\na: 3\n", 4), (b"x:\n  a: 1\n  a: 2\n", 3)]:
+        with pytest.raises(BadFile, match=f"line {line}: key 'a' stands twice"):
+            formats.load_untrusted(text, where="p.yaml")

@@ -131,7 +131,8 @@ class _CoreLoader(_Loader):  # type: ignore[misc]
         plain = [key for key in own if key != "<<"]
         if len(set(plain)) != len(plain):
             twice = next(key for key in plain if plain.count(key) > 1)
-            raise ValueError(f"line {node.start_mark.line + 1}: key {twice[:80]!r} stands twice")
+            second = [key for key, _ in node.value if key.value == twice][1]
+            raise ValueError(f"line {second.start_mark.line + 1}: key {twice[:80]!r} stands twice")
         self.flatten_mapping(node)
         built = {}
         for key, value in node.value:
