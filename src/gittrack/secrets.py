@@ -146,10 +146,14 @@ _NAME = (
 _NAME_ANCHORS = (
     b"pass", b"pwd", b"secret", b"token", b"_key", b"-key", b"apikey", b"accesskey", b"credential",
 )  # fmt: skip
+_COLOR = rb"(?:\x1b\[[0-9;]{0,20}m[ \t]?){0,4}"
 _ASSIGNED = (
     _NAME
+    + _COLOR
     + rb"[\"']?(?:[ \t]*\]|[ \t]*:[ \t]*[A-Za-z\[\]]{1,20}(?=[ \t]*=))?[ \t]*(?::=|=>|[:=])[ \t]*"
-    rb"(?:\"([^\"\n]{1,300})\"|'([^'\n]{1,300})'|([^\s\"'`,;()\[\]{}<>]{1,300})(?=[\s,;)\]}\"']|$))"
+    + _COLOR
+    + rb"(?:\"([^\"\n]{1,300})\"|'([^'\n]{1,300})'"
+    rb"|([^\s\"'`,;()\[\]{}<>\x1b]{1,300})(?=[\s,;)\]}\"'\x1b]|$))"
 )
 _OPTION_VALUE = (
     rb"(--?[A-Za-z][\w.-]*)(?:[ \t]+|=)(?:\"([^\"\n]+)\"|'([^'\n]+)'|([^\s\"'-][^\s\"']*))"
@@ -289,7 +293,9 @@ def _named(data: bytes) -> Iterator[_Secret]:
 
 def _assigned(data: bytes, match: re.Match[bytes], at: int) -> _Secret | None:
     group = match.lastindex or 0
-    prefix = _pattern(rb"[A-Za-z0-9_.-]*$").search(data[max(0, at - 80) : at])
+    prefix = _pattern(rb"[A-Za-z0-9_.-]*$").search(
+        re.sub(rb"\x1b\[[0-9;]*m", b" ", data[max(0, at - 80) : at])
+    )
     name = (prefix[0] if prefix else b"") + data[at : match.start(group)]
     words = re.split(r"[^A-Za-z0-9_.-]", name.decode("ascii", "replace"))[0]
     value = data[match.start(group) : match.end(group)]
