@@ -97,3 +97,12 @@ def test_a_run_whose_code_was_pruned_while_it_waited_is_recorded_on_its_base(
     assert shown["status"] == "finished" and shown["commit"]
     assert "its code is lost" in track(repo_dir, "show", check=0).stdout
     assert git(repo_dir, "for-each-ref", "refs/gittrack") == ""
+
+
+def test_a_setting_that_makes_no_sense_is_refused_before_the_command_starts(
+    repo_dir: Path, git: Git, track: Track
+) -> None:
+    """Not after ten hours of training."""
+    git(repo_dir, "config", "track.sign", "banana")
+    done = track(repo_dir, "run", "--", "touch", "started", check=2)
+    assert "track.sign" in done.stderr and not (repo_dir / "started").exists()

@@ -26,6 +26,7 @@ def load(path: str, what: str, largest: int, *, directory: str = "") -> Any:
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in (".yaml", ".yml", ".json", ".toml"):
+        read(path, what, largest, directory=directory)
         raise BadFile(
             f"the {what} file '{path}' is no .yaml, .json or .toml file",
             path=path,

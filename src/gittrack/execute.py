@@ -25,7 +25,7 @@ from gittrack.process import Exit
 from gittrack.process import run as run_process
 from gittrack.quoting import utf8
 from gittrack.records import Row, Run, Snapshot, Status, Value
-from gittrack.recovery import finish, undisturbed, waiting
+from gittrack.recovery import finish, signs, undisturbed, waiting
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
 from gittrack.story import plain_code, plain_environment, stamp
@@ -96,8 +96,8 @@ def command(
             stays, and the next gittrack command tries again.
     """
     repo.check_version()
-    sync = repo.flag("track.fsync", default=True)
-    repo.sync(sync)
+    repo.sync(repo.flag("track.fsync", default=True))
+    signs(repo)  # a bad setting is refused now rather than after the training
     prepared = _prepare(repo, request)
     session, known, taken = _open(repo, request, prepared, now=now, random=random)
     recorder: _Recorder | None = None
@@ -443,7 +443,8 @@ def maintain(repo: Repo) -> None:
     try:
         # Git's own estimate: objects/17 holds one in 256 (gc.c, too_many_loose_objects).
         gathered = len(os.listdir(repo.common_dir / "objects" / "17"))
-    except OSError:
+        if gathered > 27 and repo.flag("maintenance.auto", default=True):
+            repo.spawn("maintenance", "run", "--auto", "--quiet")
+    except (OSError, GittrackError):
+        # The run is recorded; Git itself will complain of its setting.
         return
-    if gathered > 27 and repo.flag("maintenance.auto", default=True):
-        repo.spawn("maintenance", "run", "--auto", "--quiet")

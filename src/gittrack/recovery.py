@@ -24,7 +24,7 @@ from gittrack.refs import RunRef
 from gittrack.sessions import Session
 from gittrack.story import tell
 
-__all__ = ["finish", "recover", "running", "undisturbed", "waiting"]
+__all__ = ["finish", "recover", "running", "signs", "undisturbed", "waiting"]
 
 _RECOVER_AT_ONCE = 16 << 20
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -107,7 +107,7 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
         rows=rows,
         log=log,
         # As set now, not then: a run whose signing failed can still be recorded without.
-        sign=_signs(repo),
+        sign=signs(repo),
     )
     return replace(run, commit=ref.commit), ref
 
@@ -126,7 +126,12 @@ def _with_code(repo: Repo, run: Run, tree: str) -> tuple[Run, str]:
     return run, repo.read_commit(base).tree if base else repo.empty_tree()
 
 
-def _signs(repo: Repo) -> bool:
+def signs(repo: Repo) -> bool:
+    """Whether run commits are signed: by `track.sign`, else as Git signs commits.
+
+    Raises:
+        UsageError: the setting is no truth value.
+    """
     return repo.flag("track.sign", default=repo.flag("commit.gpgsign", default=False))
 
 
@@ -244,7 +249,7 @@ def _recover_one(repo: Repo, directory: Path) -> RunRef | None:
 
 def waiting(repo: Repo, name: str, reason: str) -> WriteFailed:
     """The error for a run that has ended and cannot be recorded now; it stays as it is."""
-    way = " `git config track.sign false` records it unsigned." if _signs(repo) else ""
+    way = " `git config track.sign false` records it unsigned." if signs(repo) else ""
     return WriteFailed(
         f"{name} has ended and waits to be recorded: {reason}",
         hint=f"nothing is lost: once that is mended, the next git track command records it.{way}",
