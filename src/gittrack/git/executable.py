@@ -97,6 +97,17 @@ class Executable:
             )
         return done.stdout
 
+    def dialogue(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `git` to be asked line by line; it ends when its input is closed."""
+        return subprocess.Popen(
+            ["git", *arguments],
+            cwd=self.root or self.git_dir,
+            env=self._env(None),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
     def spawn(self, *arguments: str) -> None:
         """Start `git` in the background, detached from us and our terminal, and forget it."""
         subprocess.Popen(

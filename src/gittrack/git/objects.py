@@ -20,6 +20,8 @@ from gittrack.git.executable import Executable, text
 from gittrack.git.values import Entry
 
 if TYPE_CHECKING:
+    import subprocess
+
     from gittrack.git.packs import Pack
 
 __all__ = ["Objects", "again"]
@@ -33,6 +35,7 @@ class Objects(Executable):
         self._handle = handle
         self._synced = True
         self._pack: Pack | None = None
+        self._asked: tuple[int, subprocess.Popen[bytes]] | None = None
 
     def sync(self, on: bool) -> None:
         """Choose whether each object and ref is flushed to the disk before we go on."""
@@ -155,10 +158,24 @@ class Objects(Executable):
         if hasattr(self._handle.odb, "read_header"):
             kind, size = self._handle.odb.read_header(oid)[:2]
             return int(kind), int(size)
-        found = text(self.git("cat-file", "--batch-check", input=oid.encode())).split()
+        found = self._asked_header(oid).split()
         if len(found) != 3:
             raise KeyError(oid)
         return int(pygit2.enums.ObjectType[found[1].upper()]), int(found[2])
+
+    def _asked_header(self, oid: str) -> str:
+        """What one `git cat-file`, kept for the next question, says of an object."""
+        import weakref
+
+        if self._asked is None or self._asked[0] != os.getpid():
+            process = self.dialogue("cat-file", "--batch-check")
+            self._asked = os.getpid(), process
+            weakref.finalize(self, _end, process, os.getpid())
+        process = self._asked[1]
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(oid.encode() + b"\n")
+        process.stdin.flush()
+        return text(process.stdout.readline())
 
     def size(self, oid: str) -> int:
         """The size of an object in bytes.
@@ -232,3 +249,11 @@ def again(write: Callable[[], str]) -> str:
 def _why(error: Exception) -> str:
     """A missing object is a KeyError of its id, which says nothing."""
     return "it is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _end(process: subprocess.Popen[bytes], owner: int) -> None:
+    """End a dialogue; in a forked child it is the parent's."""
+    if owner == os.getpid() and process.stdin is not None and process.stdout is not None:
+        process.stdin.close()
+        process.stdout.close()
+        process.wait()
