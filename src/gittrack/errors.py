@@ -16,7 +16,11 @@
     +-- RunExists                 the ref is taken
     +-- RunChanged                a ref no longer points where we saw it
     +-- BrokenRecord              a run commit whose record cannot be read
-    +-- BadFile                   a params or metrics file that cannot be understood
+    +-- BadFile                   a file of params, metrics or pointers that cannot be understood
+    +-- BadPath                   a path to data or an artifact that cannot be used
+    +-- DataMissing               content that neither the cache nor a data remote has
+    +-- DataDamaged               content that is not what its hash says
+    +-- DataFailed                DVC, or a data remote, refused
     +-- BadValue                  a value that cannot be recorded
     +-- NoActiveRun               logging outside of a run
     `-- CommandNotStarted         the command to record could not be executed (126, 127)
@@ -33,9 +37,13 @@ __all__ = [
     "AmbiguousRun",
     "BadFile",
     "BadName",
+    "BadPath",
     "BadValue",
     "BrokenRecord",
     "CommandNotStarted",
+    "DataDamaged",
+    "DataFailed",
+    "DataMissing",
     "GitFailed",
     "GitTooOld",
     "GittrackError",
@@ -154,11 +162,39 @@ class BrokenRecord(GittrackError):
 
 
 class BadFile(GittrackError):
-    """A params or metrics file that cannot be understood; `path` is the file."""
+    """A file of params, metrics or pointers that cannot be understood; `path` is the file."""
 
     def __init__(self, message: str, *, path: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.path = path
+
+
+class BadPath(GittrackError):
+    """A path to data or an artifact that cannot be used: missing, a device, outside, hostile."""
+
+    def __init__(self, message: str, *, path: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+
+
+class DataMissing(GittrackError):
+    """Content that is neither in the cache nor, as far as was asked, in a data remote."""
+
+    def __init__(self, message: str, *, md5s: Sequence[str], hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.md5s = tuple(md5s)
+
+
+class DataDamaged(GittrackError):
+    """Content under the hash `md5` that has another one."""
+
+    def __init__(self, message: str, *, md5: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.md5 = md5
+
+
+class DataFailed(GittrackError):
+    """DVC or a data remote refused; what was carried before stays."""
 
 
 class BadValue(GittrackError):

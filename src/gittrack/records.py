@@ -13,7 +13,9 @@ from typing import Any, Literal, TypeAlias
 
 __all__ = [
     "STATUSES",
+    "Artifact",
     "Code",
+    "Data",
     "Environment",
     "Input",
     "Number",
@@ -122,12 +124,46 @@ class Input:
     path: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A file or directory that a run read, known by its content.
+
+    `path` is relative to the work tree's root with `/`, absolute where it lies outside. `md5` is
+    DVC's: 32 hexadecimal digits, for a directory those of its listing and `.dir`. `size` in bytes,
+    of a directory all files together; `nfiles` is None for a file. `pointer` is the path of the
+    `.dvc` file or `dvc.lock` that names it, and `modified` says that the content is not what that
+    one says. `changed`: it was another one when the run ended.
+    """
+
+    path: str
+    md5: str
+    size: int
+    nfiles: int | None = None
+    pointer: str | None = None
+    modified: bool = False
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file or directory that a run kept; `path` is its name among the run's artifacts, with `/`.
+
+    `md5`, `size` and `nfiles` as in `Data`: DVC's cache holds the bytes under that hash.
+    """
+
+    path: str
+    md5: str
+    size: int
+    nfiles: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """What a listing knows of a run, without opening its record.
 
     `params` are flat, nested mappings joined with dots. `commit` is None while the run is running.
     `archived`, `deleted`, `notes`, and the current `title` and `tags` come from annotations.
+    `data` and `artifacts` map the paths of what it read and kept to their md5.
     """
 
     id: str
@@ -147,6 +183,8 @@ class Summary:
     params: Mapping[str, Value] = field(default_factory=_nothing)
     metrics: Mapping[str, Number] = field(default_factory=_nothing)
     tags: Mapping[str, str] = field(default_factory=_nothing)
+    data: Mapping[str, str] = field(default_factory=_nothing)
+    artifacts: Mapping[str, str] = field(default_factory=_nothing)
     source: str = "cli"
     commit: str | None = None
     archived: bool = False
@@ -188,6 +226,8 @@ class Run:
     params: Mapping[str, Value] = field(default_factory=_nothing)
     metrics: Mapping[str, Number] = field(default_factory=_nothing)
     environment: Environment | None = None
+    data: tuple[Data, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
     inputs: tuple[Input, ...] = ()
     parent: str | None = None
     continues: str | None = None
