@@ -34,6 +34,7 @@ READING = {
     "gittrack.git.opening",
     "gittrack.git.references",
     "gittrack.git.values",
+    "gittrack.git.worktrees",
     "gittrack.keys",
     "gittrack.message",
     "gittrack.names",

@@ -19,11 +19,12 @@ from gittrack.git.executable import OLDEST_GIT
 from gittrack.git.notes import Notes
 from gittrack.git.opening import find
 from gittrack.git.values import ZERO, Commit, Entry, Identity, Ref, is_id
+from gittrack.git.worktrees import Worktrees
 
 __all__ = ["OLDEST_GIT", "ZERO", "Commit", "Entry", "Identity", "Ref", "Repo", "is_id"]
 
 
-class Repo(Configuration, Notes, Commits, Comparison):
+class Repo(Configuration, Notes, Commits, Comparison, Worktrees):
     """An open repository. Cheap to pass around; not for use from several threads at once."""
 
     @classmethod

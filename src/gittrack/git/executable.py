@@ -77,11 +77,13 @@ class Executable:
         self,
         *arguments: str,
         input: bytes | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | None] | None = None,
         config: Sequence[str] = (),
         accept: Sequence[int] = (0,),
     ) -> bytes:
         """Run `git` in the work tree's root (if bare: in the Git directory) -> its stdout.
+
+        `env` is laid over the environment; None takes a variable out.
 
         Raises:
             GitFailed: it ended with a status that is not in `accept`.
@@ -120,7 +122,7 @@ class Executable:
             start_new_session=True,
         )
 
-    def _env(self, extra: Mapping[str, str] | None) -> dict[str, str]:
+    def _env(self, extra: Mapping[str, str | None] | None) -> dict[str, str]:
         env = dict(os.environ)
         # A hook's GIT_INDEX_FILE is relative to where the hook runs, and so is GIT_DIR.
         env["GIT_DIR"] = os.fspath(self.git_dir)
@@ -128,8 +130,11 @@ class Executable:
             env["GIT_WORK_TREE"] = os.fspath(self.root)
         if "GIT_INDEX_FILE" in env:
             env["GIT_INDEX_FILE"] = os.path.abspath(env["GIT_INDEX_FILE"])
-        if extra:
-            env.update(extra)
+        for name, value in (extra or {}).items():
+            if value is None:
+                env.pop(name, None)
+            else:
+                env[name] = value
         return env
 
     def index_file(self) -> Path:
