@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gittrack
-from gittrack import api, journal, refs, runs
+from gittrack import active, journal, refs, runs
 from gittrack.errors import NoActiveRun
 from gittrack.git import Repo
 from gittrack.records import Row, Run
@@ -26,10 +26,10 @@ from gittrack.records import Row, Run
 def fresh_door(monkeypatch):
     """As in a process that has logged nothing yet."""
     monkeypatch.delenv(journal.RUN_VARIABLE, raising=False)
-    api._close()
-    monkeypatch.setattr(api, "_complained", False)
+    active._close()
+    monkeypatch.setattr(active, "_complained", False)
     yield
-    api._close()
+    active._close()
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_any_numbers_come_back_exactly(tmp_path_factory, metrics, step) -> None:
     try:
         gittrack.log_metrics(metrics, step=step)
     finally:
-        api._close()
+        active._close()
         del os.environ[journal.RUN_VARIABLE]
     (event,) = events(directory)
     assert event.get("step") == step
