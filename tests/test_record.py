@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from gittrack import record, runs
 from gittrack.errors import BadFile
 from gittrack.git import Identity, Repo
-from gittrack.records import Code, Environment, Input, Row, Run, Skipped
+from gittrack.records import Artifact, Code, Data, Environment, Input, Row, Run, Skipped
 from gittrack.secrets import mask_text
 
 START = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=timezone.utc)
@@ -37,6 +37,10 @@ values = st.recursive(
 )
 paths = st.dictionaries(some, some, max_size=2)
 skipped = paths.map(lambda found: tuple(Skipped(k, v) for k, v in sorted(found.items())))
+MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+FILE = Data("", MD5, 0, modified=True, pointer="data.dvc")
+FOLDER = Data("", f"{MD5}.dir", 2**40, nfiles=10**6, changed=True)
+KEPT = Artifact("models/net.pt", f"{MD5}.dir", 3, nfiles=2)
 runs_ = st.builds(
     Run,
     id=st.just("0123456789abcdef" * 2),
@@ -76,6 +80,13 @@ runs_ = st.builds(
     inputs=st.sampled_from(
         [(), (Input("b", "1" * 32, "2" * 40), Input("c", "3" * 32, "4" * 40, "m"))]
     ),
+    data=st.dictionaries(some, st.sampled_from([FILE, FOLDER]), max_size=2).map(
+        lambda found: tuple(
+            replace(item, path=path) for path, item in sorted(found.items())
+        )
+    ),
+    artifacts=st.sampled_from([(), (KEPT,), (Artifact("a", MD5, 0), KEPT)]),
+    fingerprint=st.sampled_from([None, "7" * 32]),
     parent=st.sampled_from([None, "1" * 32]),
     continues=st.sampled_from([None, "1" * 32]),
     tags=st.dictionaries(keys, text, max_size=2),
@@ -113,7 +124,8 @@ HEAD = (
     b"format: 1\nid: 0123456789abcdef0123456789abcdef\nstatus: finished\n"
     b"started: 2026-01-01T00:00:00Z\n"
 )
-FILES = ("run.yaml", "params.yaml", "metrics.yaml", "environment.yaml")
+POINTER = "artifacts/a/b.dvc"
+FILES = ("run.yaml", "params.yaml", "metrics.yaml", "environment.yaml", "data.yaml", POINTER)
 DAMAGE = [
     *(b"", b"[]", b"1", b"a: [", b"a: {b: 1}", b"packages: 1", b"gpus: [1]", b"\xff", b"a: x"),
     *(
@@ -125,6 +137,10 @@ DAMAGE = [
         HEAD + b"parent: --x",
         HEAD + b'inputs: [{run: a, id: "1", commit: --output=x}]',
         b"a.b: 1\na: {b: 1}",
+        b"a: {md5: ../x, size: 1}",
+        b"a: {md5: d41d8cd98f00b204e9800998ecf8427e, size: -1}",
+        b"outs: []",
+        b"outs: [{md5: d41d8cd98f00b204e9800998ecf8427e, size: 0, path: ../b}]",
     ),
     *(
         HEAD + b"code: 1",
@@ -143,7 +159,7 @@ def test_a_damaged_record_is_a_bad_file_or_still_a_run(damage: dict[str, bytes])
         found = record.decode({**record.encode(good), **damage}, experiment="e", name="n")
         assert isinstance(found, Run)
     except BadFile as error:
-        assert error.path.endswith(".yaml") and error.message.startswith(error.path)
+        assert error.path in FILES and error.message.startswith(error.path)
 
 
 def test_a_long_output_keeps_its_first_and_last_lines() -> None:

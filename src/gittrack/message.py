@@ -140,6 +140,9 @@ def _summary_text(run: Run) -> str | None:
         "metrics": {k: _json_number(v) for k, v in run.metrics.items()},
         "tags": dict(run.tags),
         "source": None if run.source == _SOURCE else run.source,
+        "fingerprint": run.fingerprint,
+        "data": {item.path: item.md5 for item in run.data},
+        "artifacts": {kept.path: kept.md5 for kept in run.artifacts},
     }
     kept = {k: v for k, v in known.items() if v is not None and v not in ("", [], {})}
     try:
@@ -227,6 +230,9 @@ def _parse_summary(known: dict[str, Any], experiment: str, name: str, commit: st
         params=_typed(known.get("params", {}), dict),
         metrics={k: _number(v) for k, v in _typed(known.get("metrics", {}), dict).items()},
         tags={k: _typed(v, str) for k, v in _typed(known.get("tags", {}), dict).items()},
+        fingerprint=_optional(known.get("fingerprint"), str),
+        data={k: _typed(v, str) for k, v in _typed(known.get("data", {}), dict).items()},
+        artifacts={k: _typed(v, str) for k, v in _typed(known.get("artifacts", {}), dict).items()},
         source=_typed(known.get("source", _SOURCE), str),
         commit=commit,
     )

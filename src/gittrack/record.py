@@ -11,24 +11,49 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
-from gittrack import formats, message, series
-from gittrack.errors import BadFile, BadName
+from gittrack import formats, manifest, message, series
+from gittrack.errors import BadFile, BadName, BadPath
 from gittrack.git import is_id
 from gittrack.keys import flatten, nest
-from gittrack.records import Code, Environment, Input, Number, Row, Run, Skipped, Status
+from gittrack.records import (
+    Artifact,
+    Code,
+    Data,
+    Environment,
+    Input,
+    Number,
+    Row,
+    Run,
+    Skipped,
+    Status,
+)
 
-__all__ = ["LOG_LIMIT", "Mask", "decode", "encode", "log_excerpt", "read_log"]
+__all__ = [
+    "ARTIFACTS",
+    "LOG_LIMIT",
+    "Mask",
+    "decode",
+    "encode",
+    "log_excerpt",
+    "read_log",
+    "write_masked",
+]
+
+ARTIFACTS = "artifacts/"
+"""Where the pointers to artifacts stand, below `.gittrack/`."""
 
 LOG_LIMIT = 1 << 20
 """How much of the output a record holds, in bytes."""
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+_MD5 = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
+_POINTER = ".dvc"
 _HALF = LOG_LIMIT // 2 - 64
 _MARGIN = 64 << 10
 
 
 def encode(run: Run, *, rows: Sequence[Row] = (), log: bytes = b"") -> dict[str, bytes]:
-    """The record's files, by their names in `.gittrack/`."""
+    """The record's files, by their paths in `.gittrack/`."""
     files = {"run.yaml": formats.dump(_run_fields(run))}
     if run.params:
         files["params.yaml"] = formats.dump(nest(run.params))
@@ -38,9 +63,13 @@ def encode(run: Run, *, rows: Sequence[Row] = (), log: bytes = b"") -> dict[str,
         files["metrics.tsv"] = series.dump(rows)
     if run.environment is not None:
         files["environment.yaml"] = formats.dump(_environment_fields(run.environment))
+    if run.data:
+        files["data.yaml"] = formats.dump({item.path: _data_fields(item) for item in run.data})
+    for kept in run.artifacts:
+        files[f"{ARTIFACTS}{kept.path}{_POINTER}"] = formats.dump({"outs": [_out_fields(kept)]})
     if log:
         files["output.log"] = log_excerpt(log)
-    listed = _dvc_fields(files, rows)
+    listed = _dvc_fields(files, rows, run.artifacts)
     if listed:
         files["dvc.yaml"] = formats.dump(listed)
     return files
@@ -90,6 +119,33 @@ def read_log(path: Path, *, mask: Mask) -> tuple[bytes, int, int]:
     return first + _left_out(left_out) + last, size, before + after
 
 
+def write_masked(source: Path, target: Path, *, mask: Mask) -> None:
+    """Copy an output to `target` without its secrets, a piece at a time.
+
+    A piece is masked with what stands around it in sight, so that nothing is cut in two.
+
+    Raises:
+        OSError: one cannot be read, or the other written.
+    """
+    with open(source, "rb") as file, open(target, "wb") as out:
+        size = os.fstat(file.fileno()).st_size
+        done = 0
+        while done < size:
+            start = max(0, done - _MARGIN)
+            file.seek(start)
+            window = file.read(done - start + LOG_LIMIT + _MARGIN)
+            end = min(done + LOG_LIMIT, size)
+            if end < size:
+                # At a line's end, where there is one near: what is masked may be a line long.
+                end = done + (_last_line_end(window[done - start : end - start]) or end - done)
+            out.write(mask(window, done - start, end - start)[0])
+            done = end
+
+
+def _last_line_end(data: bytes) -> int:
+    return data.rfind(b"\n", max(0, len(data) - _MARGIN)) + 1
+
+
 def _head_end(head: bytes) -> int:
     return head.rfind(b"\n") + 1 or len(head)
 
@@ -131,6 +187,7 @@ def _run_fields(run: Run) -> dict[str, Any]:
             ],
             "parent": run.parent,
             "continues": run.continues,
+            "fingerprint": run.fingerprint,
             "tags": dict(run.tags),
             "faults": run.faults,
             "output": {"bytes": run.output_bytes} if run.output_bytes else None,
@@ -171,8 +228,34 @@ def _environment_fields(environment: Environment) -> dict[str, Any]:
     )
 
 
-def _dvc_fields(files: Mapping[str, bytes], rows: Sequence[Row]) -> dict[str, Any]:
-    """What stock DVC needs to find params, metrics and curves (dvc.org/doc, dvc.yaml)."""
+def _data_fields(item: Data) -> dict[str, Any]:
+    return {"md5": item.md5, "size": item.size} | _present(
+        {
+            "nfiles": item.nfiles,
+            "dvc": item.pointer,
+            "modified": item.modified or None,
+            "changed": item.changed or None,
+        }
+    )
+
+
+def _out_fields(kept: Artifact) -> dict[str, Any]:
+    """An output as `dvc add` writes it into a `.dvc` file (dvc.org/doc, .dvc files)."""
+    fields = {"md5": kept.md5, "size": kept.size, "hash": "md5", "path": _basename(kept.path)}
+    return fields | _present({"nfiles": kept.nfiles})
+
+
+def _basename(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _dvc_fields(
+    files: Mapping[str, bytes], rows: Sequence[Row], artifacts: Sequence[Artifact]
+) -> dict[str, Any]:
+    """What stock DVC needs to find params, metrics, curves and artifacts (dvc.org/doc, dvc.yaml).
+
+    DVC names artifacts with lower-case letters, digits, `-` and `/` only.
+    """
     plots = []
     if "metrics.tsv" in files:
         for metric in sorted({name for row in rows for name in row.values}):
@@ -184,8 +267,19 @@ def _dvc_fields(files: Mapping[str, bytes], rows: Sequence[Row]) -> dict[str, An
             "params": [name for name in ("params.yaml",) if name in files],
             "metrics": [name for name in ("metrics.yaml",) if name in files],
             "plots": plots,
+            "artifacts": _artifact_names(artifacts),
         }
     )
+
+
+def _artifact_names(artifacts: Sequence[Artifact]) -> dict[str, Any]:
+    """Name -> path; where two names would be one, neither is given."""
+    named: dict[str, list[str]] = {}
+    for kept in artifacts:
+        name = re.sub(r"[^a-z0-9/]+", "-", kept.path.lower()).strip("-/")
+        if re.match(r"[a-z]", name):
+            named.setdefault(name, []).append(kept.path)
+    return {n: {"path": f"{ARTIFACTS}{paths[0]}"} for n, paths in named.items() if len(paths) == 1}
 
 
 def decode(
@@ -214,17 +308,24 @@ def decode(
         part = "environment.yaml"
         where = _mapping(files, part)
         environment = _environment(_Fields(where)) if part in files else None
+        part = "data.yaml"
+        data = tuple(_data(path, found) for path, found in _mapping(files, part).items())
+        kept = []
+        for part in sorted(name for name in files if name.startswith(ARTIFACTS)):
+            kept.append(_artifact(part, _mapping(files, part)))
         part = "run.yaml"
         return _run(
             _Fields(fields),
             params=params,
             metrics=metrics,
             environment=environment,
+            data=data,
+            artifacts=tuple(kept),
             experiment=experiment,
             name=name,
             commit=commit,
         )
-    except (BadName, TypeError, ValueError, KeyError) as error:
+    except (BadName, BadPath, TypeError, ValueError, KeyError) as error:
         reason = str(error.args[0] if error.args else error)[:200]
         raise BadFile(f"{part}: {reason}", path=part) from error
 
@@ -269,6 +370,20 @@ class _Fields:
             raise ValueError(f"{key} is no run id: {found[:60]!r}")
         return None if found is None else str(found)
 
+    def md5(self, key: str) -> str:
+        """A hash of DVC's: it will become a path in a cache, so nothing else may pass for one."""
+        found = self.need(key)
+        if not _MD5.fullmatch(found):
+            raise ValueError(f"{key} is no md5: {found[:60]!r}")
+        return found
+
+    def count(self, key: str) -> int:
+        """A number of bytes or files."""
+        found = self.maybe(key, int)
+        if found is None or found < 0:
+            raise ValueError(f"{key} is no size: {str(found)[:60]!r}")
+        return int(found)
+
     def need(self, key: str) -> str:
         found = self.maybe(key, str)
         if found is None:
@@ -303,6 +418,8 @@ def _run(
     params: Mapping[str, Any],
     metrics: Mapping[str, Number],
     environment: Environment | None,
+    data: tuple[Data, ...],
+    artifacts: tuple[Artifact, ...],
     experiment: str,
     name: str,
     commit: str | None,
@@ -330,6 +447,8 @@ def _run(
         params=params,
         metrics=metrics,
         environment=environment,
+        data=data,
+        artifacts=artifacts,
         inputs=tuple(
             Input(
                 i.need("run"),
@@ -341,6 +460,7 @@ def _run(
         ),
         parent=fields.run_id("parent"),
         continues=fields.run_id("continues"),
+        fingerprint=fields.run_id("fingerprint"),
         tags=fields.strings("tags"),
         faults=fields.texts("faults"),
         source=fields.text("source", "cli"),
@@ -373,6 +493,33 @@ def _environment(fields: _Fields) -> Environment:
         lock_files=fields.strings("lock_files"),
         variables=fields.strings("variables"),
     )
+
+
+def _data(path: str, found: object) -> Data:
+    if not path or not isinstance(found, dict):
+        raise TypeError(f"{path[:60]!r} is no mapping")
+    fields = _Fields(found)
+    return Data(
+        path,
+        fields.md5("md5"),
+        fields.count("size"),
+        None if fields.maybe("nfiles", int) is None else fields.count("nfiles"),
+        pointer=fields.maybe("dvc", str),
+        modified=bool(fields.maybe("modified", bool)),
+        changed=bool(fields.maybe("changed", bool)),
+    )
+
+
+def _artifact(file: str, found: dict[str, Any]) -> Artifact:
+    """What a pointer says; its `path` must be its own name, or DVC would write somewhere else."""
+    path = manifest.check_path(file.removeprefix(ARTIFACTS).removesuffix(_POINTER))
+    outs = _Fields(found).inners("outs")
+    if len(outs) != 1:
+        raise ValueError(f"it has {len(outs)} outputs, not one")
+    if (named := outs[0].need("path")) != _basename(path):
+        raise ValueError(f"its path is {named[:60]!r}, not its own name")
+    nfiles = None if outs[0].maybe("nfiles", int) is None else outs[0].count("nfiles")
+    return Artifact(path, outs[0].md5("md5"), outs[0].count("size"), nfiles)
 
 
 def _number(value: object) -> Number:

@@ -163,7 +163,8 @@ class Summary:
 
     `params` are flat, nested mappings joined with dots. `commit` is None while the run is running.
     `archived`, `deleted`, `notes`, and the current `title` and `tags` come from annotations.
-    `data` and `artifacts` map the paths of what it read and kept to their md5.
+    `data` and `artifacts` map the paths of what it read and kept to their md5. Runs with one
+    `fingerprint` did the same: code that counts, command, params and data were equal.
     """
 
     id: str
@@ -185,6 +186,7 @@ class Summary:
     tags: Mapping[str, str] = field(default_factory=_nothing)
     data: Mapping[str, str] = field(default_factory=_nothing)
     artifacts: Mapping[str, str] = field(default_factory=_nothing)
+    fingerprint: str | None = None
     source: str = "cli"
     commit: str | None = None
     archived: bool = False
@@ -205,7 +207,8 @@ class Run:
 
     `params` are flat, nested mappings joined with dots. `output_bytes` is the size of the whole
     output, of which the record may hold only the first and last parts. `faults` are sentences about
-    what could not be recorded as asked, such as a metrics file that made no sense.
+    what could not be recorded as asked, such as a metrics file that made no sense. `fingerprint` is
+    32 hexadecimal digits over what went in: the code that counts, command, params and data.
     """
 
     id: str
@@ -231,6 +234,7 @@ class Run:
     inputs: tuple[Input, ...] = ()
     parent: str | None = None
     continues: str | None = None
+    fingerprint: str | None = None
     tags: Mapping[str, str] = field(default_factory=_nothing)
     faults: tuple[str, ...] = ()
     source: str = "cli"

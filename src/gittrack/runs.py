@@ -7,18 +7,18 @@ because a listing opens none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from gittrack import message, refs
 from gittrack.errors import BadFile, BrokenRecord, GitFailed
 from gittrack.git import Commit, Entry, Identity, Ref, Repo
-from gittrack.quoting import utf8
+from gittrack.quoting import quote_path, utf8
 from gittrack.records import Row, Run, Summary
 from gittrack.refs import RunRef
 
 __all__ = [
+    "OUTPUT",
     "RECORD",
     "Listing",
     "listing",
@@ -28,17 +28,22 @@ __all__ = [
     "store",
     "strays",
     "summarize",
-    "whole_output",
     "write",
 ]
 
 RECORD = ".gittrack"
 """The directory of the record in a run's tree."""
 
+OUTPUT = "output.log"
+"""The artifact that is the whole of an output longer than a record's."""
+
 _SERIES_LIMIT = 256 << 20
 _MOST_STRAYS = 5
+_MOST_ARTIFACTS = 20_000
+_POINTER_LIMIT = 64 << 10
+_DEEPEST = 64
 _BLOB, _TREE = 0o100644, 0o040000
-_NEEDED = ("run.yaml", "params.yaml", "metrics.yaml", "environment.yaml")
+_NEEDED = ("run.yaml", "params.yaml", "metrics.yaml", "environment.yaml", "data.yaml")
 
 
 def write(
@@ -85,7 +90,8 @@ def store(
 
     files = record.encode(run, rows=rows, log=log)
     blobs = {name: (repo.write_blob(data), _BLOB) for name, data in files.items()}
-    directory = repo.write_tree(blobs)
+    trees: list[str] = []
+    directory = _nested(repo, blobs, trees)
     root = repo.write_tree({RECORD: (directory, _TREE)}, base=tree)
     ended = run.ended or run.started
     commit = repo.write_commit(
@@ -97,8 +103,24 @@ def store(
         ended=ended.timestamp(),
         sign=sign,
     )
-    repo.verify([*(oid for oid, _ in blobs.values()), directory, root, commit])
+    repo.verify([*(oid for oid, _ in blobs.values()), *trees, root, commit])
     return commit
+
+
+def _nested(repo: Repo, blobs: Mapping[str, tuple[str, int]], trees: list[str]) -> str:
+    """Store a tree of blobs by their paths -> its id, put into `trees` like those within it."""
+    entries: dict[str, tuple[str, int]] = {}
+    inner: dict[str, dict[str, tuple[str, int]]] = {}
+    for path, blob in blobs.items():
+        top, slash, rest = path.partition("/")
+        if slash:
+            inner.setdefault(top, {})[rest] = blob
+        else:
+            entries[top] = blob
+    for top, below in inner.items():
+        entries[top] = (_nested(repo, below, trees), _TREE)
+    trees.append(repo.write_tree(entries))
+    return trees[-1]
 
 
 def load(repo: Repo, ref: RunRef) -> Run:
@@ -116,6 +138,7 @@ def load(repo: Repo, ref: RunRef) -> Run:
         data = _file(repo, ref, entries, name, formats.LIMIT)
         if data is not None:
             files[name] = data
+    _pointers(repo, ref, entries.get(record.ARTIFACTS.rstrip("/").encode()), files)
     try:
         return record.decode(files, experiment=ref.experiment, name=ref.name, commit=ref.commit)
     except BadFile as error:
@@ -152,15 +175,6 @@ def output(repo: Repo, ref: RunRef) -> bytes:
 
     entries = _entries(repo, ref)
     return _file(repo, ref, entries, "output.log", 2 * record.LOG_LIMIT) or b""
-
-
-def whole_output(repo: Repo, ref: RunRef) -> Path:
-    """Where this clone keeps the whole of an output that is longer than a record's.
-
-    There may be no such file: it is on the machine that recorded the run, as long as it is not
-    deleted. Nothing in it is masked.
-    """
-    return repo.state / "output" / f"{ref.name}.log"
 
 
 def _entries(repo: Repo, ref: RunRef) -> dict[bytes, Entry]:
@@ -200,6 +214,28 @@ def _file(
         return repo.read_blob(entry.id, limit=limit)
     except GitFailed as error:
         raise _broken(ref, f"{name}: {error.message}") from error
+
+
+def _pointers(repo: Repo, ref: RunRef, top: Entry | None, files: dict[str, bytes]) -> None:
+    """Read the pointers to artifacts into `files`; what else stands there is not ours."""
+    from gittrack import record
+
+    waiting = [] if top is None else [(record.ARTIFACTS.rstrip("/"), top)]
+    count = 0
+    while waiting:
+        where, entry = waiting.pop()
+        if where.count("/") > _DEEPEST or count > _MOST_ARTIFACTS:
+            raise _broken(ref, f"{where}: it is too deep, or one of too many")
+        if entry.kind == "tree":
+            try:
+                found = repo.tree(entry.id)
+            except GitFailed as error:
+                raise _broken(ref, f"{where}: {error.message}") from error
+            waiting += [(f"{where}/{quote_path(item.name)}", item) for item in found]
+        elif where.endswith(".dvc"):
+            count += 1
+            data = _file(repo, ref, {where.encode(): entry}, where, _POINTER_LIMIT)
+            files[where] = data or b""
 
 
 def _broken(ref: RunRef, reason: str, hint: str | None = None) -> BrokenRecord:
@@ -297,6 +333,9 @@ def summarize(run: Run) -> Summary:
         params=run.params,
         metrics=run.metrics,
         tags=run.tags,
+        fingerprint=run.fingerprint,
+        data={item.path: item.md5 for item in run.data},
+        artifacts={kept.path: kept.md5 for kept in run.artifacts},
         source=run.source,
         commit=run.commit,
     )

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,11 +85,12 @@ class _Seen:
     hidden: list[Skipped] = field(default_factory=list)
 
 
-def take(repo: Repo, *, mode: str, scratch: Path) -> Snapshot:
+def take(repo: Repo, *, mode: str, scratch: Path, leave_out: Collection[Path] = ()) -> Snapshot:
     """Store the code as it is -> its tree and what it stands for.
 
     `mode` is `all`, `tracked` (no untracked files) or `off` (the tree of the base commit).
-    `scratch` is a directory of the caller's for the private index.
+    `scratch` is a directory of the caller's for the private index. Untracked files at or below a
+    path in `leave_out` (absolute, resolved) are no code: data that is read, artifacts to be kept.
 
     Raises:
         UnsupportedRepository: the repository has no work tree.
@@ -109,6 +110,7 @@ def take(repo: Repo, *, mode: str, scratch: Path) -> Snapshot:
     seen = _status(repo, untracked=mode == "all")
     seen.hidden += _hidden(repo)
     _set_aside(repo.root, seen)
+    seen.untracked = [path for path in seen.untracked if not _below(repo.root, path, leave_out)]
     included, skipped = _select(repo.root, seen.untracked)
     secrets = _new_secrets(repo, seen.changed)
     if mode != "off" and (seen.changed or seen.removed or included):
@@ -201,6 +203,13 @@ def _set_aside(root: Path, seen: _Seen) -> None:
         else:
             seen.hidden.append(Skipped(quote_path(path), reason))
     seen.changed = readable
+
+
+def _below(root: Path, path: bytes, places: Collection[Path]) -> bool:
+    if not places:
+        return False
+    where = Path(os.path.realpath(root), os.fsdecode(path))
+    return any(where == place or place in where.parents for place in places)
 
 
 def _unreadable(path: Path) -> str | None:

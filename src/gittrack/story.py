@@ -6,16 +6,37 @@ Knows the events of a journal and which source of a metric counts. Touches no Gi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from gittrack import journal, message, metrics, params
 from gittrack.errors import GittrackError
 from gittrack.journal import Story
-from gittrack.records import Code, Environment, Number, Row, Run, Skipped, Status, Value
+from gittrack.quoting import one_line
+from gittrack.records import (
+    Artifact,
+    Code,
+    Data,
+    Environment,
+    Input,
+    Number,
+    Row,
+    Run,
+    Skipped,
+    Status,
+    Value,
+)
 
-__all__ = ["plain_code", "plain_environment", "stamp", "tell"]
+__all__ = [
+    "plain_artifact",
+    "plain_code",
+    "plain_data",
+    "plain_environment",
+    "stamp",
+    "tell",
+    "told_data",
+]
 
 
 def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, list[Row]]:
@@ -54,6 +75,10 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, list[Ro
         user=begin["user"],
         host=begin["host"],
         code=_code(begin["code"]),
+        data=_told_data(story),
+        artifacts=_told_artifacts(story, faults),
+        inputs=tuple(Input(**item) for item in begin.get("inputs", ())),
+        fingerprint=begin.get("fingerprint"),
         params=said,
         metrics=metrics.last(rows),
         environment=_told_environment(story),
@@ -73,6 +98,63 @@ def _code(told: Mapping[str, Any]) -> Code:
         skipped=tuple(Skipped(*item) for item in told["skipped"]),
         hidden=tuple(Skipped(*item) for item in told["hidden"]),
     )
+
+
+def _told_data(story: Story) -> tuple[Data, ...]:
+    """What was read, by path; what is known later counts."""
+    told = {item["path"]: item for item in story.begin.get("data", ())}
+    for event in story.events:
+        told.update({item["path"]: item for item in event.get("data", ())})
+    return tuple(told_data(told[path]) for path in sorted(told))
+
+
+def _told_artifacts(story: Story, faults: list[str]) -> tuple[Artifact, ...]:
+    """What was kept, by path, the last of a path; one that cannot stand beside another is left out.
+
+    DVC refuses outputs that overlap, and with them every pointer of the run.
+    """
+    told = {
+        event["artifact"]["path"]: event["artifact"]
+        for event in story.events
+        if "artifact" in event
+    }
+    kept: dict[str, Artifact] = {}
+    for path in sorted(told):
+        other = _in_the_way(kept, path)
+        if other is None:
+            kept[path] = Artifact(**told[path])
+        else:
+            faults.append(
+                f"artifact {one_line(path)!r} not recorded: it overlaps {one_line(other)!r}"
+            )
+    return tuple(kept.values())
+
+
+def _in_the_way(kept: Mapping[str, Artifact], path: str) -> str | None:
+    """The artifact that `path` lies inside of, or whose pointer stands where a directory must."""
+    parts = path.split("/")
+    for count in range(1, len(parts)):
+        above = "/".join(parts[:count])
+        if above in kept:
+            return above
+        if above.endswith(".dvc") and above[:-4] in kept:
+            return above[:-4]
+    return None
+
+
+def told_data(told: Mapping[str, Any]) -> Data:
+    """What was read, from what an event says of it."""
+    return Data(**told)
+
+
+def plain_data(item: Data) -> dict[str, Any]:
+    """What was read, as an event carries it."""
+    return asdict(item)
+
+
+def plain_artifact(kept: Artifact) -> dict[str, Any]:
+    """What was kept, as an event carries it."""
+    return asdict(kept)
 
 
 def _told_environment(story: Story) -> Environment | None:
