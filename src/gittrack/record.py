@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
-from gittrack import formats, manifest, message, series
+from gittrack import formats, message, series
 from gittrack.errors import BadFile, BadName, BadPath
 from gittrack.git import is_id
 from gittrack.keys import flatten, nest
@@ -512,6 +512,8 @@ def _data(path: str, found: object) -> Data:
 
 def _artifact(file: str, found: dict[str, Any]) -> Artifact:
     """What a pointer says; its `path` must be its own name, or DVC would write somewhere else."""
+    from gittrack import manifest
+
     path = manifest.check_path(file.removeprefix(ARTIFACTS).removesuffix(_POINTER))
     outs = _Fields(found).inners("outs")
     if len(outs) != 1:
