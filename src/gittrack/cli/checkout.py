@@ -1,0 +1,126 @@
+"""`git track checkout`: the code of a run, and its data, beside the user's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gittrack.cli.completing import run_names
+from gittrack.cli.main import open_repo
+from gittrack.cli.output import say
+
+if TYPE_CHECKING:
+    from gittrack.checkout import Checkout
+    from gittrack.git import Repo
+    from gittrack.records import Run
+    from gittrack.refs import RunRef
+
+__all__ = ["checkout"]
+
+
+@click.command()
+@click.argument("selector", metavar="RUN", shell_complete=run_names)
+@click.option(
+    "--worktree",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Check the code out into DIR (default: beside the repository).",
+)
+@click.option("-b", "branch", metavar="BRANCH", help="Make a branch of the code.")
+@click.option("--data", is_flag=True, help="Bring the data that the run read, too.")
+@click.pass_context
+def checkout(
+    ctx: click.Context, selector: str, worktree: Path | None, branch: str | None, data: bool
+) -> None:
+    """Check the code of a run out, beside your own.
+
+    The code as it ran, uncommitted changes included, goes into a new work tree: a plain commit on
+    the commit that the run was made on, or that commit itself. With -b alone it becomes a branch
+    that nothing checks out. Your work tree, index and HEAD stay as they are.
+
+    \b
+    $ git track checkout amber-otter
+    $ git track checkout best:accuracy --worktree ../best --data
+    $ git track checkout amber-otter -b try-again
+    """
+    from gittrack import revisions, runs
+
+    if data and branch is not None and worktree is None:
+        raise click.UsageError("--data needs a work tree: add --worktree DIR", ctx)
+    repo = open_repo(ctx)
+    ref = revisions.resolve(repo, selector)
+    run = runs.load(repo, ref)
+    made = _made(repo, ref, worktree, branch)
+    click.echo(_said(repo, run, made))
+    if made.worktree is None:
+        click.echo(f"  git switch {made.branch}")
+        return
+    complete = not data or _bring(repo, ref, made.worktree)
+    if _has_submodules(repo, made):
+        say("  submodules are empty: git submodule update --init fills them")
+    click.echo(f"  {_next(run, made.worktree)}")
+    if not complete:
+        ctx.exit(1)
+
+
+def _made(repo: Repo, ref: RunRef, worktree: Path | None, branch: str | None) -> Checkout:
+    from gittrack import checkout
+
+    author = repo.identity()
+    if branch is not None and worktree is None:
+        return checkout.as_branch(repo, ref, branch, author=author)
+    place = worktree or checkout.usual_place(repo, ref)
+    return checkout.as_worktree(repo, ref, place, author=author, branch=branch)
+
+
+def _said(repo: Repo, run: Run, made: Checkout) -> str:
+    """One line: where the code is, whose it is, which commit."""
+    from gittrack.quoting import one_line
+
+    parts = [f"branch {made.branch}"] if made.branch else []
+    if made.worktree is not None:
+        parts.insert(0, _near(made.worktree))
+    code = made.commit[:7]
+    if made.base != made.commit:
+        code += f", on {made.base[:7]}" if made.base else ", without a parent"
+    where = one_line(", ".join(parts))
+    return f"{where}  code of {run.name} ({code})"
+
+
+def _bring(repo: Repo, ref: RunRef, root: Path) -> bool:
+    """Bring the data, say what came and what did not -> whether all of it came."""
+    from gittrack import checkout
+    from gittrack.cells import plain, size
+
+    brought = checkout.get_data(repo, ref, root)
+    for item in brought.placed:
+        click.echo(f"  {plain(item.path)}  {item.md5[:7]}  {size(item.size)}")
+    for item, reason in brought.missing:
+        say(f"warning: no {plain(item.path)}: {reason}")
+    if not brought.placed and not brought.missing:
+        say("  the run has no data on record")
+    return not brought.missing
+
+
+def _has_submodules(repo: Repo, made: Checkout) -> bool:
+    return repo.entry(made.commit, ".gitmodules") is not None
+
+
+def _next(run: Run, worktree: Path) -> str:
+    """What to type to run it again there."""
+    from gittrack.quoting import command_line
+
+    inner = Path(os.path.normpath(worktree / run.directory))
+    place = inner if inner.is_relative_to(worktree) and inner.is_dir() else worktree
+    go = command_line(["cd", _near(place)])
+    return f"{go} && {command_line(run.command)}" if run.command else go
+
+
+def _near(place: Path) -> str:
+    """The path as one would type it from here."""
+    near = os.path.relpath(place)
+    near = f"./{near}" if near.startswith("-") else near
+    return near if len(near) < len(os.fspath(place)) else os.fspath(place)
