@@ -1,0 +1,350 @@
+"""The Python door for files: keep them as artifacts of the run, get those of other runs back.
+
+The bytes are in the cache before the run says that it has them, so a file that is written over
+later stays as it was when it was logged. Knows nothing of how the run is recorded.
+
+What a call can never do is raised at once: a path where nothing is, a name, a format, a type. What
+goes wrong with the content or the machine never ends a training: it is a fault of the run.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gittrack import active, renderings, secrets
+from gittrack.cache import Cache, open_cache
+from gittrack.errors import BadPath, BadValue, GittrackError, NoActiveRun
+from gittrack.hashing import Hashed, Stats
+from gittrack.manifest import check_path
+from gittrack.quoting import one_line
+from gittrack.records import Artifact, Input
+
+__all__ = [
+    "load_artifact",
+    "log_artifact",
+    "log_dict",
+    "log_figure",
+    "log_table",
+    "log_text",
+]
+
+_SCANNED = 1 << 20
+_MASKED = 16 << 20
+
+_names: defaultdict[str, set[str]] = defaultdict(set)
+"""What this process has kept, by the id of the run."""
+
+
+def log_artifact(
+    path: str | os.PathLike[str], name: str | None = None, *, allow_secret: bool = False
+) -> None:
+    """Keep a file or a directory as an artifact of this run, as it is now.
+
+    Its `name` among the run's artifacts is its path in the repository; outside of it, the last part
+    of the path. A `name` that ends with `/` is a directory to put it into. The last content under a
+    name is the artifact; what was logged under it before stays in the cache until `git track gc
+    --data`, so a checkpoint that is to stay needs a name of its own.
+
+    The content is copied (or reflinked) into DVC's cache when the call returns; the same content is
+    stored once. What looks like a secret, a file by its name or (up to 1 MiB) its content, a
+    directory by the names in it, is not kept, which is a fault of the run, unless `allow_secret`.
+    So is what the disk, or a file that changes meanwhile, does not let us keep: it is said once on
+    stderr and does not raise.
+
+    Raises:
+        NoActiveRun: this script was not started by `git track run`, or the run has ended.
+        BadPath: there is no readable file or directory at `path`; or `name` leads out of the run,
+            or lies inside another artifact, or around it.
+    """
+    begin = active.begun()
+    source = Path(os.fsdecode(path))
+    _look(source)
+    called = _free(begin, _called(source, name, begin))
+    reason = None if allow_secret else _secret(source, called)
+    if reason is not None:
+        _fault(called, f"{reason} (keep it with allow_secret=True)")
+        return
+    _keep(begin, called, lambda cache: cache.add(source))
+
+
+def log_text(text: str, name: str, *, allow_secret: bool = False) -> None:
+    """Keep a text as a file of this run, in UTF-8; see `log_artifact` for what holds of the name.
+
+    What looks like a secret in it is masked (`***`), as in the run's output, unless `allow_secret`;
+    a text of more than 16 MiB is not searched.
+
+    Raises:
+        NoActiveRun: as `log_artifact` says.
+        BadPath: as `log_artifact` says, of the name.
+        BadValue: `text` is no str.
+    """
+    if not isinstance(text, str):
+        raise BadValue(f"log_text takes a str, not something of type {type(text).__name__}")
+    _log(name, lambda: text.encode("utf-8", "surrogateescape"), allow_secret=allow_secret)
+
+
+def log_dict(
+    value: Mapping[str, Any] | Sequence[Any], name: str, *, allow_secret: bool = False
+) -> None:
+    """Keep nested values as a YAML file (`.yaml`, `.yml`), else as a JSON file; see `log_text`.
+
+    Equal values give equal bytes: keys are sorted, floats exact. Arrays are lists, sets sorted
+    lists, other objects their text.
+
+    Raises:
+        NoActiveRun: as `log_artifact` says.
+        BadPath: as `log_artifact` says, of the name.
+        BadValue: `value` is neither a mapping nor a list.
+    """
+    if not isinstance(value, (Mapping, list, tuple)):
+        raise BadValue(f"log_dict takes a dict or a list, not something of type {_type(value)}")
+    _log(name, renderings.document(value, _suffix(name)), allow_secret=allow_secret)
+
+
+def log_figure(figure: Any, name: str, *, save_kwargs: Mapping[str, Any] | None = None) -> None:
+    """Keep a figure of matplotlib or plotly, or an image of PIL, in the format of its suffix.
+
+    Plotly writes `.html` and `.json` by itself, and pictures where kaleido is installed. What is in
+    `save_kwargs` goes to the library's function (`savefig`, `to_html`, `to_image`, `save`).
+
+    Raises:
+        NoActiveRun: as `log_artifact` says.
+        BadPath: as `log_artifact` says, of the name.
+        BadValue: it is none of these, or has no such format.
+    """
+    render = renderings.figure(figure, _suffix(name), save_kwargs or {})
+    _log(name, render, allow_secret=True)
+
+
+def log_table(table: Any, name: str, *, allow_secret: bool = False) -> None:
+    """Keep a pandas DataFrame, a list of dicts or a dict of columns; see `log_text`.
+
+    `.csv` (also without a suffix), `.json` (a list of rows) or, where pandas can, `.parquet`.
+    Logging under a name again replaces the table: rows are not appended, as MLflow does.
+
+    Raises:
+        NoActiveRun: as `log_artifact` says.
+        BadPath: as `log_artifact` says, of the name.
+        BadValue: it is none of these, or the format is not known or needs a library.
+    """
+    suffix = _suffix(name)
+    _log(name, renderings.table(table, suffix), allow_secret=allow_secret or suffix == "parquet")
+
+
+def load_artifact(run: str, name: str, *, repo: str | os.PathLike[str] | None = None) -> Path:
+    """Find an artifact of a run -> where it lies on this disk, fetched if need be; only to be read.
+
+    `run` is what `git track show` takes: a name, `latest`, `best:METRIC`, a branch. The repository
+    is the one at or above `repo`; without it, that of the run that this script belongs to, else the
+    one at or above the current directory. Inside of a run, that run gets the other as an input.
+
+    Raises:
+        RunNotFound: no run answers to `run` (`revisions.resolve` says what else can be wrong).
+        BadPath: the run has no such artifact.
+        DataMissing: neither the cache nor the data remote has it.
+        DataDamaged: its content is not what the run recorded.
+    """
+    from gittrack import retrieve, revisions, runs
+    from gittrack.git import Repo
+
+    begin = _begun()
+    opened = Repo.open(repo or (begin["where"] if begin else "."))
+    ref = revisions.resolve(opened, run)
+    place = Path(retrieve.load(opened, ref, name))
+    if begin is not None and repo is None:
+        for summary in runs.listing(opened, [ref]).runs:
+            active.append({"inputs": [asdict(Input(ref.short, summary.id, ref.commit, name))]})
+    return place
+
+
+def _begun() -> Mapping[str, Any] | None:
+    try:
+        return active.begun()
+    except NoActiveRun:
+        return None
+
+
+# -- names --------------------------------------------------------------------------------------
+
+
+def _called(source: Path, name: str | None, begin: Mapping[str, Any]) -> str:
+    """What an artifact is called whose name the user gave in part, or not at all."""
+    if name is not None and not name.endswith("/"):
+        return name
+    whole = os.path.abspath(source)
+    if name is not None:
+        return name + os.path.basename(whole)
+    root = _root(begin)
+    real = os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))
+    for place, top in ((whole, root), (real, os.path.realpath(root))):
+        below = os.path.relpath(place, top)
+        if below == os.curdir:
+            raise BadPath(
+                f"'{_shown(source)}' is the whole work tree: to keep all of it, give it a name",
+                path=os.fspath(source),
+            )
+        if below.split(os.sep)[0] != os.pardir:
+            return below.replace(os.sep, "/")
+    return os.path.basename(whole)
+
+
+def _root(begin: Mapping[str, Any]) -> str:
+    """The top of the work tree that the run stands in: `where` it was started, less that path."""
+    inside = begin.get("directory") or ""
+    place: str = os.path.realpath(begin["where"])
+    for _ in inside.split("/") if inside else ():
+        place = os.path.dirname(place)
+    return place
+
+
+def _free(begin: Mapping[str, Any], name: str) -> str:
+    """Give `name` back if an artifact may be called so.
+
+    Raises:
+        BadPath: it may not, or not beside what this process has kept.
+    """
+    check_path(name)
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BadPath(f"the name '{_shown(name)}' is not UTF-8: give another", path=name) from error
+    other = next((kept for kept in _names[begin["id"]] if _overlap(kept, name)), None)
+    if other is not None:
+        raise BadPath(
+            f"no artifact can be called '{_shown(name)}' beside '{_shown(other)}': one would lie "
+            "inside of the other",
+            path=name,
+        )
+    return name
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one would lie inside of the other, or where the other's pointer, `NAME.dvc`, is."""
+    short, long = sorted((one, other), key=len)
+    return long.startswith((f"{short}/", f"{short}.dvc/"))
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower().removeprefix(".")
+
+
+def _shown(name: object) -> str:
+    return one_line(os.fspath(name) if isinstance(name, os.PathLike) else str(name))[:200]
+
+
+def _type(value: object) -> str:
+    return type(value).__name__
+
+
+# -- what may be kept ---------------------------------------------------------------------------
+
+
+def _look(source: Path) -> None:
+    """See that a readable file or directory is there.
+
+    Raises:
+        BadPath: it is not.
+    """
+    shown = _shown(source)
+    try:
+        seen = source.stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadPath(f"cannot keep '{shown}': {reason}", path=os.fspath(source)) from error
+    if not stat.S_ISREG(seen.st_mode) and not stat.S_ISDIR(seen.st_mode):
+        raise BadPath(
+            f"cannot keep '{shown}': it is neither a file nor a directory", path=os.fspath(source)
+        )
+    if not os.access(source, os.R_OK):
+        raise BadPath(f"cannot keep '{shown}': Permission denied", path=os.fspath(source))
+
+
+def _secret(source: Path, name: str) -> str | None:
+    """Why something looks as if it held a secret; None if it does not."""
+    if any(map(secrets.secret_filename, (name, Path(os.path.abspath(source)).as_posix()))):
+        return "its name looks like that of a secret"
+    if source.is_dir():
+        inner = next(filter(secrets.secret_filename, _files(source)), None)
+        return None if inner is None else f"the name of '{one_line(inner)}' looks like a secret's"
+    try:
+        if source.stat().st_size > _SCANNED:
+            return None
+        found = secrets.find(source.read_bytes())
+    except OSError:
+        return None  # who copies it will say so
+    return f"line {found[0].line} looks like a secret ({found[0].kind})" if found else None
+
+
+def _files(top: Path) -> Iterable[str]:
+    for directory, _, files in os.walk(top):
+        below = os.path.relpath(directory, top)
+        yield from (os.path.normpath(os.path.join(below, name)) for name in files)
+
+
+# -- keeping ------------------------------------------------------------------------------------
+
+
+def _log(name: str, render: renderings.Render, *, allow_secret: bool) -> None:
+    """Keep what `render` makes; what it raises is a fault, because content can do that too."""
+    begin = active.begun()
+    _free(begin, name)
+    if not allow_secret and secrets.secret_filename(name):
+        _fault(name, "its name looks like that of a secret (keep it with allow_secret=True)")
+        return
+    try:
+        data = render()
+    except GittrackError as error:
+        _fault(name, error.message)
+        return
+    except Exception as error:
+        # The library that draws is not ours, and training must go on.
+        _fault(name, f"{_type(error)}: {error}")
+        return
+    if not allow_secret and len(data) <= _MASKED:
+        data, count = secrets.mask_text(data)
+        if count:
+            active.fault(
+                f"artifact '{_shown(name)}': masked what looks like a secret in {count} places "
+                "(keep it with allow_secret=True)"
+            )
+    _keep(begin, name, lambda cache: cache.add_bytes(data))
+
+
+def _keep(begin: Mapping[str, Any], name: str, add: Callable[[Cache], Hashed]) -> None:
+    """Put the bytes into the cache, then say so: whoever reads the journal finds them there."""
+    try:
+        made = add(_cache(begin))
+    except GittrackError as error:
+        _fault(name, error.message)
+    except OSError as error:
+        _fault(name, error.strerror or str(error))
+    else:
+        _names[begin["id"]].add(name)
+        active.append({"artifact": asdict(Artifact(name, made.md5, made.size, made.nfiles))})
+
+
+def _fault(name: str, reason: str) -> None:
+    active.fault(f"artifact '{_shown(name)}' not kept: {one_line(reason)[:500]}")
+
+
+def _cache(begin: Mapping[str, Any]) -> Cache:
+    """A cache of its own for each call: no state to share with threads and forked children."""
+    told = begin.get("cache")
+    if told is None:
+        from gittrack import setup
+        from gittrack.git import Repo
+
+        repo = Repo.open(begin["where"])
+        return open_cache(repo, setup.read(repo))
+    return Cache(
+        Path(told["dir"]),
+        links=told["links"],
+        stats=Stats(Path(told["stats"])),
+        sync=told["sync"],
+    )
