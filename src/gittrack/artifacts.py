@@ -1,0 +1,206 @@
+"""What a run keeps: the files and directories that its `--out` words name, put into the cache.
+
+Knows which of them the run wrote, and what they are called. Knows nothing of commits and journals.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gittrack.cache import Cache
+from gittrack.errors import BadPath, GittrackError, UsageError
+from gittrack.manifest import check_path
+from gittrack.meter import SILENT, Meter
+from gittrack.quoting import one_line
+from gittrack.records import Artifact
+from gittrack.secrets import secret_filename
+
+__all__ = ["Collected", "Outs", "collect", "plan"]
+
+_MAGIC = frozenset("*?[")
+_SLACK = 2.0
+"""How many seconds after a run's last sign of life a file may still be its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outs:
+    """What a run is to keep: patterns, absolute, and how that which was there before looked.
+
+    `before` maps an absolute path to a stamp that changes with any file in it.
+    """
+
+    patterns: tuple[str, ...]
+    before: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What was kept, and a sentence for each thing that was not."""
+
+    artifacts: tuple[Artifact, ...]
+    faults: tuple[str, ...]
+
+
+def plan(words: Sequence[str], *, directory: Path, root: Path) -> Outs:
+    """Find out what is to be kept, before the command starts.
+
+    A word is a path or a pattern with `*`, `?`, `[...]` or `**`, seen from `directory`; one that
+    names something there is taken literally.
+
+    Raises:
+        BadPath: it names something outside of the work tree at `root`, or of Git's own.
+        UsageError: it is empty, or names the whole work tree.
+    """
+    patterns = tuple(_absolute(word, directory, root) for word in words)
+    return Outs(patterns, {path: _stamp(path) for path in _matches(patterns)})
+
+
+def _absolute(word: str, directory: Path, root: Path) -> str:
+    """A pattern below the real root, whichever way it was written."""
+    if not word:
+        raise UsageError("--out: the path is empty")
+    top = os.path.realpath(root)
+    where = os.path.normpath(os.path.join(os.path.realpath(directory), word))
+    if not _within(where, top):
+        # Written through a symbolic link above the work tree, as /tmp is on macOS.
+        parent, name = os.path.split(where)
+        where = os.path.join(os.path.realpath(parent), name)
+    if where == top:
+        raise UsageError(
+            f"--out {word}: that is the whole work tree", hint="name the files that the run writes."
+        )
+    if not _within(where, top):
+        raise BadPath(
+            f"--out {word}: it lies outside of the repository",
+            path=word,
+            hint="in the script, `gittrack.log_artifact(path)` keeps files from anywhere.",
+        )
+    if not _MAGIC & set(word):
+        check_path(_name(where, top))
+    return where
+
+
+def _within(path: str, top: str) -> bool:
+    return path == top or path.startswith(top + os.sep)
+
+
+def _name(path: str, top: str) -> str:
+    return os.path.relpath(path, top).replace(os.sep, "/")
+
+
+def _matches(patterns: Iterable[str]) -> list[str]:
+    """The paths that exist, each once, without those inside of another."""
+    found = sorted({path for pattern in patterns for path in _expand(pattern)})
+    kept: list[str] = []
+    for path in found:
+        if not kept or not _within(path, kept[-1]):
+            kept.append(path)
+    return kept
+
+
+def _expand(pattern: str) -> list[str]:
+    if os.path.lexists(pattern) or not _MAGIC & set(pattern):
+        return [pattern] if os.path.lexists(pattern) else []
+    return [path.rstrip(os.sep) for path in glob.glob(pattern, recursive=True)]
+
+
+def _stamp(path: str) -> str:
+    """What changes whenever a file, or one in the directory, is written; empty if there is none."""
+    seen = _look(path)
+    if seen is None:
+        return ""
+    if not stat.S_ISDIR(seen.st_mode):
+        return _mark(seen)
+    import hashlib
+
+    digest = hashlib.md5(usedforsecurity=False)
+    for inner, found in _walk(path):
+        digest.update(os.fsencode(f"{inner}\0{_mark(found)}\0"))
+    return digest.hexdigest()
+
+
+def _look(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
+
+
+def _mark(seen: os.stat_result) -> str:
+    # The change time cannot be set back, as `cp -p` and rsync do with the other.
+    return f"{seen.st_ino} {seen.st_size} {seen.st_mtime_ns} {seen.st_ctime_ns}"
+
+
+def _walk(top: str) -> Iterator[tuple[str, os.stat_result]]:
+    for directory, inner, files in os.walk(top):
+        inner.sort()
+        for name in sorted(files):
+            found = _look(os.path.join(directory, name))
+            if found is not None:
+                yield os.path.join(directory, name), found
+
+
+def collect(
+    cache: Cache,
+    outs: Outs,
+    *,
+    root: Path,
+    latest: float | None = None,
+    meter: Meter = SILENT,
+) -> Collected:
+    """Put what the run wrote into the cache -> the artifacts, named by their paths below `root`.
+
+    What the run did not touch is not its artifact. `latest` (seconds since the epoch) is the last
+    sign of life of a run that was lost: what was written later may be another run's. Nothing here
+    raises for one bad file; the sentences say what was not kept, and why.
+    """
+    top = os.path.realpath(root)
+    kept: list[Artifact] = []
+    faults: list[str] = []
+    found = _matches(outs.patterns)
+    for pattern in outs.patterns:
+        if not any(_within(path, pattern) for path in found) and not _expand(pattern):
+            faults.append(f"not kept: there is no '{one_line(_name(pattern, top))}'")
+    for path in found:
+        name = _name(path, top)
+        reason = _refusal(path, name, outs, latest)
+        if reason is None:
+            try:
+                got = cache.add(Path(path), meter=meter)
+            except GittrackError as error:
+                reason = error.message
+            else:
+                kept.append(Artifact(name, got.md5, got.size, got.nfiles))
+        if reason is not None:
+            faults.append(f"not kept: '{one_line(name)}': {reason}")
+    return Collected(tuple(kept), tuple(faults))
+
+
+def _refusal(path: str, name: str, outs: Outs, latest: float | None) -> str | None:
+    """Why something that is there is not kept."""
+    try:
+        check_path(name)
+    except BadPath as error:
+        return error.message
+    if secret_filename(name):
+        return "its name looks like that of a secret"
+    if path in outs.before and outs.before[path] == _stamp(path):
+        return "it was there before, and this run did not write it"
+    if latest is not None and _newest(path) > latest + _SLACK:
+        return "it was written again after the run was lost"
+    return None
+
+
+def _newest(path: str) -> float:
+    """The latest change of a file, or of any in the directory, in seconds since the epoch."""
+    seen = _look(path)
+    if seen is None:
+        return 0.0
+    if not stat.S_ISDIR(seen.st_mode):
+        return seen.st_mtime
+    return max((found.st_mtime for _, found in _walk(path)), default=seen.st_mtime)

@@ -1,0 +1,158 @@
+"""What `--out` keeps: what the run wrote, under its path, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gittrack import artifacts
+from gittrack.cache import Cache
+from gittrack.errors import BadPath, UsageError
+
+Keep = Callable[..., artifacts.Collected]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache", sync=False)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    place = tmp_path / "work"
+    (place / "sub").mkdir(parents=True)
+    return place
+
+
+def names(found: artifacts.Collected) -> list[str]:
+    return [kept.path for kept in found.artifacts]
+
+
+def test_files_directories_and_patterns_are_kept_by_their_paths(cache: Cache, root: Path) -> None:
+    """Names are those of the work tree, wherever the command ran."""
+    outs = artifacts.plan(["model.bin", "../plots", "*.txt"], directory=root / "sub", root=root)
+    (root / "sub" / "model.bin").write_bytes(b"weights")
+    (root / "plots" / "a").mkdir(parents=True)
+    (root / "plots" / "a" / "b.png").write_bytes(b"png")
+    (root / "sub" / "ä b.txt").write_text("text")
+    found = artifacts.collect(cache, outs, root=root)
+    assert names(found) == ["plots", "sub/model.bin", "sub/ä b.txt"]
+    assert found.faults == ()
+    plots, model, _ = found.artifacts
+    assert plots.md5.endswith(".dir") and plots.nfiles == 1
+    assert cache.read(model.md5, limit=100) == b"weights" and model.size == 7
+
+
+def test_what_the_run_did_not_write_is_not_its_artifact(cache: Cache, root: Path) -> None:
+    """The model of an earlier run would pass for this one's."""
+    (root / "old.bin").write_bytes(b"old")
+    (root / "again.bin").write_bytes(b"same")
+    outs = artifacts.plan(["old.bin", "again.bin"], directory=root, root=root)
+    (root / "again.bin").write_bytes(b"same")
+    found = artifacts.collect(cache, outs, root=root)
+    assert names(found) == ["again.bin"]
+    assert found.faults == (
+        "not kept: 'old.bin': it was there before, and this run did not write it",
+    )
+
+
+def test_a_directory_is_written_when_any_file_in_it_is(cache: Cache, root: Path) -> None:
+    """Deleting one is writing it, too."""
+    (root / "d" / "e").mkdir(parents=True)
+    for name in ("a", "e/b"):
+        (root / "d" / name).write_text(name)
+    outs = artifacts.plan(["d"], directory=root, root=root)
+    assert names(artifacts.collect(cache, outs, root=root)) == []
+    (root / "d" / "e" / "b").unlink()
+    found = artifacts.collect(cache, outs, root=root)
+    assert names(found) == ["d"] and found.artifacts[0].nfiles == 1
+
+
+def test_a_copy_with_the_old_times_counts_as_written(cache: Cache, root: Path) -> None:
+    """`cp -p` and rsync set the time of the content back; the change time tells."""
+    path = root / "model.bin"
+    path.write_bytes(b"a")
+    before = path.stat()
+    outs = artifacts.plan(["model.bin"], directory=root, root=root)
+    path.write_bytes(b"b")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert names(artifacts.collect(cache, outs, root=root)) == ["model.bin"]
+
+
+def test_what_is_missing_is_said(cache: Cache, root: Path) -> None:
+    """A name with a typo must not go unnoticed until somebody needs the model."""
+    outs = artifacts.plan(["none.bin", "*.none"], directory=root, root=root)
+    found = artifacts.collect(cache, outs, root=root)
+    assert found.faults == (
+        "not kept: there is no 'none.bin'",
+        "not kept: there is no '*.none'",
+    )
+
+
+def test_what_lies_inside_of_another_is_kept_once(cache: Cache, root: Path) -> None:
+    """DVC refuses outputs that overlap."""
+    outs = artifacts.plan(["d/*", "d", "d/a"], directory=root, root=root)
+    (root / "d").mkdir()
+    (root / "d" / "a").write_text("a")
+    found = artifacts.collect(cache, outs, root=root)
+    assert names(found) == ["d"] and found.faults == ()
+
+
+def test_a_name_with_pattern_characters_that_exists_is_itself(cache: Cache, root: Path) -> None:
+    """`m[1].bin` is what some tools write for a second download."""
+    (root / "m[1].bin").write_text("a")
+    (root / "m1.bin").write_text("b")
+    outs = artifacts.plan(["m[1].bin"], directory=root, root=root)
+    (root / "m[1].bin").write_text("c")
+    assert names(artifacts.collect(cache, outs, root=root)) == ["m[1].bin"]
+
+
+@pytest.mark.parametrize("word", ["../x", "/etc/passwd", "sub/../../x", ".git/config", "../*.bin"])
+def test_what_lies_elsewhere_is_refused_before_the_command_starts(root: Path, word: str) -> None:
+    """Nothing outside of the work tree, nothing of Git's own."""
+    with pytest.raises(BadPath, match=r"--out|git"):
+        artifacts.plan([word], directory=root, root=root)
+
+
+@pytest.mark.parametrize("word", ["", ".", "sub/.."])
+def test_the_whole_work_tree_is_no_artifact(root: Path, word: str) -> None:
+    """It would hold the repository itself."""
+    with pytest.raises(UsageError):
+        artifacts.plan([word], directory=root, root=root)
+
+
+def test_one_bad_file_does_not_cost_the_others(cache: Cache, root: Path) -> None:
+    """A training of days has ended; what can be kept is kept."""
+    outs = artifacts.plan(["good", "pipe", "link", "id_rsa"], directory=root, root=root)
+    (root / "good").write_text("a")
+    os.mkfifo(root / "pipe")
+    (root / "link").symlink_to("nowhere")
+    (root / "id_rsa").write_text("a key")
+    found = artifacts.collect(cache, outs, root=root)
+    assert names(found) == ["good"]
+    assert [fault.split("'")[1] for fault in found.faults] == ["id_rsa", "link", "pipe"]
+    assert "secret" in found.faults[0]
+
+
+def test_of_a_lost_run_what_was_written_later_is_not_kept(cache: Cache, root: Path) -> None:
+    """It may be another run's: the lost one ended at its last sign of life."""
+    outs = artifacts.plan(["early", "late"], directory=root, root=root)
+    for name, moment in (("early", 1000.0), ("late", 2000.0)):
+        (root / name).write_text(name)
+        os.utime(root / name, (moment, moment))
+    found = artifacts.collect(cache, outs, root=root, latest=1500.0)
+    assert names(found) == ["early"]
+    assert found.faults == ("not kept: 'late': it was written again after the run was lost",)
+
+
+def test_a_work_tree_behind_a_symbolic_link(cache: Cache, root: Path, tmp_path: Path) -> None:
+    """On macOS /tmp is one; people write either path."""
+    (tmp_path / "alias").symlink_to(root)
+    outs = artifacts.plan(
+        [str(tmp_path / "alias" / "m.bin")], directory=tmp_path / "alias", root=root
+    )
+    (root / "m.bin").write_text("a")
+    assert names(artifacts.collect(cache, outs, root=tmp_path / "alias")) == ["m.bin"]
