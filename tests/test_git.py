@@ -437,6 +437,20 @@ def test_a_setting_of_one_call_reaches_git_and_stays_nowhere(repo: Repo) -> None
         repo.git("config", "track.once")
 
 
+def test_a_setting_given_several_times_keeps_all_its_values(repo: Repo, git) -> None:
+    """Paths of data are a list; an empty value begins it anew, as in Git's own lists."""
+    for value in ("data/a", "data/b c"):
+        git(repo.root, "config", "--add", "track.data", value)
+    fresh = Repo.open(repo.root or "")
+    assert fresh.config_all("track.data") == ("data/a", "data/b c")
+    assert fresh.config["track.data"] == "data/b c" and fresh.config_all("track.none") == ()
+    for value in ("", "data/d"):
+        git(repo.root, "config", "--add", "track.data", value)
+    assert Repo.open(repo.root or "").config_all("track.data") == ("data/d",)
+    repo.set_config("track.one", "x")
+    assert repo.config_all("track.one") == ("x",)
+
+
 def test_configuration_is_gits_own(repo: Repo, git, monkeypatch: pytest.MonkeyPatch) -> None:
     """Includes, `git -c` and the environment count."""
     (repo.git_dir / "more").write_text("[track]\n\tone = included\n\tbare\n")

@@ -10,11 +10,13 @@ import os
 import re
 from collections.abc import Mapping
 
-from gittrack.errors import UsageError
+from gittrack.errors import GitFailed, UsageError
 from gittrack.git.executable import Executable, text
 from gittrack.git.values import Identity
 
 __all__ = ["Configuration"]
+
+_NO_MOMENT = 1 << 62
 
 
 class Configuration(Executable):
@@ -22,6 +24,7 @@ class Configuration(Executable):
 
     _config: dict[str, str] | None = None
     _bare: frozenset[str] = frozenset()
+    _every: Mapping[str, tuple[str, ...]] = {}
 
     @property
     def config(self) -> Mapping[str, str]:
@@ -32,13 +35,26 @@ class Configuration(Executable):
         if self._config is None:
             self._config = {}
             bare: set[str] = set()
+            every: dict[str, tuple[str, ...]] = {}
             for item in self.git("config", "--list", "-z", "--includes").split(b"\0"):
                 key, equals, value = text(item).partition("\n")
                 if key:
                     self._config[key] = value
+                    every[key] = (*every.get(key, ()), value)
                     (bare.discard if equals else bare.add)(key)
             self._bare = frozenset(bare)
+            self._every = every
         return self._config
+
+    def config_all(self, key: str) -> tuple[str, ...]:
+        """Every value of a setting that may be given several times, in the order of the files.
+
+        An empty value throws away those before it, as Git has it for its own such settings. `key`
+        as in `config`.
+        """
+        values = self._every.get(key, ()) if key in self.config else ()
+        last = max((i for i, value in enumerate(values) if not value), default=-1)
+        return values[last + 1 :]
 
     def flag(self, key: str, *, default: bool) -> bool:
         """A boolean setting by Git's rules (git-config(1)): a bare key is true, an empty one false.
@@ -58,6 +74,25 @@ class Configuration(Executable):
         raise UsageError(
             f"bad boolean config value {value[:60]!r} for '{key}'", hint="set it to true or false."
         )
+
+    def expiry(self, key: str, *, default: str) -> float:
+        """A point in time as Git sets one (`gc.pruneExpire`): what is older may go.
+
+        Seconds since the epoch; `never` is 0, `now` infinite. `default` is in Git's words, too.
+
+        Raises:
+            UsageError: Git does not understand the value.
+        """
+        words = ("--type=expiry-date", "--default", default, "--get", key)
+        try:
+            moment = int(self.git("config", *words))
+        except GitFailed as error:
+            value = self.config.get(key, "")
+            raise UsageError(
+                f"bad date {value[:60]!r} for '{key}'",
+                hint="set it in Git's words: '2.weeks.ago', 'now', 'never'.",
+            ) from error
+        return moment if moment < _NO_MOMENT else float("inf")
 
     def set_config(self, key: str, value: str) -> None:
         """Write one setting of this repository."""

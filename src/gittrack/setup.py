@@ -1,0 +1,524 @@
+"""How DVC is set up here: its configuration read as DVC layers it, and DVC begun where it is not.
+
+Knows DVC's files and the rules for paths in them (dvc/config.py of DVC 3), without importing DVC.
+Reads the user's own work tree, user and system files; never a tree that somebody else pushed.
+Knows nothing of what lies in a cache, or of how a remote is reached.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from gittrack import secrets
+from gittrack.errors import BadFile, GitFailed, UnsupportedRepository, WriteFailed
+from gittrack.git import Repo
+from gittrack.quoting import one_line
+
+__all__ = ["LINKS", "Setup", "config_for_run", "initialize", "read"]
+
+LINKS = ("reflink", "hardlink", "symlink", "copy")
+"""The ways in which DVC puts an object of its cache into a work tree."""
+
+_DEFAULT_LINKS = ("reflink", "copy")
+_LARGEST = 1 << 20
+_ABANDONED = 86_400.0
+_COMMA = "a value with a comma in it needs quotes."
+# What may stand in a commit that others read: where a remote is, never how to get in.
+_PUBLIC = ("url", "endpointurl", "region")
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:/@+-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_FILES = {
+    ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+    ".dvcignore": (
+        "# Add patterns of files dvc should ignore, which could improve\n"
+        "# the performance. Learn more at\n"
+        "# https://dvc.org/doc/user-guide/dvcignore\n"
+    ),
+    ".dvc/config": "",
+}
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Where DVC keeps things for this repository.
+
+    `directory` is its `.dvc`, None where there is none. `cache` is where objects go, `links` how
+    they get out, the first that works. `remotes` maps a name to a URL or an absolute path;
+    `remote` is the default one. `former` is the cache from before there was a `.dvc`, where
+    something is left in it. `options` of a remote are those that say where it is, not how to get
+    in.
+    """
+
+    directory: Path | None
+    cache: Path
+    links: tuple[str, ...] = _DEFAULT_LINKS
+    remotes: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    remote: str | None = None
+    former: Path | None = None
+    options: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: _NOTHING)
+
+
+# -- reading ------------------------------------------------------------------------------------
+
+
+def read(repo: Repo) -> Setup:
+    """Read how DVC is set up for this repository.
+
+    The `.dvc` that counts is that of the work tree's root; else one above it, as DVC looks for it;
+    else the only tracked one below it (`dvc init --subdir`). All work trees of a clone share one
+    cache: where `cache.dir` names none, a linked work tree uses the main one's, because its own
+    would go when the work tree goes. Without a `.dvc` that is `dvc` in the repository's state.
+
+    Raises:
+        BadFile: a configuration file cannot be understood; the message names the line.
+    """
+    directory = _directory(repo)
+    config = _layered(directory)
+    section = config.get("cache", {})
+    remotes = config.get("remote", {})
+    default = config.get("core", {}).get("remote")
+    former = repo.state / "dvc"
+    cache = section.get("dir")
+    found = Path(cache) if cache else _default_cache(repo, directory, former)
+    return Setup(
+        directory=directory,
+        cache=found,
+        links=section.get("type", _DEFAULT_LINKS),
+        remotes={name: options["url"] for name, options in remotes.items() if "url" in options},
+        remote=default.lower() if isinstance(default, str) and default else None,
+        former=former if _holds_other(former, found) else None,
+        options={name: _public(options) for name, options in remotes.items()},
+    )
+
+
+def _directory(repo: Repo) -> Path | None:
+    if repo.root is None:
+        return None
+    own = repo.root / ".dvc"
+    return own if own.is_dir() else _above(repo, repo.root) or _below(repo, repo.root)
+
+
+def _above(repo: Repo, root: Path) -> Path | None:
+    """The nearest `.dvc` above the root, up to the mount point, if it is no stranger's."""
+    trusted = {os.geteuid(), os.stat(root).st_uid}
+    place = root
+    while not os.path.ismount(place) and place.parent != place:
+        place = place.parent
+        found = place / ".dvc"
+        if found.is_dir():
+            return found if os.stat(found).st_uid in trusted else None
+    return None
+
+
+def _below(repo: Repo, root: Path) -> Path | None:
+    """The only `.dvc/config` of the index below the root; None if there are several."""
+    listed = repo.git("ls-files", "-z", "--", ":(glob)*/**/.dvc/config").split(b"\0")
+    found = [root / os.fsdecode(path) for path in listed if path]
+    return found[0].parent if len(found) == 1 and found[0].parent.is_dir() else None
+
+
+def _default_cache(repo: Repo, directory: Path | None, former: Path) -> Path:
+    if _dangling(former):
+        # `initialize` made it lead to a `.dvc/cache` that is no more.
+        former.unlink(missing_ok=True)
+    if repo.git_dir != repo.common_dir:
+        # A linked work tree: `git worktree remove` would take its ignored files, the cache, along.
+        main = repo.common_dir.parent / ".dvc"
+        shared = repo.common_dir.name == ".git" and main.is_dir()
+        return main / "cache" if shared else former
+    return directory / "cache" if directory else former
+
+
+def _holds_other(former: Path, cache: Path) -> bool:
+    """Whether objects lie in the former cache that are not in the cache of now."""
+    if former == cache or not (former / "files").is_dir():
+        return False
+    return os.path.realpath(former) != os.path.realpath(cache)
+
+
+def _layered(directory: Path | None) -> dict[str, Any]:
+    """The configuration, each level laid over the one before; paths absolute."""
+    files = [place / "config" for place in _config_dirs()]
+    if directory is not None:
+        files += [directory / "config", directory / "config.local"]
+    merged: dict[str, Any] = {}
+    for file in files:
+        _merge(merged, _load(file))
+    return merged
+
+
+def _merge(into: dict[str, Any], update: Mapping[str, Any]) -> None:
+    for key, value in update.items():
+        if isinstance(into.get(key), dict) and isinstance(value, dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _config_dirs() -> list[Path]:
+    """The directories of the system's and the user's configuration, as dvc/dirs.py has them."""
+    system = os.environ.get("DVC_SYSTEM_CONFIG_DIR")
+    user = os.environ.get("DVC_GLOBAL_CONFIG_DIR")
+    if sys.platform == "darwin":
+        import platformdirs
+
+        system = system or platformdirs.site_config_dir("dvc", "iterative")
+        user = user or platformdirs.user_config_dir("dvc", "iterative")
+    if not system:
+        shared = os.environ.get("XDG_CONFIG_DIRS", "").split(os.pathsep)
+        first = next((place for place in shared if place.strip()), "/etc/xdg")
+        system = os.path.join(os.path.expanduser(first), "dvc")
+    if not user:
+        home = os.environ.get("XDG_CONFIG_HOME", "")
+        user = os.path.join(os.path.expanduser(home if home.strip() else "~/.config"), "dvc")
+    return [Path(system), Path(user)]
+
+
+def _load(file: Path) -> dict[str, Any]:
+    """One file's sections, checked; empty where there is no file."""
+    shown = one_line(os.fspath(file))
+    try:
+        with open(file, "rb") as opened:
+            data = opened.read(_LARGEST + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise BadFile(f"cannot read {shown}: {error.strerror}", path=shown) from error
+    if len(data) > _LARGEST:
+        raise BadFile(f"{shown} is larger than 1 MB", path=shown)
+    if not data.strip():
+        return {}
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadFile(f"{shown}, line {line}: not UTF-8", path=shown) from error
+    return _checked(_parse(text, shown), os.path.dirname(os.path.abspath(file)), text, shown)
+
+
+def _parse(text: str, shown: str) -> dict[str, Any]:
+    from configobj import ConfigObj, ConfigObjError  # type: ignore[import-untyped]
+
+    try:
+        parsed = ConfigObj(text.splitlines()).dict()
+    except ConfigObjError as error:
+        first = (getattr(error, "errors", None) or [error])[0]
+        line = getattr(first, "line_number", None)
+        where = f", line {line}" if line else ""
+        said = re.sub(r' at line "?\d+"?\.?$', "", one_line(str(first)))
+        raise BadFile(
+            f"DVC's configuration {shown}{where}: {said.rstrip('.')}",
+            path=shown,
+            hint="`dvc config --list` shows what DVC makes of it.",
+        ) from error
+    sections: dict[str, Any] = {"remote": {}}
+    for name, value in _lowered(parsed).items():
+        named = re.match(r'^\s*remote\s*"(.*)"\s*$', name)
+        if named and isinstance(value, dict):
+            sections["remote"][named[1]] = value
+        elif isinstance(value, dict) and name != "remote":
+            sections[name] = value
+    return sections
+
+
+def _lowered(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key.lower(): _lowered(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+    }
+
+
+def _checked(sections: dict[str, Any], place: str, text: str, shown: str) -> dict[str, Any]:
+    """The sections with what we use of them checked, and paths resolved from `place`."""
+
+    def refuse(header: str, key: str, value: object, what: str, hint: str) -> BadFile:
+        words = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        line = _line(text, header, key)
+        said = f"DVC's configuration {shown}, line {line}: {key} is {one_line(words)[:60]!r}"
+        return BadFile(f"{said}, which is {what}", path=shown, hint=hint)
+
+    cache = sections.get("cache", {})
+    if "dir" in cache:
+        said = cache["dir"]
+        cache["dir"] = _resolve(said, place) if _is_text(said) else ""
+        if not os.path.isabs(cache["dir"]):
+            raise refuse("cache", "dir", said, "no directory of this machine", _COMMA)
+    if "type" in cache:
+        said = cache["type"]
+        words = said.split(",") if isinstance(said, str) else said
+        cache["type"] = tuple(dict.fromkeys(str(word).strip() for word in words))
+        if not set(cache["type"]) <= set(LINKS):
+            what = f"not of {', '.join(LINKS)}"
+            raise refuse("cache", "type", said, what, "`dvc config cache.type reflink,copy`")
+    for name, options in sections["remote"].items():
+        if "url" in options:
+            said = options["url"]
+            if not _is_text(said):
+                raise refuse(f'remote "{name}"', "url", said, "no address", _COMMA)
+            options["url"] = _resolve(said, place)
+    return sections
+
+
+def _is_text(value: object) -> bool:
+    # A comma outside of quotes makes a list (configobj, list_values).
+    return isinstance(value, str) and value != "" and "\0" not in value
+
+
+def _line(text: str, header: str, key: str) -> int:
+    """The number of the line that sets a key, 1 if it hides."""
+    section = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("["):
+            section = line.strip().strip("[]'").lower()
+        elif section == header and re.match(rf"\s*{key}\s*=", line.lower()):
+            return number
+    return 1
+
+
+def _resolve(path: str, place: str) -> str:
+    """A path as dvc/config.py resolves it: a URL as it is, else from the file that names it."""
+    if re.match(r"\w+://", path) or os.path.isabs(path):
+        return path
+    expanded = os.path.expanduser(path)
+    if os.path.isabs(expanded):
+        return expanded
+    return os.path.abspath(os.path.join(place, path))
+
+
+def _public(options: Mapping[str, Any]) -> dict[str, str]:
+    return {key: options[key] for key in _PUBLIC if isinstance(options.get(key), str)}
+
+
+# -- what a run's tree says ---------------------------------------------------------------------
+
+
+def config_for_run(repo: Repo, setup: Setup) -> bytes | None:
+    """The `.dvc/config` for the tree of a run whose snapshot has none.
+
+    With it, stock DVC takes the tree for a project. It names the default data remote where that is
+    a plain address that means the same on every machine, so that `dvc get URL PATH --rev RUN` finds
+    the bytes; never a path of this machine (DVC resolves a relative one from the root of the disk),
+    a password or an option that lets somebody in.
+    """
+    name = setup.remote
+    if name is None or not _NAME.fullmatch(name):
+        return b""
+    options = setup.options.get(name, {})
+    if not _is_plain(options):
+        return b""
+    lines = ["[core]", f"    remote = {name}", f"['remote \"{name}\"']"]
+    lines += [f"    {key} = {options[key]}" for key in _PUBLIC if key in options]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _is_plain(options: Mapping[str, str]) -> bool:
+    url = options.get("url", "")
+    if not re.match(r"\w+://", url) or url.startswith("file:") or not options:
+        return False
+    return all(
+        _PLAIN.fullmatch(value)
+        and not re.search(r"://[^/]*:[^/]*@", value)
+        and not secrets.find(value.encode())
+        for value in options.values()
+    )
+
+
+# -- beginning ----------------------------------------------------------------------------------
+
+
+def initialize(repo: Repo) -> tuple[str, ...]:
+    """Set DVC up in the work tree, unstaged, and move the kept objects into its cache.
+
+    Makes what `dvc init` makes and stages nothing. Safe to repeat: what is there stays, and what an
+    interrupted call left is completed. In a linked work tree the cache stays where all work trees
+    share it, and `.dvc/config.local` says so to DVC. Returns sentences about what was done; none if
+    everything was there.
+
+    Raises:
+        UnsupportedRepository: there is no work tree.
+        BadFile: DVC's configuration cannot be understood.
+        WriteFailed: a file cannot be written or moved; what was moved stays whole.
+    """
+    if repo.root is None:
+        raise UnsupportedRepository(
+            f"'{repo.git_dir}' is a bare repository: DVC is set up in a work tree",
+            hint="run it in a clone or in a work tree: `git worktree add DIR`.",
+        )
+    try:
+        return tuple(_initialize(repo, repo.root))
+    except OSError as error:
+        raise WriteFailed(
+            f"cannot set up DVC in '{repo.root}': {error.strerror or error}",
+            hint="what was moved is whole; `git track init` goes on from here.",
+        ) from error
+
+
+def _initialize(repo: Repo, root: Path) -> Iterator[str]:
+    found = read(repo)
+    if found.directory is None or _is_begun(found, root):
+        made = _make(repo, root, found)
+        yield f"set up DVC in {_shown(root / '.dvc')}, unstaged: {', '.join(made)}"
+        found = read(repo)
+    former = repo.state / "dvc"
+    if _dangling(former):
+        former.unlink()
+    if found.former is not None:
+        count = _move(found.former, found.cache)
+        if count:
+            objects = "1 object" if count == 1 else f"{count} objects"
+            yield f"moved {objects} into {_shown(found.cache)}"
+    if found.cache != former and not os.path.lexists(former) and repo.state.is_dir():
+        # A run under way keeps its artifacts where the cache was when it began.
+        found.cache.mkdir(parents=True, exist_ok=True)
+        inside = found.cache.is_relative_to(root)
+        os.symlink(os.path.relpath(found.cache, repo.state) if inside else found.cache, former)
+
+
+def _is_begun(found: Setup, root: Path) -> bool:
+    """Whether an interrupted call left the root's `.dvc` without its configuration."""
+    return found.directory == root / ".dvc" and not (root / ".dvc" / "config").exists()
+
+
+def _make(repo: Repo, root: Path, found: Setup) -> list[str]:
+    """Write the files of `dvc init` that are not there -> their paths."""
+    _not_ignored(repo)
+    (root / ".dvc").mkdir(exist_ok=True)
+    files = dict(_FILES)
+    if repo.git_dir != repo.common_dir:
+        files[".dvc/config.local"] = f"[cache]\n    dir = {_quoted(found.cache)}\n"
+        # Last, as it makes the project one.
+        files[".dvc/config"] = files.pop(".dvc/config")
+    made = []
+    for name, text in files.items():
+        if not os.path.lexists(root / name):
+            _write(root / name, text)
+            made.append(name)
+    return made
+
+
+def _not_ignored(repo: Repo) -> None:
+    try:
+        repo.git("check-ignore", "-q", "--no-index", ".dvc/config")
+    except GitFailed:
+        return
+    raise UnsupportedRepository(
+        "Git ignores '.dvc', so DVC cannot be set up here",
+        hint="`git check-ignore -v .dvc/config` shows the rule; '!.dvc' after it ends it.",
+    )
+
+
+def _quoted(path: Path) -> str:
+    text = os.fspath(path)
+    if "\n" in text or ('"' in text and "'" in text):
+        raise WriteFailed(f"DVC's configuration cannot hold the path {one_line(text)}")
+    quote = "'" if '"' in text else '"'
+    return f"{quote}{text}{quote}"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    new = path.with_name(f"{path.name}.new-{os.getpid()}")
+    try:
+        with open(new, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _dangling(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
+def _shown(path: Path) -> str:
+    return one_line(os.fspath(path))
+
+
+def _move(former: Path, cache: Path) -> int:
+    """Move every object of one cache into another -> their number.
+
+    An object is at each instant whole in at least one of the two. Files that writers have not
+    finished are left for a day.
+    """
+    count = 0
+    objects = former / "files" / "md5"
+    for shard in sorted(objects.glob("??")):
+        target = cache / "files" / "md5" / shard.name
+        target.mkdir(parents=True, exist_ok=True)
+        for entry in sorted(shard.iterdir()):
+            if re.fullmatch(r"[0-9a-f]{30}(\.dir)?", entry.name) and entry.is_file():
+                count += _move_object(entry, target / entry.name)
+            elif time.time() - entry.lstat().st_mtime > _ABANDONED:
+                entry.unlink()
+        _remove_if_empty(shard)
+    for place in (objects, former / "files", former):
+        _remove_if_empty(place)
+    return count
+
+
+def _move_object(source: Path, target: Path) -> int:
+    if target.exists() and (_same_size(source, target) or _is_whole(target)):
+        source.unlink()
+        return 1
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != _other_disk():
+            raise
+        _carry(source, target)
+        source.unlink()
+    return 1
+
+
+def _same_size(source: Path, target: Path) -> bool:
+    return target.stat().st_size == source.stat().st_size
+
+
+def _is_whole(target: Path) -> bool:
+    """Whether an object is what its name says."""
+    from hashlib import md5
+
+    digest = md5(usedforsecurity=False)
+    with open(target, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest() == target.parent.name + target.name.removesuffix(".dir")
+
+
+def _other_disk() -> int:
+    import errno
+
+    return errno.EXDEV
+
+
+def _carry(source: Path, target: Path) -> None:
+    """Copy an object to another disk, whole or not at all."""
+    new = target.with_name(f".{target.name}.new-{os.getpid()}")
+    try:
+        shutil.copyfile(source, new)
+        with open(new, "rb+") as file:
+            os.fsync(file.fileno())
+        shutil.copystat(source, new)
+        os.replace(new, target)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _remove_if_empty(place: Path) -> None:
+    try:
+        place.rmdir()
+    except OSError:
+        pass
