@@ -24,6 +24,7 @@ from gittrack.errors import (
     WriteFailed,
 )
 from gittrack.git import Identity, Ref, Repo
+from gittrack.git.reachability import Reachability
 
 ADA = Identity("Ada Lovelace", "ada@example.org")
 
@@ -507,3 +508,163 @@ def test_the_version_of_git_is_checked(
             with pytest.raises(RepositoryError, match="too old"):
                 repo.check_version()
     assert door.OLDEST_GIT == (2, 36)
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [("never", 0), ("false", 0), ("now", float("inf")), ("all", float("inf"))],
+)
+def test_a_date_that_git_understands_is_one(repo: Repo, git, value: str, moment: float) -> None:
+    """`gc.pruneExpire` has taught people these words."""
+    git(repo.root, "config", "track.gcGrace", value)
+    assert repo.expiry("track.gcgrace", default="2.weeks.ago") == moment
+
+
+@pytest.mark.parametrize("value", ["", "garbage", "yes please"])
+def test_a_date_that_is_none_is_refused(repo: Repo, git, value: str) -> None:
+    """Git's own `--since` takes nonsense for now, and now would remove everything."""
+    git(repo.root, "config", "track.gcGrace", value)
+    with pytest.raises(UsageError, match="bad date"):
+        repo.expiry("track.gcgrace", default="2.weeks.ago")
+
+
+# -- what is kept -------------------------------------------------------------------------------
+
+POINTERS = ("*.dvc", "*dvc.lock")
+
+
+def kept(repo: Repo, **options: object) -> set[str]:
+    """The contents of all files that Git keeps under a pointer's name."""
+    blobs = Reachability(repo).kept_files(POINTERS, **options)  # type: ignore[arg-type]
+    return {repo.read_blob(oid, limit=99).decode() for oid in blobs}
+
+
+def add(git, root: Path, name: str, text: str) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text)
+    git(root, "add", "-f", name)
+
+
+def commit_file(git, root: Path, name: str, text: str) -> str:
+    add(git, root, name, text)
+    git(root, "commit", "-q", "-m", name)
+    return git(root, "rev-parse", "HEAD").strip()
+
+
+def test_every_place_that_keeps_a_file_is_known(repo: Repo, git, tmp_path: Path) -> None:
+    """One that is overlooked costs somebody their data: `dvc gc` overlooks most of them."""
+    root = repo.root
+    commit_file(git, root, "deep/down/a.dvc", "old")
+    commit_file(git, root, "deep/down/a.dvc", "branch")
+    git(root, "checkout", "-q", "-b", "side")
+    commit_file(git, root, "side.dvc", "side, merged away")
+    git(root, "checkout", "-q", "main")
+    git(root, "merge", "-q", "-s", "ours", "-m", "m", "side")
+    git(root, "branch", "-q", "-D", "side")
+    for ref, text in (
+        ("refs/tags/light", "tag"),
+        ("refs/remotes/origin/x", "remote"),
+        ("refs/runs/e/n", "run"),
+        ("refs/gittrack/live/e/n", "live"),
+    ):
+        git(root, "checkout", "-q", "--detach", "main")
+        git(root, "update-ref", ref, commit_file(git, root, "sub/dvc.lock", text))
+    git(root, "checkout", "-q", "main")
+    add(git, root, "x/tree.dvc", "tree")
+    git(root, "update-ref", "refs/gittrack/snapshots/n", git(root, "write-tree").strip())
+    git(root, "tag", "-a", "-m", "t", "tree", "refs/gittrack/snapshots/n")
+    git(root, "update-ref", "-d", "refs/gittrack/snapshots/n")
+    git(root, "rm", "-q", "--cached", "x/tree.dvc")
+    git(root, "tag", "blob", repo.write_blob(b"blob"))
+    add(git, root, "x/stash.dvc", "stash")
+    git(root, "stash", "-q")
+    git(root, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"), "main")
+    commit_file(git, tmp_path / "linked", "l.dvc", "worktree")
+    git(root, "reflog", "expire", "--expire=now", "refs/heads/main")
+    commit_file(git, root, "gone.dvc", "reflog")
+    git(root, "reset", "-q", "--hard", "HEAD~1")
+    # A file of the same content whose name is no pointer's hides none.
+    commit_file(git, root, "aaa.txt", "twin")
+    commit_file(git, root, "zzz.dvc", "twin")
+    everything = {"old", "branch", "side, merged away", "tag", "remote", "run", "live", "tree"}
+    everything |= {"blob", "stash", "worktree", "reflog", "twin"}
+    assert kept(repo) == everything
+    git(root, "reflog", "expire", "--expire=now", "--all")
+    assert kept(repo, without={"refs/runs/e/n"}) == everything - {"run", "reflog"}
+
+
+def test_every_kind_of_repository_tells_what_it_keeps(every_repo, git) -> None:
+    """Staged, changed since, ignored: wherever one stands."""
+    repo = Repo.open(every_repo.path)
+    root = every_repo.root
+    add(git, root, "src/staged.dvc", "staged")
+    (root / "src" / "staged.dvc").write_text("changed")
+    (root / ".git-ignored").mkdir()
+    (root / ".gitignore").write_text("*.dvc\n")
+    (root / ".git-ignored" / "ignored.dvc").write_text("ignored")
+    found = Reachability(repo)
+    assert any(os.path.samefile(root, place) for place in found.worktree_roots())
+    for place in found.worktree_roots():
+        if os.path.samefile(root, place):
+            assert set(found.staged_files(place, POINTERS).values()) == {"src/staged.dvc"}
+            present = {path.read_text() for path in found.present_files(place, POINTERS)}
+            assert present == {"changed", "ignored"}
+    found.kept_files(POINTERS)
+
+
+def test_another_work_tree_is_looked_into(repo: Repo, git, tmp_path: Path, monkeypatch) -> None:
+    """Also where a hook has set the variables that lead Git to ours."""
+    git(repo.root, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
+    add(git, tmp_path / "linked", "l.dvc", "staged")
+    monkeypatch.setenv("GIT_DIR", str(repo.git_dir))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(repo.git_dir / "index"))
+    found = Reachability(repo)
+    assert found.worktree_roots() == [repo.root, tmp_path / "linked"]
+    assert list(found.staged_files(tmp_path / "linked", POINTERS).values()) == ["l.dvc"]
+    assert found.present_files(tmp_path / "linked", POINTERS) == [tmp_path / "linked" / "l.dvc"]
+    assert found.staged_files(repo.root, POINTERS) == {}
+    monkeypatch.delenv("GIT_DIR")
+    monkeypatch.delenv("GIT_INDEX_FILE")
+    linked = Reachability(Repo.open(tmp_path / "linked"))
+    assert {os.path.realpath(path) for path in linked.worktree_roots()} == {
+        os.path.realpath(repo.root),
+        os.path.realpath(tmp_path / "linked"),
+    }
+
+
+@pytest.mark.parametrize("damage", ["ref", "commit", "tree", "locked work tree", "tagged tree"])
+def test_a_doubt_is_an_error(repo: Repo, git, tmp_path: Path, damage: str) -> None:
+    """Git itself passes over a broken ref with a warning; who cleans up must not."""
+    root = repo.root
+    made = commit_file(git, root, "deep/down/a.dvc", "text")
+    Reachability(repo).kept_files(POINTERS)
+
+    def lose(oid: str) -> None:
+        (repo.common_dir / "objects" / oid[:2] / oid[2:]).unlink()
+
+    if damage == "ref":
+        (repo.common_dir / "refs" / "heads" / "torn").write_bytes(b"")
+    elif damage == "commit":
+        git(root, "update-ref", "refs/runs/e/n", made)
+        git(root, "reset", "-q", "--hard", "HEAD~1")
+        lose(made)
+    elif damage == "tree":
+        lose(git(root, "rev-parse", "HEAD:deep/down").strip())
+    elif damage == "tagged tree":
+        tree = git(root, "rev-parse", "HEAD:deep").strip()
+        git(root, "tag", "t", tree)
+        git(root, "reset", "-q", "--hard", "HEAD~1")
+        git(root, "reflog", "expire", "--expire=now", "--all")
+        lose(tree)
+    else:
+        git(root, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
+        git(root, "worktree", "lock", str(tmp_path / "linked"))
+        shutil.rmtree(tmp_path / "linked")
+    with pytest.raises(GitFailed):
+        Reachability(Repo.open(root)).kept_files(POINTERS)
+
+
+def test_a_symbolic_ref_to_nothing_is_not_broken(repo: Repo, git) -> None:
+    """`origin/HEAD` is one wherever the default branch was renamed."""
+    git(repo.root, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/gone")
+    Reachability(repo).kept_files(POINTERS)
