@@ -56,6 +56,7 @@ VERBS: dict[str, Verb] = {
     "diff": Verb("diff", "diff", "Show what differs between runs."),
     "plot": Verb("plot", "plot", "Draw the curves of a metric."),
     "logs": Verb("show", "logs", "Print what a run wrote to the terminal."),
+    "get": Verb("get", "get", "Write the artifacts of a run into a directory."),
     "checkout": Verb("checkout", "checkout", "Check the code of a run out, beside your own."),
     "tag": Verb("annotate", "tag", "Set, remove or print the tags of a run."),
     "note": Verb("annotate", "note", "Add a note to a run."),
