@@ -21,6 +21,7 @@
     +-- DataMissing               content that neither the cache nor a data remote has
     +-- DataDamaged               content that is not what its hash says
     +-- DataFailed                DVC, or a data remote, refused
+    +-- CannotClean               what is not needed any more cannot be known for certain
     +-- BadValue                  a value that cannot be recorded
     +-- NoActiveRun               logging outside of a run
     `-- CommandNotStarted         the command to record could not be executed (126, 127)
@@ -40,6 +41,7 @@ __all__ = [
     "BadPath",
     "BadValue",
     "BrokenRecord",
+    "CannotClean",
     "CommandNotStarted",
     "DataDamaged",
     "DataFailed",
@@ -195,6 +197,10 @@ class DataDamaged(GittrackError):
 
 class DataFailed(GittrackError):
     """DVC or a data remote refused; what was carried before stays."""
+
+
+class CannotClean(GittrackError):
+    """What is not needed any more cannot be known for certain; nothing was removed."""
 
 
 class BadValue(GittrackError):

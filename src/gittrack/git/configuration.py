@@ -87,7 +87,7 @@ class Configuration(Executable):
         try:
             moment = int(self.git("config", *words))
         except GitFailed as error:
-            value = self.config.get(key, "")
+            value = self.config.get(key.lower(), "")
             raise UsageError(
                 f"bad date {value[:60]!r} for '{key}'",
                 hint="set it in Git's words: '2.weeks.ago', 'now', 'never'.",

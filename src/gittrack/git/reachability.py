@@ -119,6 +119,18 @@ class Reachability:
             return True
         return not said.startswith(b"ref:") and self._repo.ref(name) is None
 
+    def targets(self, *prefixes: str) -> set[str]:
+        """The ids that the refs below `prefixes` point to: of a tag its own, and what it tags."""
+        form = "%(objectname) %(*objectname)"
+        return set(text(self._repo.git("for-each-ref", f"--format={form}", *prefixes)).split())
+
+    def trailers(self, prefix: str, key: str) -> dict[str, tuple[str, ...]]:
+        """Full name of each ref below `prefix` -> the values of that trailer of its commit."""
+        value = f"%(contents:trailers:key={key},valueonly,separator=%x1f)"
+        listed = text(self._repo.git("for-each-ref", f"--format=%(refname)%1f{value}", prefix))
+        fields = (line.split("\x1f") for line in listed.split("\n") if line)
+        return {name: tuple(value for value in values if value) for name, *values in fields}
+
     # -- work trees -----------------------------------------------------------------------------
 
     def worktree_roots(self) -> list[Path]:
@@ -175,24 +187,31 @@ class Reachability:
                 found[oid] = path
         return found
 
-    def present_files(self, root: Path, patterns: Sequence[str]) -> list[Path]:
+    def present_files(
+        self, root: Path, patterns: Sequence[str], *, skip: Sequence[str] = ()
+    ) -> list[Path]:
         """The files that stand in the work tree at `root`, ignored ones too.
 
-        Not those of a repository nested in it.
+        Not those of a repository nested in it, nor untracked ones that `skip` names as a
+        `.gitignore` would.
 
         Raises:
             GitFailed: the work tree cannot be read.
         """
         tracked = self._list_files(root, "--cached", patterns)
-        others = self._list_files(root, "--others", patterns)
+        unseen = [f"--exclude={pattern}" for pattern in skip]
+        others = self._list_files(root, "--others", patterns, *unseen)
         paths = (root / path for path in dict.fromkeys([*tracked, *others]))
         return [path for path in paths if os.path.lexists(path)]
 
-    def _list_files(self, root: Path, which: str, patterns: Sequence[str]) -> list[str]:
+    def _list_files(
+        self, root: Path, which: str, patterns: Sequence[str], *options: str
+    ) -> list[str]:
         env = None if root == self._repo.root else _ELSEWHERE
         place = () if root == self._repo.root else ("-C", os.fspath(root))
+        words = ("ls-files", which, "-z", *options, "--", *patterns)
         try:
-            listed = self._repo.git(*place, "ls-files", which, "-z", "--", *patterns, env=env)
+            listed = self._repo.git(*place, *words, env=env)
         except GitFailed as error:
             raise GitFailed(
                 f"the work tree '{root}' cannot be looked into: {first_line(error.stderr)}",
