@@ -7,6 +7,7 @@ of runs.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -192,7 +193,8 @@ def fetch(
     door: _Door | None = None
     # A listing says which files there are only once it is here.
     for listings in (True, False) if files else (True,):
-        missing = [md5 for md5 in cache.missing(asked) if md5.endswith(_LISTING) == listings]
+        found = _missing(cache, asked, lambda md5: mend(repo, setup, md5, remote=remote))
+        missing = [md5 for md5 in found if md5.endswith(_LISTING) == listings]
         if not files:
             missing = [md5 for md5 in missing if md5 in asked]
         if not missing:
@@ -203,6 +205,16 @@ def fetch(
     return Fetched(objects, size, door.name if door else None)
 
 
+def _missing(cache: Cache, md5s: Sequence[str], mend: Callable[[str], None]) -> list[str]:
+    """The objects that are not here; a damaged listing, which cannot tell, is mended."""
+    for _ in md5s:
+        try:
+            return cache.missing(md5s)
+        except DataDamaged as error:
+            mend(error.md5)
+    return cache.missing(md5s)
+
+
 def mend(
     repo: Repo, setup: Setup, md5: str, *, remote: str | None = None, meter: Meter = SILENT
 ) -> None:
@@ -211,10 +223,18 @@ def mend(
     The wrong one stays until a right one has come.
 
     Raises:
-        DataMissing, DataFailed, DataDamaged, WriteFailed: as `fetch` does.
+        DataDamaged: no data remote has a right one.
+        DataFailed, WriteFailed: as `fetch` does.
     """
     cache = open_cache(repo, setup)
-    _bring(_open_for(setup, remote, [md5]), cache, [md5], meter)
+    try:
+        _bring(_open_for(setup, remote, [md5]), cache, [md5], meter)
+    except DataMissing as error:
+        raise DataDamaged(
+            f"the object {md5} in the cache has another content, and no data remote has it",
+            md5=md5,
+            hint="`git track doctor` tells what else is damaged.",
+        ) from error
 
 
 def _open_for(setup: Setup, remote: str | None, missing: Sequence[str]) -> _Door:
@@ -299,6 +319,8 @@ def _not_brought(door: _Door, refused: Mapping[str, BaseException]) -> DataMissi
     for error in refused.values():
         if not isinstance(error, FileNotFoundError):
             return door.refusal(error)
+    if not door.is_there():
+        return door.refusal(FileNotFoundError(errno.ENOENT, "there is nothing at this address"))
     return DataMissing(
         f"{_named(list(refused))} neither in the cache nor in data remote '{door.name}'",
         md5s=list(refused),
@@ -465,7 +487,7 @@ class _Door:
         paths = {self._store.oid_to_path(md5): sizes.get(md5, 0) for md5 in md5s}
         flat = _flat(localfs, os.fspath(staging))
         refused = self._transfer(flat, self._store.fs, paths, md5s, count)
-        lost = FileNotFoundError(2, "it did not arrive")
+        lost = FileNotFoundError(errno.ENOENT, "it did not arrive")
         absent = {md5: lost for md5 in md5s if not (staging / md5).is_file()}
         return absent | refused
 
@@ -492,6 +514,15 @@ class _Door:
         if not refused:
             progress.finish()
         return refused
+
+    def is_there(self) -> bool:
+        """Whether anything at all is at its address.
+
+        Raises:
+            DataFailed: it refused to say.
+        """
+        with self._dvc():
+            return bool(self._store.fs.exists(self._store.path))
 
     def path_of(self, md5: str) -> str:
         """Where the remote keeps an object, as its users would write it."""

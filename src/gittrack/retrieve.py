@@ -331,14 +331,7 @@ class _Work:
         Raises:
             DataDamaged: no data remote has it.
         """
-        try:
-            data.mend(self._repo, self._setup, error.md5, remote=self._remote, meter=self.meter)
-        except DataMissing as missing:
-            raise DataDamaged(
-                f"{error.message}, and no data remote has it",
-                md5=error.md5,
-                hint="`git track doctor` tells what else is damaged.",
-            ) from missing
+        data.mend(self._repo, self._setup, error.md5, remote=self._remote, meter=self.meter)
 
     def divided(self, wishes: Sequence[_Wish]) -> tuple[list[_Wish], list[_Wish]]:
         """The wishes whose content is here after a try to fetch it, and the others."""
