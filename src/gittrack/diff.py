@@ -1,4 +1,4 @@
-"""What differs between runs: params, metrics, tags, environment, packages, inputs. Pure.
+"""What differs between runs: params, metrics, data, artifacts, environment and more. Pure.
 
 Knows how values are compared. Knows nothing of code, which Git compares, nor of how a difference
 looks.
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gittrack.records import Environment, Number, Run
+from gittrack.records import Artifact, Data, Environment, Number, Run
 
 __all__ = ["Difference", "Line", "Part", "compare"]
 
@@ -67,6 +67,8 @@ def compare(runs: Sequence[Run]) -> Difference:
         ("params", [run.params for run in runs]),
         ("metrics", [run.metrics for run in runs]),
         ("tags", [run.tags for run in runs]),
+        ("data", [_contents(run.data) for run in runs]),
+        ("artifacts", [_contents(run.artifacts) for run in runs]),
         ("inputs", [_inputs(run) for run in runs]),
         ("environment", [_environment(run.environment) for run in runs]),
         ("packages", [run.environment.packages if run.environment else {} for run in runs]),
@@ -92,6 +94,16 @@ def _outcome(run: Run) -> Mapping[str, Any]:
         "command": run.command,
         "directory": run.directory,
     }
+
+
+def _contents(found: Sequence[Data | Artifact]) -> Mapping[str, Any]:
+    """Path -> what is there; `changed` only where it became another content while the run ran."""
+    made = {}
+    for item in found:
+        made[item.path] = {"md5": item.md5, "size": item.size}
+        if isinstance(item, Data) and item.changed:
+            made[item.path]["changed"] = True
+    return made
 
 
 def _inputs(run: Run) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Begin a run, execute its command, write down what happens, and have it recorded.
+"""Execute the command of a run, write down what happens, and have it recorded.
 
 Knows the order in which things happen, so that a run exists whole or not at all and nothing that
 was logged is lost. Prints nothing but the child's own output.
@@ -9,26 +9,25 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-from gittrack import environment, metrics, names, params, refs, secrets
-from gittrack import snapshot as snapshots
+from gittrack import environment, metrics, refs
 from gittrack.environment import Pending
-from gittrack.errors import BadFile, GittrackError, RunExists, WriteFailed
+from gittrack.errors import GittrackError, WriteFailed
 from gittrack.git import Repo
 from gittrack.journal import RUN_VARIABLE, Writer
-from gittrack.keys import check_key
+from gittrack.meter import SILENT, Meter
+from gittrack.outset import Request, Reused, begin, prepare
 from gittrack.owner import Owner
 from gittrack.process import Exit
 from gittrack.process import run as run_process
-from gittrack.quoting import utf8
-from gittrack.records import Row, Run, Snapshot, Status, Value
+from gittrack.quoting import one_line
+from gittrack.records import Row, Run, Snapshot, Status
 from gittrack.recovery import finish, signs, undisturbed, waiting
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
-from gittrack.story import plain_code, plain_environment, stamp
+from gittrack.story import plain_environment
 
 __all__ = [
     "Outcome",
@@ -37,39 +36,23 @@ __all__ = [
     "maintain",
 ]
 
-DEFAULT_EXPERIMENT = "default"
 _HOLD_AFTER = 60.0
 _SIGN_EVERY = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to execute and how to record it.
-
-    `params` are `key=value` texts; `params_files` and `metrics_files` None mean: the default files
-    of the directory, if there are any. `directory` is where the command runs.
-    """
-
-    argv: Sequence[str]
-    directory: Path
-    experiment: str | None = None
-    name: str | None = None
-    message: str | None = None
-    params: Sequence[str] = ()
-    params_files: Sequence[str] | None = None
-    metrics_files: Sequence[str] | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A recorded run, how its command ended, and sentences that the user should read."""
+    """A recorded run, how its command ended, and sentences that the user should read.
+
+    `reused`: the run is an earlier one that did the same, and the command was not started.
+    """
 
     run: Run
     ref: RunRef
     exit: Exit
     snapshot: Snapshot
     notices: tuple[str, ...]
+    reused: bool = False
 
 
 # -- a command, from its start to its record ----------------------------------------------------
@@ -81,12 +64,13 @@ def command(
     *,
     now: Callable[[], float] = time.time,
     random: Callable[[int], bytes] = os.urandom,
+    meter: Meter = SILENT,
 ) -> Outcome:
     """Execute a command and record it as a run, however it ends.
 
     The code is stored before the command starts. From then on the run is on disk: if this process
     is killed, the next one to call `recover` records it. The child's signals, terminal and exit
-    code are its own (`process.run`).
+    code are its own (`process.run`). `meter` is told about long hashing and copying.
 
     Raises:
         GittrackError: something about the request is wrong, or the code cannot be stored; the
@@ -98,8 +82,11 @@ def command(
     repo.check_version()
     repo.sync(repo.flag("track.fsync", default=True))
     signs(repo)  # a bad setting is refused now rather than after the training
-    prepared = _prepare(repo, request)
-    session, known, taken = _open(repo, request, prepared, now=now, random=random)
+    begun = begin(repo, request, prepare(repo, request), now=now, random=random, meter=meter)
+    if isinstance(begun, Reused):
+        exit = Exit(0, None, (), False)
+        return Outcome(begun.run, begun.ref, exit, begun.snapshot, begun.notices, reused=True)
+    session, known, taken = begun.session, begun.known, begun.snapshot
     recorder: _Recorder | None = None
     try:
         pending = environment.begin(
@@ -112,7 +99,7 @@ def command(
             recorder = _Recorder(repo, session, known, pending, scan=_scans(repo), now=now)
             ended = run_process(
                 request.argv,
-                env={**os.environ, RUN_VARIABLE: os.fspath(session.directory)},
+                env=_environ(repo, request, session),
                 cwd=os.fspath(request.directory),
                 on_output=recorder.output,
                 on_tick=recorder.tick,
@@ -133,6 +120,8 @@ def command(
         raise
     with undisturbed():
         recorder.ended(ended)
+    recorder.gather(meter)
+    with undisturbed():
         try:
             recorder.close()
             run, ref = finish(repo, session)
@@ -144,150 +133,47 @@ def command(
             recorder.hold()
             session.release()
             raise waiting(repo, known["name"], error.message) from error
-    return Outcome(run, ref, ended, taken, (*prepared.notices, *_notices(taken), *run.faults))
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """What can be known, and refused, before anything is stored."""
-
-    experiment: str
-    argv: tuple[str, ...]
-    params: Mapping[str, Value]
-    files: Mapping[str, str]
-    faults: tuple[str, ...]
-    notices: tuple[str, ...]
-
-
-def _prepare(repo: Repo, request: Request) -> _Prepared:
-    experiment = request.experiment or repo.config.get("track.experiment") or DEFAULT_EXPERIMENT
-    names.check(experiment, "experiment")
-    if request.name is not None:
-        names.generate(bytes(6), request.name)
-    for key in request.tags:
-        check_key(key)
-    masked, hidden = secrets.mask_argv(request.argv)
-    assignments, hidden_assignments = secrets.mask_argv(request.params)
-    from_files, faults = _params_files(repo, request)
-    merged = params.merge(
-        from_files, params.from_command(masked), params.from_assignments(assignments)
-    )
-    hidden_words = ", ".join(dict.fromkeys((*hidden, *hidden_assignments)))
-    notices = [f"masked in the record: {hidden_words}"] if hidden_words else []
-    return _Prepared(
-        experiment=experiment,
-        argv=tuple(masked),
-        params=_storable(merged),
-        files=_metrics_files(request),
-        faults=tuple(faults),
-        notices=tuple(notices),
-    )
-
-
-def _params_files(repo: Repo, request: Request) -> tuple[dict[str, Value], list[str]]:
-    """Params of the files asked for; where none was, those of `params.yaml` if it makes sense."""
-    if request.params_files is not None:
-        found = [
-            params.from_file(path, directory=request.directory) for path in request.params_files
-        ]
-        return params.merge(*found), []
-    default = request.directory / "params.yaml"
-    if not default.is_file() or not repo.flag("track.params", default=True):
-        return {}, []
-    try:
-        return params.from_file(default.name, directory=request.directory), []
-    except BadFile as error:
-        return {}, [f"params not read: {error.message}"]
-
-
-def _metrics_files(request: Request) -> dict[str, str]:
-    """The metrics files to look at afterwards, with what tells whether the run wrote them."""
-    asked = request.metrics_files
-    for path in asked or ():
-        metrics.check_file(path, directory=request.directory)
-    paths = metrics.DEFAULT_FILES if asked is None else asked
-    return {path: stamp(request.directory / path) for path in paths}
-
-
-def _storable(values: Mapping[str, Value]) -> dict[str, Value]:
-    return {utf8(key): utf8(v) if isinstance(v, str) else v for key, v in values.items()}
+    notices = [*begun.notices, *_notices(taken), *_not_kept(repo, run, taken), *run.faults]
+    return Outcome(run, ref, ended, taken, tuple(notices))
 
 
 def _scans(repo: Repo) -> bool:
     return repo.flag("track.scan", default=True)
 
 
-def _open(
-    repo: Repo,
-    request: Request,
-    prepared: _Prepared,
-    *,
-    now: Callable[[], float],
-    random: Callable[[int], bytes],
-) -> tuple[Session, dict[str, Any], Snapshot]:
-    """Take the snapshot and begin; on any failure nothing stays behind."""
-    session = _session(repo, request.name, random)
-    try:
-        mode = repo.config.get("track.snapshot", "all")
-        taken = snapshots.take(repo, mode=mode, scratch=session.directory)
-        known = _known(repo, request, prepared, taken, session, now(), random(16))
-        session.begin(known)
-    except OSError as error:
-        session.end()
-        raise WriteFailed(
-            f"cannot write to '{repo.state}': {error.strerror}",
-            hint="is the disk full, or the repository read-only? The command was not started.",
-        ) from error
-    except BaseException:
-        session.end()
-        raise
-    return session, known, taken
+def _not_kept(repo: Repo, run: Run, taken: Snapshot) -> list[str]:
+    """A sentence about data whose hash is all that there will be of it."""
+    if not run.data:
+        return []
+    from gittrack import setup
+    from gittrack.cache import open_cache
+
+    cache = open_cache(repo, setup.read(repo))
+    lost = [
+        one_line(item.path)
+        for item in run.data
+        if item.pointer is None
+        and repo.entry(taken.tree, item.path) is None
+        and not cache.holds(item.md5)
+    ]
+    if not lost:
+        return []
+    more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    are, its = ("are", "their") if more else ("is", "its")
+    return [
+        f"'{lost[0]}'{more} {are} not under DVC: {its} hash is kept, {its} content is not "
+        f"(keep it: dvc add '{lost[0]}')"
+    ]
 
 
-def _session(repo: Repo, prefix: str | None, random: Callable[[int], bytes]) -> Session:
-    for attempt in range(16):
-        try:
-            return Session.open(repo.state, names.generate(random(6), prefix))
-        except RunExists:
-            if attempt == 15:
-                raise
-    raise AssertionError("unreachable")
+def _environ(repo: Repo, request: Request, session: Session) -> dict[str, str]:
+    """The child's environment: ours, and where its run is."""
+    env = {**os.environ, RUN_VARIABLE: os.fspath(session.directory)}
+    if request.trace:
+        from gittrack import trace
 
-
-def _known(
-    repo: Repo,
-    request: Request,
-    prepared: _Prepared,
-    taken: Snapshot,
-    session: Session,
-    started: float,
-    random: bytes,
-) -> dict[str, Any]:
-    """How the run begins, as plain values: all that a later process needs to record it."""
-    who = repo.identity()
-    assert repo.root is not None
-    directory = os.path.relpath(os.path.realpath(request.directory), os.path.realpath(repo.root))
-    return {
-        "id": names.run_id(random),
-        "name": session.directory.name.removeprefix(".new-"),
-        "prefix": request.name,
-        "experiment": prepared.experiment,
-        "started": started,
-        "message": None if request.message is None else utf8(request.message),
-        "command": [utf8(word) for word in prepared.argv],
-        "directory": "" if directory == "." else utf8(directory),
-        "user": who.name,
-        "email": who.email,
-        "host": os.uname().nodename,
-        "tree": taken.tree,
-        "code": plain_code(taken.code),
-        "params": dict(prepared.params),
-        "tags": {utf8(key): utf8(value) for key, value in request.tags.items()},
-        "faults": [*prepared.faults, *taken.secrets],
-        "files": dict(prepared.files),
-        "where": os.path.abspath(request.directory),
-        "asked": request.metrics_files is not None,
-    }
+        env |= trace.environment(env, session.directory, trace.roots(repo))
+    return env
 
 
 class _Recorder:
@@ -373,6 +259,20 @@ class _Recorder:
                 self._session.keep_end(event)
             except OSError:
                 pass
+
+    def gather(self, meter: Meter) -> None:
+        """Write down what was read and kept; Ctrl-C ends this, and the run is recorded without.
+
+        What fails here, `recovery.finish` does again, and says why it cannot.
+        """
+        if not any(self._known.get(key) for key in ("outs", "data", "trace")):
+            return
+        from gittrack import harvest
+
+        try:
+            harvest.gather(self._repo, self._session.directory, meter=meter)
+        except (OSError, KeyboardInterrupt):
+            pass
 
     def close(self) -> None:
         """Complete the journal, waiting for what is still being found out.

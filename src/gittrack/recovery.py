@@ -19,7 +19,7 @@ from gittrack import journal, names, record, refs, runs, secrets, sessions
 from gittrack.errors import GittrackError, RunExists, WriteFailed
 from gittrack.git import Identity, Repo
 from gittrack.journal import Story
-from gittrack.records import Number, Row, Run, Summary
+from gittrack.records import Artifact, Number, Row, Run, Summary
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
 from gittrack.story import tell
@@ -36,9 +36,7 @@ def finish(repo: Repo, session: Session) -> tuple[Run, RunRef]:
     Whoever holds the session may call it, again after a crash: the ref is looked for first, so no
     run is recorded twice.
     """
-    story = journal.read(session.directory)
-    if story is None:
-        raise WriteFailed(f"'{session.directory}' does not say how its run began")
+    story = _whole_story(repo, session.directory)
     experiment = story.begin["experiment"]
     for name in _names(story):
         _remove_stale_locks(repo, experiment, name)
@@ -53,10 +51,28 @@ def finish(repo: Repo, session: Session) -> tuple[Run, RunRef]:
         except RunExists:
             continue
         refs.release_snapshot(repo, story.begin["name"])
-        _keep_long_output(repo, session, there)
         session.end()
         return run, there
     raise WriteFailed(f"every name for the run '{story.begin['name']}' is taken")
+
+
+def _whole_story(repo: Repo, directory: Path) -> Story:
+    """What the directory tells, after what the run read and kept was gathered too."""
+    story = journal.read(directory)
+    if story is not None and _is_due(story):
+        from gittrack import harvest
+
+        harvest.gather(repo, directory, latest=_last_sign(directory))
+        story = journal.read(directory)
+    if story is None:
+        raise WriteFailed(f"'{directory}' does not say how its run began")
+    return story
+
+
+def _is_due(story: Story) -> bool:
+    """Whether a run has data or artifacts that its recorder did not come to gather."""
+    wanted = any(story.begin.get(key) for key in ("data", "outs", "trace"))
+    return wanted and not any("gathered" in event for event in story.events)
 
 
 def _names(story: Story) -> Iterator[str]:
@@ -98,7 +114,10 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
         run = replace(run, faults=(*run.faults, f"masked {count} in the output"))
     run, rows = _masked(run, rows)
     run = replace(run, name=name)
+    run = _with_output(repo, session, run)
+    run = _with_inputs(repo, run)
     run, tree = _with_code(repo, run, story.begin["tree"])
+    tree = _with_setup(repo, run, tree)
     ref = runs.write(
         repo,
         run,
@@ -124,6 +143,60 @@ def _with_code(repo: Repo, run: Run, tree: str) -> tuple[Run, str]:
     fault = "its code is lost: the snapshot was pruned (git gc --prune=now?) before it was recorded"
     run = replace(run, faults=(*run.faults, fault))
     return run, repo.read_commit(base).tree if base else repo.empty_tree()
+
+
+def _with_output(repo: Repo, session: Session, run: Run) -> Run:
+    """The run with the whole of a long output as an artifact, secrets masked."""
+    if run.output_bytes <= record.LOG_LIMIT:
+        return run
+    from gittrack import setup
+    from gittrack.cache import open_cache
+
+    masked = session.directory / "masked"
+    try:
+        record.write_masked(session.directory / "output", masked, mask=secrets.mask_text)
+        got = open_cache(repo, setup.read(repo)).add(masked)
+    except (OSError, GittrackError) as error:
+        reason = error.message if isinstance(error, GittrackError) else error.strerror
+        return replace(run, faults=(*run.faults, f"the whole output is not kept: {reason}"))
+    taken = {kept.path for kept in run.artifacts}
+    if runs.OUTPUT in taken or any(path.startswith(f"{runs.OUTPUT}/") for path in taken):
+        fault = f"the whole output is not kept: an artifact is called '{runs.OUTPUT}'"
+        return replace(run, faults=(*run.faults, fault))
+    kept = Artifact(runs.OUTPUT, got.md5, got.size)
+    artifacts = sorted((*run.artifacts, kept), key=lambda item: item.path)
+    return replace(run, artifacts=tuple(artifacts))
+
+
+def _with_inputs(repo: Repo, run: Run) -> Run:
+    """The run with the runs whose artifacts it read, found by their content."""
+    if not run.data:
+        return run
+    from gittrack import lineage
+
+    try:
+        found = lineage.inputs_of(repo, run.data, before=run.started)
+    except GittrackError as error:
+        fault = f"the runs that it was built from are not known: {error.message}"
+        return replace(run, faults=(*run.faults, fault))
+    named = {given.id for given in run.inputs}
+    more = [given for given in found if given.id not in named and given.id != run.id]
+    return replace(run, inputs=(*run.inputs, *more))
+
+
+def _with_setup(repo: Repo, run: Run, tree: str) -> str:
+    """The tree with the little of DVC's set-up without which DVC cannot read its pointers."""
+    if not (run.data or run.artifacts) or repo.entry(tree, ".dvc/config") is not None:
+        return tree
+    from gittrack import setup
+
+    config = setup.config_for_run(repo, setup.read(repo))
+    if config is None:
+        return tree
+    there = repo.entry(tree, ".dvc")
+    inner = there.id if there is not None and there.kind == "tree" else None
+    directory = repo.write_tree({"config": (repo.write_blob(config), 0o100644)}, base=inner)
+    return repo.write_tree({".dvc": (directory, 0o040000)}, base=tree)
 
 
 def signs(repo: Repo) -> bool:
@@ -172,19 +245,6 @@ def _masked_values(values: Mapping[str, Any], what: str, notes: list[str]) -> di
 
 def _renamed(values: Mapping[str, Number], names: Mapping[str, str]) -> dict[str, Number]:
     return {names.get(key, key): value for key, value in values.items()}
-
-
-def _keep_long_output(repo: Repo, session: Session, ref: RunRef) -> None:
-    """Set a whole output aside of which the record holds only parts."""
-    whole = session.directory / "output"
-    try:
-        if whole.stat().st_size > record.LOG_LIMIT:
-            kept = runs.whole_output(repo, ref)
-            kept.parent.mkdir(exist_ok=True)
-            os.replace(whole, kept)
-    except OSError:
-        # The record has what it promises; this is more than that.
-        pass
 
 
 def _last_sign(directory: Path) -> float:

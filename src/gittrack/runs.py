@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from gittrack import message, refs
 from gittrack.errors import BadFile, BrokenRecord, GitFailed
@@ -29,7 +28,6 @@ __all__ = [
     "store",
     "strays",
     "summarize",
-    "whole_output",
     "write",
 ]
 
@@ -177,15 +175,6 @@ def output(repo: Repo, ref: RunRef) -> bytes:
 
     entries = _entries(repo, ref)
     return _file(repo, ref, entries, "output.log", 2 * record.LOG_LIMIT) or b""
-
-
-def whole_output(repo: Repo, ref: RunRef) -> Path:
-    """Where this clone keeps the whole of an output that is longer than a record's.
-
-    There may be no such file: it is on the machine that recorded the run, as long as it is not
-    deleted. Nothing in it is masked.
-    """
-    return repo.state / "output" / f"{ref.name}.log"
 
 
 def _entries(repo: Repo, ref: RunRef) -> dict[bytes, Entry]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from crash.ptrace import Failed, fork, isolated
 from crash.world import Fault, World, cleanliness, leftovers, nothing, shown
-from gittrack import execute, names, records, recovery, refs, runs
+from gittrack import names, outset, records, recovery, refs, runs
 from gittrack.errors import GittrackError, RunExists
 from gittrack.git import Identity, Repo
 from gittrack.journal import Writer
@@ -70,7 +70,7 @@ def _record(world: World, seed: int, who: int, number: int) -> None:
     """Begin and finish one run; a refusal leaves it to the recovery, as `command` does."""
     rand = random.Random(f"{seed} {number}")
     repo = Repo.open(world.path)
-    session = execute._session(repo, None, rand.randbytes)
+    session = outset._session(repo, None, rand.randbytes)
     id = _id(seed, who, number)
     session.begin({**world.known, "id": id, "name": session.directory.name[5:], "files": {}})
     writer = Writer(session.directory)

@@ -23,7 +23,7 @@ from crash.world import (
     session_of,
     shown,
 )
-from gittrack import execute, recovery, refs, runs
+from gittrack import outset, recovery, refs, runs
 from gittrack.annotations import append, overlay
 from gittrack.events import set_tag
 from gittrack.git import Repo
@@ -70,14 +70,14 @@ def beginning(world: World, seed: int, point: int | None, fault: Fault = nothing
     """Up to the moment from which a run will be recorded: it began, or nothing remains."""
     before = shown(world)
     request = world.request
-    prepared = execute._prepare(world.repo, request)
+    prepared = outset.prepare(world.repo, request)
 
     def prepare() -> Repo:
         fault()
         return Repo.open(world.path)
 
     def act(repo: Repo, tell: Callable[[bytes], None]) -> None:
-        execute._open(repo, request, prepared, now=lambda: 1.7e9 + seed, random=os.urandom)
+        outset.begin(repo, request, prepared, now=lambda: 1.7e9 + seed, random=os.urandom)
         tell(b"begun")
 
     death = kill_at(point, prepare, act)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from crash.ptrace import Failed, isolated
-from gittrack import execute, names, records, recovery, refs, runs, sessions
+from gittrack import names, outset, records, recovery, refs, runs, sessions
 from gittrack.errors import GittrackError
 from gittrack.git import Identity, Repo
 from gittrack.journal import Writer
@@ -61,7 +61,7 @@ class World:
     path: Path
     repo: Repo
     known: Mapping[str, Any]
-    request: execute.Request
+    request: outset.Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +83,14 @@ def make_world(path: Path) -> World:
     (path / "train.py").write_text("print('accuracy: 0.75')\n")
     (path / "features.py").write_text("DEPTH = 3\n")
     repo = Repo.open(path)
-    request = execute.Request(
+    request = outset.Request(
         argv=["python", "train.py", "--lr", "0.5"], directory=path, tags={"team": "blue"}
     )
-    prepared = execute._prepare(repo, request)
-    session, known, _ = execute._open(
-        repo, request, prepared, now=lambda: _START, random=os.urandom
-    )
-    session.end()
-    world = World(path, repo, known, request)
+    prepared = outset.prepare(repo, request)
+    begun = outset.begin(repo, request, prepared, now=lambda: _START, random=os.urandom)
+    assert isinstance(begun, outset.Begun)
+    begun.session.end()
+    world = World(path, repo, dict(begun.known), request)
     # Children are forked warm: what is imported on first use is imported here.
     begin(world, -1)
     recovery.recover(repo)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from gittrack.git import Repo
     from gittrack.refs import RunRef
 
-__all__ = ["diff", "stat"]
+__all__ = ["changes", "diff", "patch", "stat"]
 
 Change = tuple[str, str, int, int]
 
 _MOST_FILES = 6
-_MOST_PACKAGES = 20
+_MOST_COUNTED = 20
+_CONTENTS = ("data", "artifacts")
 
 
 @click.command()
@@ -50,19 +51,19 @@ def diff(
     selectors = _completed(selectors)
     found = [revisions.resolve(repo, selector) for selector in selectors]
     compared = compare([runs.load(repo, ref) for ref in found])
-    changes = [_changes(repo, found[0], ref) for ref in found[1:]]
+    code_changes = [_changes(repo, found[0], ref) for ref in found[1:]]
     shown = screen()
     if code and not as_json:
         page(repo, "".join(_patch(repo, found[0], ref, shown) for ref in found[1:]))
     elif as_json:
         from gittrack import exports
 
-        page(repo, exports.as_json(_fields(compared, found, changes)))
+        page(repo, exports.as_json(_fields(compared, found, code_changes)))
     else:
-        page(repo, _drawn(compared, changes, shown))
+        page(repo, _drawn(compared, code_changes, shown))
     for note in _repeated(selectors, found):
         say(note)
-    if exit_code and (not compared.empty or any(changes)):
+    if exit_code and (not compared.empty or any(code_changes)):
         ctx.exit(1)
 
 
@@ -84,16 +85,33 @@ def _repeated(selectors: Sequence[str], found: Sequence[RunRef]) -> list[str]:
 
 
 def _changes(repo: Repo, old: RunRef, new: RunRef) -> list[Change]:
-    from gittrack import runs
-
-    return repo.changes(old.commit, new.commit, without=runs.RECORD)
+    return changes(repo, old.commit, new.commit, old, new)
 
 
 def _patch(repo: Repo, old: RunRef, new: RunRef, shown: Screen) -> str:
+    return patch(repo, old.commit, new.commit, old, new, color=shown.color)
+
+
+def changes(repo: Repo, old: str, new: str, *refs: RunRef) -> list[Change]:
+    """The files of code that differ between two commits; `refs` are the runs among these."""
     from gittrack import runs
 
-    color = "--color=always" if shown.color else "--color=never"
-    data = repo.patch(old.commit, new.commit, color, without=runs.RECORD)
+    found = repo.changes(old, new, without=runs.RECORD)
+    if any(path.startswith(".dvc/") for _, path, _, _ in found):
+        from gittrack.checkout import own_files
+
+        own = own_files(repo, *refs)
+        found = [change for change in found if change[1] not in own]
+    return found
+
+
+def patch(repo: Repo, old: str, new: str, *refs: RunRef, color: bool) -> str:
+    """How the code differs between two commits; `refs` are the runs among these."""
+    from gittrack import runs
+    from gittrack.checkout import own_files
+
+    option = "--color=always" if color else "--color=never"
+    data = repo.patch(old, new, option, without=runs.RECORD, also=own_files(repo, *refs))
     return data.decode("utf-8", "backslashreplace")
 
 
@@ -153,7 +171,8 @@ def _drawn(compared: Difference, changes: Sequence[Sequence[Change]], shown: Scr
             rows.append((part.name, [], f"{counted} (--json lists them)"))
         elif lines:
             rows.append((part.name, [], ""))
-            rows += [_row(line, compared.runs) for line in lines]
+            write = _content if part.name in _CONTENTS else _text
+            rows += [_row(line, compared.runs, write) for line in lines]
     code = [stat(part) for part in changes]
     head = max([16, *(width_of(key) for key, _, _ in rows)])
     widths = [
@@ -185,16 +204,19 @@ def _worth_showing(part: Part, compared: Difference) -> Sequence[Line]:
 
 
 def _counted(part: Part) -> str:
-    """What is said of packages instead of listing them, empty where listing them tells more."""
-    if part.name != "packages" or not part.lines:
+    """What is said of packages or files instead of listing them, empty where that tells more."""
+    if part.name not in ("packages", *_CONTENTS) or not part.lines:
         return ""
+    many = len(part.lines) > _MOST_COUNTED
     having = list(dict.fromkeys(name for line in part.lines for name in line.values))
-    if len(having) == 1 and not part.same:
+    if len(having) == 1 and not part.same and (many or part.name == "packages"):
         return f"{len(part.lines)} only in {having[0]}"
-    return f"{len(part.lines)} differ" if len(part.lines) > _MOST_PACKAGES else ""
+    return f"{len(part.lines)} differ" if many else ""
 
 
-def _row(line: Line, names: Sequence[str]) -> tuple[str, list[str], str]:
+def _row(
+    line: Line, names: Sequence[str], write: Callable[[Any], str]
+) -> tuple[str, list[str], str]:
     from gittrack.cells import ABSENT, cut, is_number, numbers, plain
 
     key = "  " + cut(plain(line.key), 40)
@@ -208,7 +230,7 @@ def _row(line: Line, names: Sequence[str]) -> tuple[str, list[str], str]:
             cells = [plain(v) if known else ABSENT for v, known in zip(values, there, strict=True)]
     else:
         cells = [
-            cut(_text(value), _CELL) if known else ABSENT
+            cut(write(value), _CELL) if known else ABSENT
             for value, known in zip(values, there, strict=True)
         ]
     return key, cells, _delta(line)
@@ -221,6 +243,14 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return command_line(value)
     return plain(value)
+
+
+def _content(value: Any) -> str:
+    """What is at a path: `3f2a91c 1.2 MB`."""
+    from gittrack.cells import size
+
+    changed = " changed" if value.get("changed") else ""
+    return f"{value['md5'][:7]} {size(value['size'])}{changed}"
 
 
 def _delta(line: Line) -> str:

@@ -17,9 +17,13 @@ from gittrack.cli.main import circumstance, open_repo
 
 if TYPE_CHECKING:
     from gittrack.execute import Outcome
+    from gittrack.git import Repo
     from gittrack.process import Exit
+    from gittrack.records import Input, Run
 
 __all__ = ["run"]
+
+_MOST_NAMED = 3
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -42,6 +46,30 @@ __all__ = ["run"]
     help="A file of metrics that the command writes: YAML, JSON, CSV or TSV. By default "
     "metrics.json, .yaml, .csv or .tsv, if it wrote one.",
 )
+@click.option(
+    "--data",
+    metavar="PATH",
+    multiple=True,
+    help="A file or directory that the command reads; its hash becomes part of the run.",
+)
+@click.option(
+    "--out",
+    "outs",
+    metavar="PATH",
+    multiple=True,
+    help="A file, directory or pattern that the command writes, kept as an artifact.",
+)
+@click.option("--input", "given", metavar="RUN", multiple=True, help="A run that it builds on.")
+@click.option("--trace", is_flag=True, help="Notice the files that Python opens, and record them.")
+@click.option(
+    "--reuse", is_flag=True, help="Take a finished run that did the same, if there is one."
+)
+@click.option(
+    "--code",
+    metavar="PATH",
+    multiple=True,
+    help="The code that counts for --reuse, from the top of the work tree; by default all of it.",
+)
 @click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="A tag.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
@@ -53,6 +81,12 @@ def run(
     params: tuple[str, ...],
     params_files: tuple[str, ...],
     metrics_files: tuple[str, ...],
+    data: tuple[str, ...],
+    outs: tuple[str, ...],
+    given: tuple[str, ...],
+    trace: bool,
+    reuse: bool,
+    code: tuple[str, ...],
     tags: tuple[str, ...],
     command: tuple[str, ...],
 ) -> None:
@@ -67,10 +101,13 @@ def run(
         $ git track run -- python train.py --lr 0.1
         $ git track run -x tuning --name baseline -m "larger batches" -- ./train.sh
         $ git track run -P seed=3 --metrics results.json -- make train
+        $ git track run --data data/train.csv --out model.joblib -- python train.py
     """
     from gittrack import execute
     from gittrack.cli.output import say
+    from gittrack.cli.progress import bar
     from gittrack.errors import BadFile, GittrackError
+    from gittrack.meter import SILENT
     from gittrack.process import die_as
 
     try:
@@ -87,7 +124,14 @@ def run(
                 params_files=params_files or None,
                 metrics_files=metrics_files or None,
                 tags=_pairs(tags),
+                data=data,
+                outs=outs,
+                inputs=[_input(repo, text) for text in given],
+                trace=trace,
+                reuse=reuse,
+                code=code,
             ),
+            meter=bar() if data or outs else SILENT,
         )
     except GittrackError as error:
         # `git bisect run` reads 125 as "skip": the command's own answer is not known.
@@ -131,13 +175,55 @@ def _closing_lines(outcome: Outcome, *, named: bool) -> list[str]:
     assert run.ended is not None
     seconds = (run.ended - run.started).total_seconds()
     leading = [f"{key} {short(value)}" for key, value in sorted(run.metrics.items())[:4]]
-    first = "  ".join([run.name, run.status, duration(seconds), *leading])
-    kept = [_code_words(outcome)]
+    how = _reused(run) if outcome.reused else [run.status, duration(seconds)]
+    first = "  ".join([run.name, *how, *leading])
+    show = f"git track show {run.name if named else SUFFIX.sub('', run.name)}"
+    kept = [] if outcome.reused else [_code_words(outcome)]
     if run.params:
         kept.append(f"{len(run.params)} param{'s' if len(run.params) > 1 else ''}")
-    kept.append(f"git track show {run.name if named else SUFFIX.sub('', run.name)}")
+    lines = [[*kept, show], _data_words(run)]
     notices = [*_lost(outcome.exit), *outcome.notices]
-    return [first, "  " + "  \u00b7  ".join(kept), *(f"  {line}" for line in notices)]
+    drawn = ["  " + "  \u00b7  ".join(words) for words in lines if words]
+    return [first, *drawn, *(f"  {line}" for line in notices)]
+
+
+def _reused(run: Run) -> list[str]:
+    from datetime import datetime, timezone
+
+    from gittrack.cells import age
+
+    ago = age(run.started, datetime.now(timezone.utc))
+    return ["reused", f"(did the same {'just now' if ago == 'just' else f'{ago} ago'})"]
+
+
+def _data_words(run: Run) -> list[str]:
+    """What it read, kept and was built from, a few of each."""
+    if not (run.data or run.artifacts or run.inputs):
+        return []
+    from gittrack.cells import size
+    from gittrack.quoting import one_line
+
+    read = [f"{one_line(d.path)} {d.md5[:7]} ({size(d.size)})" for d in run.data]
+    kept = [f"{one_line(a.path)} ({size(a.size)})" for a in run.artifacts]
+    built = list(dict.fromkeys(one_line(i.run.rpartition("/")[2]) for i in run.inputs))
+    words = [_few(read)] if read else []
+    words += [f"kept {_few(kept)}"] if kept else []
+    words += [f"built on {_few(built)}"] if built else []
+    return words
+
+
+def _few(words: Sequence[str]) -> str:
+    more = f", {len(words) - _MOST_NAMED} more" if len(words) > _MOST_NAMED else ""
+    return ", ".join(words[:_MOST_NAMED]) + more
+
+
+def _input(repo: Repo, text: str) -> Input:
+    """A run named by hand."""
+    from gittrack import revisions, runs
+    from gittrack.records import Input
+
+    ref = revisions.resolve(repo, text)
+    return Input(ref.short, runs.load(repo, ref).id, ref.commit)
 
 
 def _lost(exit: Exit) -> list[str]:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gittrack.cli.completing import run_names
 from gittrack.cli.main import open_repo
-from gittrack.cli.output import Screen, json_option, page, screen
+from gittrack.cli.output import Screen, json_option, page, say, screen
 
 if TYPE_CHECKING:
+    from gittrack.cache import Cache
     from gittrack.git import Repo
-    from gittrack.records import Run, Summary
+    from gittrack.records import Artifact, Data, Run, Summary
     from gittrack.refs import RunRef
 
 __all__ = ["logs", "show"]
 
 _MOST_FILES = 10
+_MOST_LISTED = 40
 
 
 @click.command()
@@ -69,7 +72,7 @@ def logs(ctx: click.Context, selector: str) -> None:
     """Print what a run wrote to the terminal.
 
     Without RUN the latest one. A terminal gets what 'git track show --log RUN' shows, a file or a
-    pipe every byte: of a very long output the whole, on the machine that recorded it.
+    pipe every byte: of a very long output the whole, if it is here ('git track get' fetches it).
 
     \b
     $ git track logs
@@ -93,11 +96,27 @@ def _copy_log(repo: Repo, ref: RunRef) -> None:
     from gittrack import runs
 
     stdout = sys.stdout.buffer
+    whole = _whole_output(repo, ref)
     try:
-        with open(runs.whole_output(repo, ref), "rb") as file:
+        if whole is None:
+            raise FileNotFoundError
+        with open(whole, "rb") as file:
             shutil.copyfileobj(file, stdout)
     except FileNotFoundError:
         stdout.write(runs.output(repo, ref))
+
+
+def _whole_output(repo: Repo, ref: RunRef) -> Path | None:
+    """Where the cache would have the whole of a long output; None if the record has all of it."""
+    from gittrack import runs
+
+    kept = next((a for a in runs.load(repo, ref).artifacts if a.path == runs.OUTPUT), None)
+    if kept is None:
+        return None
+    from gittrack import setup
+    from gittrack.cache import open_cache
+
+    return open_cache(repo, setup.read(repo)).path(kept.md5)
 
 
 def _log(repo: Repo, ref: RunRef, shown: Screen) -> str:
@@ -125,9 +144,9 @@ def _patch(repo: Repo, ref: RunRef, shown: Screen) -> str:
             f"{ref.short}: the base commit {base[:7]} is not here, so there is nothing to compare",
             hint="in a shallow clone, `git fetch --unshallow` brings it.",
         )
-    color = "--color=always" if shown.color else "--color=never"
-    data = repo.patch(base, ref.commit, color, without=runs.RECORD)
-    return data.decode("utf-8", "backslashreplace")
+    from gittrack.cli.diff import patch
+
+    return patch(repo, base, ref.commit, ref, color=shown.color)
 
 
 def _current(repo: Repo, run: Run) -> Summary:
@@ -153,6 +172,9 @@ def _fields(repo: Repo, ref: RunRef, *, log: bool, patch: bool) -> dict[str, Any
         "archived": now.archived,
         "deleted": now.deleted,
     }
+    absent = _absent(repo, run)
+    for item in made["artifacts"]:
+        item["here"] = None if absent is None else item["md5"] not in absent
     if log:
         made["output"] = runs.output(repo, ref).decode("utf-8", "backslashreplace")
     if patch:
@@ -172,6 +194,8 @@ def _drawn(repo: Repo, ref: RunRef, shown: Screen) -> str:
         _listed("params", {key: plain(value) for key, value in run.params.items()}, shown),
         _listed("metrics", _metrics(repo, ref, run), shown),
         _listed("tags", {key: plain(value) for key, value in now.tags.items()}, shown),
+        _block("data", _contents(run.data), shown),
+        _artifacts(run, _absent(repo, run), shown),
         _listed("inputs", {_input(given): given.id[:7] for given in run.inputs}, shown),
         _listed("environment", _environment(run), shown),
         *(_block("note", printable(note).split("\n"), shown) for note in now.notes),
@@ -247,14 +271,15 @@ def _code(repo: Repo, run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _changes(repo: Repo, run: Run) -> str:
-    from gittrack import runs
-    from gittrack.cli.diff import stat
+    from gittrack.cli.diff import changes, stat
     from gittrack.errors import GitFailed
+    from gittrack.refs import RunRef
 
     if run.commit is None or not run.code.dirty or run.code.base is None:
         return ""
     try:
-        changed = repo.changes(run.code.base, run.commit, without=runs.RECORD)
+        ref = RunRef(run.experiment, run.name, run.commit)
+        changed = changes(repo, run.code.base, run.commit, ref)
     except GitFailed:
         # A shallow clone may not have the base; the rest of the run is there.
         return " + changes (the base commit is not here)"
@@ -280,6 +305,71 @@ def _metrics(repo: Repo, ref: RunRef, run: Run) -> dict[str, str]:
             low, high = (cell(pick(values)) for pick in (min, max))
             made[key] += f"  ({len(values)} points, {low} to {high})"
     return made
+
+
+def _artifacts(run: Run, absent: frozenset[str] | None, shown: Screen) -> str:
+    lines = _contents(run.artifacts, absent or ())
+    if absent:
+        lines.append(f"git track get {run.name} brings what is not here")
+    return _block("artifacts", lines, shown)
+
+
+def _contents(found: Sequence[Data | Artifact], absent: Container[str] = ()) -> list[str]:
+    """A line for each file or directory: its path, hash, size, and what else there is to say."""
+    from gittrack.cells import align, cut, plain, size, width_of
+
+    some = sorted(found, key=lambda item: item.path)[:_MOST_LISTED]
+    paths = [cut(plain(item.path), 60) for item in some]
+    sizes = [size(item.size) for item in some]
+    wide, long = max(map(width_of, paths), default=0), max(map(len, sizes), default=0)
+    lines = []
+    for item, path, text in zip(some, paths, sizes, strict=True):
+        notes = [f"{item.nfiles} file{'s' * (item.nfiles != 1)}"] if item.nfiles is not None else []
+        notes += _data_notes(item)
+        notes += ["not here"] if item.md5 in absent else []
+        said = f"  ({plain(', '.join(notes))})" if notes else ""
+        lines.append(f"{align(path, wide)}  {item.md5[:7]}  {text:>{long}}{said}")
+    if more := len(found) - len(some):
+        lines.append(f"and {more} more (--json lists them)")
+    return lines
+
+
+def _data_notes(item: Data | Artifact) -> list[str]:
+    from gittrack.records import Data
+
+    if not isinstance(item, Data):
+        return []
+    notes = [item.pointer] if item.pointer else []
+    notes += ["modified"] if item.modified else []
+    return notes + (["changed while it ran"] if item.changed else [])
+
+
+def _absent(repo: Repo, run: Run) -> frozenset[str] | None:
+    """The hashes of artifacts that are not whole in the cache: a look at the disk, no more.
+
+    None where nobody can tell, because DVC's configuration makes no sense.
+    """
+    if not run.artifacts:
+        return frozenset()
+    from gittrack import setup
+    from gittrack.cache import open_cache
+    from gittrack.errors import BadFile
+
+    try:
+        cache = open_cache(repo, setup.read(repo))
+    except BadFile as error:
+        say(f"warning: {error.message}")
+        return None
+    return frozenset(kept.md5 for kept in run.artifacts if not _holds(cache, kept.md5))
+
+
+def _holds(cache: Cache, md5: str) -> bool:
+    from gittrack.errors import DataDamaged
+
+    try:
+        return cache.holds(md5)
+    except DataDamaged:
+        return False
 
 
 def _input(given: Any) -> str:

@@ -1,0 +1,338 @@
+"""How a run begins: what was asked for is checked, hashed, stored and written down.
+
+Knows the order, in which whatever can be refused is refused before anything is stored. Starts no
+command.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gittrack import metrics, names, params, secrets
+from gittrack import snapshot as snapshots
+from gittrack.errors import BadFile, DataMissing, RunExists, WriteFailed
+from gittrack.git import Repo
+from gittrack.keys import check_key
+from gittrack.meter import SILENT, Meter
+from gittrack.quoting import utf8
+from gittrack.records import Data, Input, Run, Snapshot, Value
+from gittrack.refs import RunRef
+from gittrack.sessions import Session
+from gittrack.story import plain_code, plain_data, stamp
+
+if TYPE_CHECKING:
+    from gittrack.artifacts import Outs
+
+__all__ = ["Begun", "Prepared", "Request", "Reused", "begin", "prepare"]
+
+DEFAULT_EXPERIMENT = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to execute and how to record it.
+
+    `params` are `key=value` texts; `params_files` and `metrics_files` None mean: the default files
+    of the directory, if there are any. `directory` is where the command runs. `data` and `outs` are
+    paths seen from there: what it reads, what is to be kept; `inputs` are runs named by hand.
+    `trace` notices the files that Python opens. `reuse` takes a finished run that did the same
+    instead, `code` being the paths of the code that counts (none: all of it).
+    """
+
+    argv: Sequence[str]
+    directory: Path
+    experiment: str | None = None
+    name: str | None = None
+    message: str | None = None
+    params: Sequence[str] = ()
+    params_files: Sequence[str] | None = None
+    metrics_files: Sequence[str] | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    data: Sequence[str] = ()
+    outs: Sequence[str] = ()
+    inputs: Sequence[Input] = ()
+    trace: bool = False
+    reuse: bool = False
+    code: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is known of a run before anything is stored."""
+
+    experiment: str
+    argv: tuple[str, ...]
+    params: Mapping[str, Value]
+    files: Mapping[str, str]
+    faults: tuple[str, ...]
+    notices: tuple[str, ...]
+
+
+def prepare(repo: Repo, request: Request) -> Prepared:
+    """Check a request, read its files of params and mask its secrets.
+
+    Raises:
+        UsageError: a name, key or setting is no good.
+        BadFile: a file of params or metrics that was asked for makes no sense.
+    """
+    experiment = request.experiment or repo.config.get("track.experiment") or DEFAULT_EXPERIMENT
+    names.check(experiment, "experiment")
+    if request.name is not None:
+        names.generate(bytes(6), request.name)
+    for key in request.tags:
+        check_key(key)
+    masked, hidden = secrets.mask_argv(request.argv)
+    assignments, hidden_assignments = secrets.mask_argv(request.params)
+    from_files, faults = _params_files(repo, request)
+    merged = params.merge(
+        from_files, params.from_command(masked), params.from_assignments(assignments)
+    )
+    hidden_words = ", ".join(dict.fromkeys((*hidden, *hidden_assignments)))
+    notices = [f"masked in the record: {hidden_words}"] if hidden_words else []
+    return Prepared(
+        experiment=experiment,
+        argv=tuple(masked),
+        params=_storable(merged),
+        files=_metrics_files(request),
+        faults=tuple(faults),
+        notices=tuple(notices),
+    )
+
+
+def _params_files(repo: Repo, request: Request) -> tuple[dict[str, Value], list[str]]:
+    """Params of the files asked for; where none was, those of `params.yaml` if it makes sense."""
+    if request.params_files is not None:
+        found = [
+            params.from_file(path, directory=request.directory) for path in request.params_files
+        ]
+        return params.merge(*found), []
+    default = request.directory / "params.yaml"
+    if not default.is_file() or not repo.flag("track.params", default=True):
+        return {}, []
+    try:
+        return params.from_file(default.name, directory=request.directory), []
+    except BadFile as error:
+        return {}, [f"params not read: {error.message}"]
+
+
+def _metrics_files(request: Request) -> dict[str, str]:
+    """The metrics files to look at afterwards, with what tells whether the run wrote them."""
+    asked = request.metrics_files
+    for path in asked or ():
+        metrics.check_file(path, directory=request.directory)
+    paths = metrics.DEFAULT_FILES if asked is None else asked
+    return {path: stamp(request.directory / path) for path in paths}
+
+
+def _storable(values: Mapping[str, Value]) -> dict[str, Value]:
+    return {utf8(key): utf8(v) if isinstance(v, str) else v for key, v in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that is on disk and waits for its command: `known` is what its journal begins with."""
+
+    session: Session
+    known: Mapping[str, Any]
+    snapshot: Snapshot
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """A finished run that did the same, its kept files back in place; nothing has begun."""
+
+    ref: RunRef
+    run: Run
+    snapshot: Snapshot
+    notices: tuple[str, ...]
+
+
+def begin(
+    repo: Repo,
+    request: Request,
+    prepared: Prepared,
+    *,
+    now: Callable[[], float],
+    random: Callable[[int], bytes],
+    meter: Meter = SILENT,
+) -> Begun | Reused:
+    """Take the snapshot, hash the data and write down how the run begins.
+
+    From then on it is on disk: whoever finds it lost will record it. On any failure nothing stays
+    behind but unreachable objects.
+
+    Raises:
+        GittrackError: the code cannot be stored, the data cannot be read, or nothing can be
+            written.
+    """
+    notices = list(prepared.notices)
+    session = _session(repo, request.name, random)
+    try:
+        outs = _outs(repo, request)
+        mode = repo.config.get("track.snapshot", "all")
+        taken = snapshots.take(
+            repo, mode=mode, scratch=session.directory, leave_out=_no_code(repo, request, outs)
+        )
+        data = _data(repo, request, prepared, taken, meter)
+        known = _known(repo, request, prepared, taken, session, now(), random(16))
+        known |= _held(outs, data, request)
+        known["fingerprint"] = _fingerprint(repo, request, known, data)
+        if request.reuse and (found := _same(repo, known["fingerprint"], outs, notices, meter)):
+            session.end()
+            return Reused(*found, taken, tuple(notices))
+        session.begin(known)
+    except OSError as error:
+        session.end()
+        raise WriteFailed(
+            f"cannot write to '{repo.state}': {error.strerror}",
+            hint="is the disk full, or the repository read-only? The command was not started.",
+        ) from error
+    except BaseException:
+        session.end()
+        raise
+    return Begun(session, known, taken, tuple(notices))
+
+
+def _outs(repo: Repo, request: Request) -> Outs | None:
+    if not request.outs or repo.root is None:
+        return None
+    from gittrack import artifacts
+
+    return artifacts.plan(request.outs, directory=request.directory, root=repo.root)
+
+
+def _no_code(repo: Repo, request: Request, outs: Outs | None) -> set[Path]:
+    """The places whose untracked files are data or artifacts, and so no part of the code."""
+    places = {Path(os.path.realpath(request.directory / word)) for word in request.data}
+    if outs is not None:
+        places |= {Path(path) for path in (*outs.patterns, *outs.before)}
+    return places - {Path(os.path.realpath(repo.root or "."))}
+
+
+def _data(
+    repo: Repo, request: Request, prepared: Prepared, taken: Snapshot, meter: Meter
+) -> tuple[Data, ...]:
+    """What the run reads, as it is now; costs nothing where there is neither data nor DVC."""
+    if not (request.data or "track.data" in repo.config or _knows_dvc(repo, request.directory)):
+        return ()
+    from gittrack import inputs, setup
+
+    words = [*request.argv, *(str(value) for value in prepared.params.values())]
+    return inputs.begin(
+        repo,
+        setup.read(repo),
+        paths=request.data,
+        words=words,
+        directory=request.directory,
+        tree=taken.tree,
+        meter=meter,
+    )
+
+
+def _knows_dvc(repo: Repo, directory: Path) -> bool:
+    """Whether DVC is set up at the top of the work tree, or between there and `directory`."""
+    assert repo.root is not None
+    top, here = Path(os.path.realpath(repo.root)), Path(os.path.realpath(directory))
+    inside = [place for place in (here, *here.parents) if place == top or top in place.parents]
+    return any((place / ".dvc").is_dir() for place in inside)
+
+
+def _held(outs: Outs | None, data: Sequence[Data], request: Request) -> dict[str, Any]:
+    """What there is to gather at the end, as the beginning of a journal carries it."""
+    held: dict[str, Any] = {}
+    if outs is not None:
+        held["outs"] = {"patterns": list(outs.patterns), "before": dict(outs.before)}
+    if data:
+        held["data"] = [plain_data(item) for item in data]
+    if request.inputs:
+        held["inputs"] = [asdict(item) for item in request.inputs]
+    if request.trace:
+        held["trace"] = True
+    return held
+
+
+def _fingerprint(
+    repo: Repo, request: Request, known: Mapping[str, Any], data: Sequence[Data]
+) -> str:
+    from gittrack import reuse
+
+    code = request.code or repo.config_all("track.code")
+    return reuse.fingerprint(
+        repo,
+        tree=known["tree"],
+        code=code,
+        command=known["command"],
+        directory=known["directory"],
+        params=known["params"],
+        data=data,
+    )
+
+
+def _same(
+    repo: Repo, fingerprint: str, outs: Outs | None, notices: list[str], meter: Meter
+) -> tuple[RunRef, Run] | None:
+    """The finished run that did the same, its kept files back in place; None if there is none.
+
+    A run whose files are gone cannot stand in for another.
+    """
+    from gittrack import reuse
+
+    found = reuse.find(repo, fingerprint)
+    if found is not None and outs is not None:
+        try:
+            reuse.restore(repo, *found, outs.patterns, meter=meter)
+        except DataMissing as error:
+            notices.append(f"{found[1].name} did the same, but cannot be reused: {error.message}")
+            return None
+    return found
+
+
+def _session(repo: Repo, prefix: str | None, random: Callable[[int], bytes]) -> Session:
+    for attempt in range(16):
+        try:
+            return Session.open(repo.state, names.generate(random(6), prefix))
+        except RunExists:
+            if attempt == 15:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _known(
+    repo: Repo,
+    request: Request,
+    prepared: Prepared,
+    taken: Snapshot,
+    session: Session,
+    started: float,
+    random: bytes,
+) -> dict[str, Any]:
+    """How the run begins, as plain values: all that a later process needs to record it."""
+    who = repo.identity()
+    assert repo.root is not None
+    directory = os.path.relpath(os.path.realpath(request.directory), os.path.realpath(repo.root))
+    return {
+        "id": names.run_id(random),
+        "name": session.directory.name.removeprefix(".new-"),
+        "prefix": request.name,
+        "experiment": prepared.experiment,
+        "started": started,
+        "message": None if request.message is None else utf8(request.message),
+        "command": [utf8(word) for word in prepared.argv],
+        "directory": "" if directory == "." else utf8(directory),
+        "user": who.name,
+        "email": who.email,
+        "host": os.uname().nodename,
+        "tree": taken.tree,
+        "code": plain_code(taken.code),
+        "params": dict(prepared.params),
+        "tags": {utf8(key): utf8(value) for key, value in request.tags.items()},
+        "faults": [*prepared.faults, *taken.secrets],
+        "files": dict(prepared.files),
+        "where": os.path.abspath(request.directory),
+        "asked": request.metrics_files is not None,
+    }
