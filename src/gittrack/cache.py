@@ -9,21 +9,37 @@ file in place would change the object. Links count for `place` alone.
 from __future__ import annotations
 
 import os
+import re
+import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gittrack import hashing, manifest
-from gittrack.errors import BadFile, DataDamaged, DataMissing, WriteFailed
-from gittrack.hashing import Hashed, Stats
+from gittrack import hashing, manifest, reading
+from gittrack.errors import BadFile, BadPath, DataDamaged, DataMissing
+from gittrack.hashing import Hashed, Tree
+from gittrack.inode import Numbers, numbers
+from gittrack.intake import TEMPORARY, Incoming, Intake, clone, refused
 from gittrack.manifest import Member
 from gittrack.meter import SILENT, Meter
+from gittrack.placing import Placing, damaged
+from gittrack.reading import Source
+from gittrack.stats import Stats
 
 if TYPE_CHECKING:
     from gittrack.git import Repo
     from gittrack.setup import Setup
 
 __all__ = ["Cache", "open_cache"]
+
+_PREFIX = re.compile(r"[0-9a-f]{2}")
+_REST = re.compile(r"[0-9a-f]{30}(\.dir)?")
+_WRITABLE = 0o222
+# An object's time says that it was wanted lately; it need not be exact.
+_STALE = 3600.0
+# Below this, sharing blocks costs more than it saves.
+_WORTH_SHARING = 1 << 20
 
 
 def open_cache(repo: Repo, setup: Setup) -> Cache:
@@ -37,7 +53,7 @@ def open_cache(repo: Repo, setup: Setup) -> Cache:
 
 
 class Cache:
-    """A DVC cache. Any number of processes may add, read and place at the same time."""
+    """A DVC cache. Any number of processes and threads may add, read and place at once."""
 
     def __init__(
         self,
@@ -49,9 +65,9 @@ class Cache:
     ) -> None:
         self.directory = directory
         self.links = tuple(links)
-        self._stats = stats
+        self.stats = stats
         self._sync = sync
-        self._objects = directory / "files" / "md5"
+        self._objects = Path(os.path.abspath(directory)) / "files" / "md5"
 
     def path(self, md5: str) -> Path:
         """Where the object of this hash lies, if it does.
@@ -59,29 +75,33 @@ class Cache:
         Raises:
             BadFile: `md5` is no hash.
         """
-        manifest.check_md5(md5)
-        return self._objects / md5[:2] / md5[2:]
+        return Path(self._place(manifest.check_md5(md5)))
+
+    def _place(self, md5: str) -> str:
+        return f"{self._objects}/{md5[:2]}/{md5[2:]}"
 
     # -- putting in -----------------------------------------------------------------------------
 
     def add(self, path: Path, *, meter: Meter = SILENT) -> Hashed:
         """Store the content of a file or directory: atomically, and once.
 
-        The source is only read. An object that was there gets a new time, so that a cleaning that
-        goes by age spares it.
+        The source is read at most once, in pieces, and never changed or linked to. A directory's
+        listing appears after its files. What was there already gets a new time, so that a cleaning
+        that goes by age spares it; an object of another size, or that somebody could write to and
+        whose content is another, is replaced. `meter` hears the bytes that are stored.
 
         Raises:
-            BadPath: the source cannot be read, or changes again and again meanwhile.
+            BadPath: the source cannot be read, or changes again and again meanwhile; or it has a
+                path that `manifest.check_path` refuses.
             WriteFailed: the cache cannot be written; no object is there in part.
         """
-        found = hashing.of(path, meter=meter)
-        if found.nfiles is None:
-            self.add_bytes(path.read_bytes())
-            return found
-        for member in found.members:
-            self.add_bytes((path / member.path).read_bytes())
-        self._store(found.md5, manifest.encode(found.members))
-        return found
+        if stat.S_ISDIR(reading.look(path).st_mode):
+            added = self._add_directory(path, meter)
+        else:
+            added = self._add_file(path, meter)
+        if self.stats:
+            self.stats.flush()
+        return added
 
     def add_bytes(self, data: bytes) -> Hashed:
         """Store these bytes as a file object.
@@ -92,25 +112,162 @@ class Cache:
         from hashlib import md5
 
         digest = md5(data, usedforsecurity=False).hexdigest()
-        self._store(digest, data)
+        with self._intake() as intake:
+            self._add_data(intake, digest, data)
         return Hashed(digest, len(data))
 
-    def _store(self, md5: str, data: bytes) -> None:
-        target = self.path(md5)
+    def _intake(self) -> Intake:
+        return Intake(self._objects, sync=self._sync)
+
+    def _add_file(self, path: Path, meter: Meter) -> Hashed:
+        when = time.time_ns()
+        row = numbers(reading.look(path))
+        md5 = self.stats.get_all([row])[0] if self.stats else None
+        if md5 is None or not self._there(md5, row[2]):
+            meter.start(f"storing {path.name}", row[2])
+            try:
+                with self._intake() as intake:
+                    md5, row = self._take(intake, os.fspath(path), row, meter)
+            finally:
+                meter.end()
+            if self.stats:
+                self.stats.put_all([(row, md5)], when=when)
+        return Hashed(md5, row[2])
+
+    def _add_directory(self, path: Path, meter: Meter) -> Hashed:
+        tree = hashing.scan(path)
+        rows = list(tree.rows())
+        for relative, _ in rows:
+            manifest.check_path(relative)
+        whole = hashing.remembered(tree, self.stats)
+        md5s = hashing.each(tree, whole, self.stats)
+        absent = [
+            index
+            for index, (_, row) in enumerate(rows)
+            if (md5 := md5s[index]) is None or not self._there(md5, row[2])
+        ]
+        with self._intake() as intake:
+            self._take_all(intake, tree, rows, md5s, absent, meter)
+        if whole is None or absent:
+            whole = hashing.remember(tree, rows, md5s, self.stats)
+        # Not before its files: who sees a listing may count on what it names.
+        if not self._listed(whole.md5):
+            with self._intake() as intake:
+                intake.add(whole.md5, manifest.encode(whole.members))
+        return whole
+
+    def _take_all(
+        self,
+        intake: Intake,
+        tree: Tree,
+        rows: list[tuple[str, Numbers]],
+        md5s: list[str | None],
+        absent: Sequence[int],
+        meter: Meter,
+    ) -> None:
+        """Store those files of a directory that are absent; `rows` and `md5s` learn of them."""
+        if not absent:
+            return
+        meter.start(f"storing {os.path.basename(tree.place)}", sum(rows[i][1][2] for i in absent))
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f"tmp-{os.getpid()}")
-            temporary.write_bytes(data)
-            temporary.chmod(0o444)
-            temporary.rename(target)
+            for index in absent:
+                relative, row = rows[index]
+                md5s[index], seen = self._take(intake, f"{tree.place}/{relative}", row, meter)
+                if seen is not row:
+                    rows[index] = (relative, seen)
+        finally:
+            meter.end()
+
+    def _take(self, intake: Intake, path: str, row: Numbers, meter: Meter) -> tuple[str, Numbers]:
+        """Read a file into the cache -> its MD5, and what it is known by."""
+        small = reading.small(path, row)
+        if small is None:
+            return self._take_large(intake, Path(path), meter)
+        self._add_data(intake, *small)
+        meter.advance(row[2])
+        return small[0], row
+
+    def _add_data(self, intake: Intake, md5: str, data: bytes) -> None:
+        if md5 not in intake and not self._there(md5, len(data)):
+            intake.add(md5, data)
+
+    def _take_large(self, intake: Intake, path: Path, meter: Meter) -> tuple[str, Numbers]:
+        with Source(path) as source:
+            incoming = intake.begin()
+            try:
+                md5 = self._fill(incoming, source, meter)
+                if md5 in intake or self._there(md5, os.fstat(incoming.descriptor).st_size):
+                    intake.drop(incoming)
+                else:
+                    intake.keep(incoming, md5)
+            except BaseException:
+                intake.drop(incoming)
+                raise
+        return md5, numbers(source.status)
+
+    def _fill(self, incoming: Incoming, source: Source, meter: Meter) -> str:
+        """Copy or clone a file -> the MD5 of what is now in the other."""
+
+        def copy() -> str:
+            incoming.restart()
+            if self._shares(source.status) and clone(source.descriptor, incoming.descriptor):
+                return ""
+            return reading.pour(source.descriptor, incoming.write, meter)
+
+        # A clone is of one instant: it can be hashed at leisure, whatever becomes of its source.
+        md5 = source.each_time(copy)
+        if md5:
+            return md5
+        try:
+            return reading.pour(incoming.descriptor, None, meter)
         except OSError as error:
-            raise WriteFailed(f"cannot write '{target}': {error.strerror}") from error
+            raise refused(incoming.path, error) from error
+
+    def _shares(self, status: os.stat_result) -> bool:
+        return "reflink" in self.links and status.st_size >= _WORTH_SHARING
+
+    def _there(self, md5: str, size: int) -> bool:
+        """Whether a sound object is here; it then gets a new time.
+
+        DVC's own rule: an object that nobody may write to is trusted, any other is hashed.
+        """
+        place = self._place(md5)
+        try:
+            status = os.stat(place)
+        except OSError:
+            return False
+        if status.st_size != size or not stat.S_ISREG(status.st_mode):
+            return False
+        if status.st_mode & _WRITABLE:
+            try:
+                if hashing.file(Path(place), stats=self.stats).md5 != md5:
+                    return False
+                os.chmod(place, 0o444)
+            except (BadPath, OSError):
+                return False
+        _freshen(place, status)
+        return True
+
+    def _listed(self, md5: str) -> bool:
+        try:
+            self.check(md5)
+        except (DataMissing, DataDamaged):
+            return False
+        place = self._place(md5)
+        _freshen(place, os.stat(place))
+        return True
 
     # -- asking ---------------------------------------------------------------------------------
 
     def holds(self, md5: str) -> bool:
-        """Whether the object is here; of a directory the listing and all its files."""
-        return not self.missing([md5])
+        """Whether the object is here; of a directory the listing and all its files.
+
+        False too where the listing is damaged.
+        """
+        try:
+            return not self.missing([md5])
+        except (DataDamaged, BadFile):
+            return False
 
     def missing(self, md5s: Iterable[str]) -> list[str]:
         """Those objects that are not here, each once: files and listings, directories expanded.
@@ -119,33 +276,42 @@ class Cache:
 
         Raises:
             DataDamaged: a listing is not what its hash says.
+            BadFile: an `md5` is no hash, or a listing none to be followed.
         """
         asked: dict[str, None] = {}
         for md5 in md5s:
-            asked[md5] = None
-            if md5.endswith(".dir") and self.path(md5).exists():
+            asked[manifest.check_md5(md5)] = None
+            if md5.endswith(".dir") and os.path.exists(self._place(md5)):
                 asked.update(dict.fromkeys(member.md5 for member in self.members(md5)))
-        return [md5 for md5 in asked if not self.path(md5).exists()]
+        return [md5 for md5 in asked if not os.path.exists(self._place(md5))]
 
     def size(self, md5: str) -> int | None:
-        """Bytes of the object, of a directory those of its listing; None if it is not here."""
+        """Bytes of the object, of a directory those of its listing; None if it is not here.
+
+        Raises:
+            BadFile: `md5` is no hash.
+        """
         try:
             return self.path(md5).stat().st_size
         except OSError:
             return None
 
-    def check(self, md5: str) -> None:
+    def check(self, md5: str, *, meter: Meter = SILENT) -> None:
         """Read the object and compare it with its hash; of a directory the listing alone.
 
         Raises:
-            DataDamaged: it has another content.
+            DataDamaged: it has another content, or cannot be read.
             DataMissing: it is not here.
         """
         path = self.path(md5)
-        if not path.exists():
-            raise DataMissing(f"the cache has no object {md5}", md5s=[md5])
-        if hashing.file(path).md5 != md5.removesuffix(".dir"):
-            raise DataDamaged(f"the object {md5} in the cache has another content", md5=md5)
+        if not os.path.exists(path):
+            raise _missing(md5)
+        try:
+            found = hashing.file(path, meter=meter)
+        except BadPath as error:
+            raise damaged(md5, os.fspath(path)) from error
+        if found.md5 != md5[:32]:
+            raise damaged(md5, os.fspath(path))
 
     def members(self, md5: str) -> tuple[Member, ...]:
         """The files of a directory, from its listing, which is checked.
@@ -162,26 +328,44 @@ class Cache:
 
         Raises:
             DataMissing: it is not here.
-            DataDamaged: it is not what its hash says.
+            DataDamaged: it is not what its hash says, or cannot be read.
             BadFile: it has more than `limit` bytes.
         """
-        self.check(md5)
-        data = self.path(md5).read_bytes()
+        from hashlib import md5 as hasher
+
+        path = self.path(md5)
+        try:
+            with open(path, "rb") as file:
+                data = file.read(limit + 1)
+        except FileNotFoundError:
+            raise _missing(md5) from None
+        except OSError as error:
+            raise damaged(md5, os.fspath(path)) from error
         if len(data) > limit:
-            raise BadFile(f"the object {md5} has {len(data):,} bytes", path=md5)
+            raise BadFile(f"the object {md5} has more than {limit:,} bytes", path=os.fspath(path))
+        if hasher(data, usedforsecurity=False).hexdigest() != md5[:32]:
+            raise damaged(md5, os.fspath(path))
         return data
 
     def objects(self) -> Iterator[tuple[str, os.stat_result]]:
         """Every object that is here, with what `stat` says of its file; in no order."""
-        for found in self._objects.glob("??/*"):
-            md5 = found.parent.name + found.name
-            if len(md5.removesuffix(".dir")) == 32:
-                yield md5, found.lstat()
+        for prefix, entry in self._entries():
+            if _REST.fullmatch(entry.name) and _PREFIX.fullmatch(prefix):
+                yield prefix + entry.name, entry.stat(follow_symlinks=False)
 
     def leftovers(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """The files that interrupted writers left: no object, and nothing reads them."""
-        for found in self._objects.glob("??/tmp-*"):
-            yield found, found.lstat()
+        """The files of writers that were interrupted, or are at work: no objects."""
+        for _, entry in self._entries():
+            if entry.name.startswith(TEMPORARY):
+                yield Path(entry.path), entry.stat(follow_symlinks=False)
+
+    def _entries(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """What is in the directories of objects, and the files beside these."""
+        for entry in _listing(self._objects):
+            if entry.is_dir(follow_symlinks=True):
+                yield from ((entry.name, inner) for inner in _listing(entry.path))
+            else:
+                yield "", entry
 
     # -- getting out ----------------------------------------------------------------------------
 
@@ -190,8 +374,12 @@ class Cache:
     ) -> None:
         """Put a file object at `target`, by the first of `links` that works there.
 
-        Atomic: `target` is what it was, or the whole content. What stood there, also a symlink, is
-        replaced and not followed. `dir_fd` is an open directory that `target` is relative to.
+        Atomic: `target` is what it was, or the whole content, checked. What stood there, also a
+        symlink, is replaced and not followed. `dir_fd` is an open directory that `target` is
+        relative to; then no symlink on the way to it can be swapped in.
+
+        A copy is hashed as it is made. For a link the object is hashed, unless it is known by its
+        `stat` since it last was. A file linked hard or softly is the object itself and read-only.
 
         Raises:
             DataMissing: the object is not here.
@@ -199,19 +387,56 @@ class Cache:
             BadPath: `target` is a directory, or its directory does not exist.
             WriteFailed: it cannot be written; nothing of it is there.
         """
-        self.check(md5)
-        temporary = target.with_name(f".tmp-{os.getpid()}")
-        temporary.write_bytes(self.path(md5).read_bytes())
-        os.rename(temporary, target)
+        if md5.endswith(".dir"):
+            raise ValueError("a listing is not placed: place its members")
+        placing = Placing(
+            md5=md5,
+            object=os.fspath(self.path(md5)),
+            target=target,
+            dir_fd=dir_fd,
+            links=self.links,
+            stats=self.stats,
+            meter=meter,
+        )
+        try:
+            placing.run()
+        except FileNotFoundError:
+            raise _missing(md5) from None
 
     def discard(self, md5: str) -> int:
         """Remove an object -> the bytes that its file had; 0 if it was not here.
 
         Raises:
+            BadFile: `md5` is no hash.
             WriteFailed: it cannot be removed.
         """
-        size = self.size(md5)
-        if size is None:
+        path = self.path(md5)
+        try:
+            size = path.lstat().st_size
+            path.unlink()
+        except FileNotFoundError:
             return 0
-        self.path(md5).unlink()
+        except OSError as error:
+            raise refused(path, error) from error
         return size
+
+
+def _freshen(place: str, status: os.stat_result) -> None:
+    """Give an object a new time, if it is allowed: in a shared cache it may be somebody else's."""
+    if time.time() - status.st_mtime > _STALE:
+        try:
+            os.utime(place)
+        except OSError:
+            pass
+
+
+def _listing(directory: Path | str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _missing(md5: str) -> DataMissing:
+    return DataMissing(f"the object {md5} is not in the cache", md5s=[md5])

@@ -99,7 +99,7 @@ def _plain(path: str) -> bool:
 
 def encode(members: Iterable[Member]) -> bytes:
     """Write the listing that DVC would write for these files, whatever their order."""
-    quote = json.encoder.encode_basestring_ascii  # type: ignore[attr-defined]
+    quote = json.encoder.encode_basestring_ascii
     entries = [f'{{"md5": "{md5}", "relpath": {quote(path)}}}' for path, md5 in sorted(members)]
     return f"[{', '.join(entries)}]".encode("ascii")
 

@@ -1,0 +1,180 @@
+"""One object of the cache put where somebody wants it: linked or copied, checked, atomically.
+
+Knows DVC's four ways (`cache.type`). Knows nothing of hashes but that they must be right.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gittrack.errors import BadPath, DataDamaged, WriteFailed
+from gittrack.inode import numbers
+from gittrack.intake import TEMPORARY, clone, refused
+from gittrack.meter import Meter
+from gittrack.reading import open_source, pour
+from gittrack.stats import Stats
+
+__all__ = ["Placing", "damaged"]
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def damaged(md5: str, path: str) -> DataDamaged:
+    """The error for an object that is not what its hash says."""
+    return DataDamaged(
+        f"the object {md5} is damaged: '{path}' has another content",
+        md5=md5,
+        hint="remove that file; `git track get` or `dvc pull` brings it again from a data remote.",
+    )
+
+
+@dataclass
+class Placing:
+    """One object on its way to one place."""
+
+    md5: str
+    object: str
+    target: Path
+    dir_fd: int | None
+    links: Sequence[str]
+    stats: Stats | None
+    meter: Meter
+    _source: int = field(init=False, default=-1)
+    _status: os.stat_result = field(init=False)
+    _temporary: str = field(init=False)
+
+    def run(self) -> None:
+        """Make it under another name, then rename.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            DataDamaged: it is not what its hash says.
+            BadPath: the target is a directory, or its directory does not exist.
+            WriteFailed: it cannot be written; nothing of it is there.
+        """
+        self._source, self._status = self._open_object()
+        self._temporary = os.path.join(self.target.parent, f".{TEMPORARY}{os.urandom(6).hex()}")
+        try:
+            self._make()
+            os.rename(self._temporary, self.target, src_dir_fd=self.dir_fd, dst_dir_fd=self.dir_fd)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise BadPath(
+                f"cannot put a file at '{self.target}': {error.strerror}",
+                path=os.fspath(self.target),
+            ) from error
+        except OSError as error:
+            raise refused(self.target, error) from error
+        finally:
+            os.close(self._source)
+            # Also after success: renaming a file onto a hard link of itself leaves both.
+            try:
+                os.unlink(self._temporary, dir_fd=self.dir_fd)
+            except OSError:
+                pass
+
+    def _open_object(self) -> tuple[int, os.stat_result]:
+        try:
+            return open_source(self.object)
+        except BadPath as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise error.__cause__
+            raise damaged(self.md5, self.object) from error
+
+    def _make(self) -> None:
+        ways = {
+            "reflink": self._reflink,
+            "hardlink": self._hardlink,
+            "symlink": self._symlink,
+            "copy": self._copy,
+        }
+        for link in self.links:
+            if link in ways and ways[link]():
+                return
+        raise WriteFailed(
+            f"cannot put a file at '{self.target}' by {' or '.join(self.links)}",
+            hint="`dvc config cache.type reflink,copy` allows a copy as well.",
+        )
+
+    def _copy(self) -> bool:
+        descriptor = self._open()
+        try:
+            found = pour(self._source, _writer(descriptor), self.meter)
+        finally:
+            os.close(descriptor)
+        self._compare(found)
+        return True
+
+    def _reflink(self) -> bool:
+        descriptor = self._open()
+        try:
+            if clone(self._source, descriptor):
+                self._verify()
+                return True
+        finally:
+            os.close(descriptor)
+        os.unlink(self._temporary, dir_fd=self.dir_fd)
+        return False
+
+    def _hardlink(self) -> bool:
+        if not self._status.st_size:
+            # One inode for every empty file would soon have too many links (as in DVC).
+            return self._copy()
+        self._verify()
+        path = os.path.realpath(self.object)
+        try:
+            os.link(path, self._temporary, dst_dir_fd=self.dir_fd)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            return False
+        self._known(os.fstat(self._source))
+        return True
+
+    def _symlink(self) -> bool:
+        self._verify()
+        try:
+            os.symlink(self.object, self._temporary, dir_fd=self.dir_fd)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            return False
+        return True
+
+    def _open(self) -> int:
+        return os.open(self._temporary, _NEW, 0o666, dir_fd=self.dir_fd)
+
+    def _verify(self) -> None:
+        """See that the object is what its hash says, by its `stat` if that is known.
+
+        Raises:
+            DataDamaged: it is not.
+        """
+        stats = self.stats
+        if stats and stats.get(self._status) == self.md5:
+            self.meter.advance(self._status.st_size)
+            return
+        os.lseek(self._source, 0, os.SEEK_SET)
+        self._compare(pour(self._source, None, self.meter))
+        self._known(self._status)
+
+    def _compare(self, found: str) -> None:
+        if found != self.md5:
+            raise damaged(self.md5, self.object)
+
+    def _known(self, status: os.stat_result) -> None:
+        same = numbers(status)[:4] == numbers(self._status)[:4]
+        if self.stats and same:
+            self.stats.put(status, self.md5, when=time.time_ns())
+
+
+def _writer(descriptor: int) -> Callable[[memoryview], None]:
+    def write(piece: memoryview) -> None:
+        done = os.write(descriptor, piece)
+        while done < len(piece):
+            done += os.write(descriptor, piece[done:])
+
+    return write
