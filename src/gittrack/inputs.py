@@ -9,19 +9,21 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gittrack import cache, hashing, pointers
+from gittrack import cache, hashing, memory, pointers
+from gittrack.cache import Cache
 from gittrack.errors import BadFile, BadPath, DataDamaged, DataMissing, GitFailed
 from gittrack.git import Repo
-from gittrack.hashing import Stats
 from gittrack.meter import SILENT, Meter
 from gittrack.pointers import Pointer
 from gittrack.quoting import one_line, quote_path, utf8
 from gittrack.records import Data
 from gittrack.setup import Setup
+from gittrack.stats import Stats
 
 __all__ = ["again", "begin", "traced"]
 
@@ -212,6 +214,8 @@ def _data(
     stats: Stats,
     meter: Meter,
 ) -> Data:
+    if pointer is not None:
+        _learn(repo, setup, place, pointer, stats)
     got = hashing.of(place.path, stats=stats, meter=meter)
     told = None if pointer is None else _told(repo, setup, pointer, place.name)
     return Data(
@@ -224,18 +228,46 @@ def _data(
     )
 
 
+def _learn(repo: Repo, setup: Setup, place: _Place, pointer: Pointer, stats: Stats) -> None:
+    """Spare the hashing of what DVC has hashed: by its own memory, or as a link into its cache.
+
+    A link is known by its inode, and trusted if the object is write-protected, as DVC trusts it.
+    """
+    memory.recall(setup, place.path, stats)
+    if not {"hardlink", "symlink"}.intersection(setup.links) or pointer.dos2unix:
+        return
+    store = cache.open_cache(repo, setup)
+    for inner, md5 in _files(store, pointer):
+        name = posixpath.join(pointer.path, inner)
+        if not (name == place.name or _covered(name, [place.name])):
+            continue
+        try:
+            seen, object_ = os.stat(_root(repo) / name), os.stat(store.path(md5))
+        except OSError:
+            continue
+        if os.path.samestat(seen, object_) and not seen.st_mode & 0o222:
+            stats.put(seen, md5, when=time.time_ns())
+
+
+def _files(store: Cache, pointer: Pointer) -> Iterator[tuple[str, str]]:
+    """The files that a pointer names, seen from its path, as far as the cache tells."""
+    if not pointer.md5.endswith(".dir"):
+        yield "", pointer.md5
+        return
+    try:
+        yield from ((member.path, member.md5) for member in store.members(pointer.md5))
+    except (DataMissing, DataDamaged, BadFile):
+        return
+
+
 def _told(repo: Repo, setup: Setup, pointer: Pointer, name: str) -> str | None:
     """What the pointer says that the content is; None where it does not tell."""
     if pointer.dos2unix:
         return None
     if pointer.path == name:
         return pointer.md5
-    inner = name.removeprefix(f"{pointer.path}/")
-    try:
-        members = cache.open_cache(repo, setup).members(pointer.md5)
-    except (DataMissing, DataDamaged, BadFile):
-        return None
-    return next((member.md5 for member in members if member.path == inner), "")
+    members = dict(_files(cache.open_cache(repo, setup), pointer))
+    return members.get(name.removeprefix(f"{pointer.path}/"), "") if members else None
 
 
 # -- at the end ---------------------------------------------------------------------------------

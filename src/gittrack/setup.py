@@ -57,7 +57,7 @@ class Setup:
     they get out, the first that works. `remotes` maps a name to a URL or an absolute path;
     `remote` is the default one. `former` is the cache from before there was a `.dvc`, where
     something is left in it. `options` of a remote are those that say where it is, not how to get
-    in.
+    in. `site` is `core.site_cache_dir`, where DVC keeps its own state.
     """
 
     directory: Path | None
@@ -67,6 +67,7 @@ class Setup:
     remote: str | None = None
     former: Path | None = None
     options: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: _NOTHING)
+    site: str | None = None
 
 
 # -- reading ------------------------------------------------------------------------------------
@@ -87,7 +88,8 @@ def read(repo: Repo) -> Setup:
     config = _layered(directory)
     section = config.get("cache", {})
     remotes = config.get("remote", {})
-    default = config.get("core", {}).get("remote")
+    core = config.get("core", {})
+    default, site = core.get("remote"), core.get("site_cache_dir")
     former = repo.state / "dvc"
     cache = section.get("dir")
     found = Path(cache) if cache else _default_cache(repo, directory, former)
@@ -99,6 +101,7 @@ def read(repo: Repo) -> Setup:
         remote=default.lower() if isinstance(default, str) and default else None,
         former=former if _holds_other(former, found) else None,
         options={name: _public(options) for name, options in remotes.items()},
+        site=site if isinstance(site, str) else None,
     )
 
 
@@ -208,7 +211,7 @@ def _load(file: Path) -> dict[str, Any]:
 
 
 def _parse(text: str, shown: str) -> dict[str, Any]:
-    from configobj import ConfigObj, ConfigObjError  # type: ignore[import-untyped]
+    from configobj import ConfigObj, ConfigObjError
 
     try:
         parsed = ConfigObj(text.splitlines()).dict()
