@@ -407,14 +407,14 @@ def _directory(file: Path) -> None:
     file.mkdir()
 
 
-def _locked(file: Path) -> None:
-    """A log of another file: SQLite must not play it into this one."""
-    file.with_name(file.name + "-wal").write_bytes(random.Random(1).randbytes(5000))
+def _wrong_journal(file: Path) -> None:
+    """SQLite would play what another process left into the file."""
+    file.with_name(file.name + "-journal").write_bytes(random.Random(1).randbytes(5000))
 
 
 DAMAGES = [
     _garbage, _truncated, _empty, _damaged_pages, _newer, _without_a_column, _without_a_table,
-    _wrong_types, _link, _dangling_link, _directory, _locked,
+    _wrong_types, _link, _dangling_link, _directory, _wrong_journal,
 ]  # fmt: skip
 
 

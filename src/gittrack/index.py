@@ -408,7 +408,7 @@ class Index:
     def _discard(self, seen: tuple[int, int] | None) -> None:
         """Remove the damaged file that we saw, unless another process has replaced it already.
 
-        What stands beside it goes first: a new file must not find an old one's log.
+        Its journal goes first: SQLite would play it into the new file.
         """
         import fcntl
 
@@ -419,8 +419,8 @@ class Index:
         try:
             fcntl.lockf(handle, fcntl.LOCK_EX)
             if seen is not None and _identity(self._path) == seen:
-                for name in (f"{self._path}-wal", f"{self._path}-shm", os.fspath(self._path)):
-                    Path(name).unlink(missing_ok=True)
+                Path(f"{self._path}-journal").unlink(missing_ok=True)
+                self._path.unlink()
         except OSError:
             pass
         finally:
@@ -689,10 +689,8 @@ def _connect(path: Path | None) -> sqlite3.Connection:
     database = sqlite3.connect(path or ":memory:", timeout=_PATIENCE, isolation_level=None)
     try:
         database.execute("PRAGMA trusted_schema = OFF")
-        database.execute("PRAGMA synchronous = NORMAL")
         version = database.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
-            database.execute("PRAGMA journal_mode = WAL")
             with _transaction(database):
                 # Another process may have been faster.
                 if not database.execute("PRAGMA user_version").fetchone()[0]:
