@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from gittrack import active, renderings, secrets
 from gittrack.cache import Cache, open_cache
@@ -34,6 +34,8 @@ __all__ = [
     "log_text",
 ]
 
+_Path: TypeAlias = str | os.PathLike[str]
+
 _SCANNED = 1 << 20
 _MASKED = 16 << 20
 
@@ -41,9 +43,7 @@ _names: defaultdict[str, set[str]] = defaultdict(set)
 """What this process has kept, by the id of the run."""
 
 
-def log_artifact(
-    path: str | os.PathLike[str], name: str | None = None, *, allow_secret: bool = False
-) -> None:
+def log_artifact(path: _Path, name: _Path | None = None, *, allow_secret: bool = False) -> None:
     """Keep a file or a directory as an artifact of this run, as it is now.
 
     Its `name` among the run's artifacts is its path in the repository; outside of it, the last part
@@ -73,7 +73,7 @@ def log_artifact(
     _keep(begin, called, lambda cache: cache.add(source))
 
 
-def log_text(text: str, name: str, *, allow_secret: bool = False) -> None:
+def log_text(text: str, name: _Path, *, allow_secret: bool = False) -> None:
     """Keep a text as a file of this run, in UTF-8; see `log_artifact` for what holds of the name.
 
     What looks like a secret in it is masked (`***`), as in the run's output, unless `allow_secret`;
@@ -90,7 +90,7 @@ def log_text(text: str, name: str, *, allow_secret: bool = False) -> None:
 
 
 def log_dict(
-    value: Mapping[str, Any] | Sequence[Any], name: str, *, allow_secret: bool = False
+    value: Mapping[str, Any] | Sequence[Any], name: _Path, *, allow_secret: bool = False
 ) -> None:
     """Keep nested values as a YAML file (`.yaml`, `.yml`), else as a JSON file; see `log_text`.
 
@@ -107,7 +107,7 @@ def log_dict(
     _log(name, renderings.document(value, _suffix(name)), allow_secret=allow_secret)
 
 
-def log_figure(figure: Any, name: str, *, save_kwargs: Mapping[str, Any] | None = None) -> None:
+def log_figure(figure: Any, name: _Path, *, save_kwargs: Mapping[str, Any] | None = None) -> None:
     """Keep a figure of matplotlib or plotly, or an image of PIL, in the format of its suffix.
 
     Plotly writes `.html` and `.json` by itself, and pictures where kaleido is installed. What is in
@@ -122,11 +122,11 @@ def log_figure(figure: Any, name: str, *, save_kwargs: Mapping[str, Any] | None 
     _log(name, render, allow_secret=True)
 
 
-def log_table(table: Any, name: str, *, allow_secret: bool = False) -> None:
+def log_table(table: Any, name: _Path, *, allow_secret: bool = False) -> None:
     """Keep a pandas DataFrame, a list of dicts or a dict of columns; see `log_text`.
 
     `.csv` (also without a suffix), `.json` (a list of rows) or, where pandas can, `.parquet`.
-    Logging under a name again replaces the table: rows are not appended, as MLflow does.
+    Logging under a name again replaces the table: MLflow would append the rows.
 
     Raises:
         NoActiveRun: as `log_artifact` says.
@@ -134,10 +134,12 @@ def log_table(table: Any, name: str, *, allow_secret: bool = False) -> None:
         BadValue: it is none of these, or the format is not known or needs a library.
     """
     suffix = _suffix(name)
-    _log(name, renderings.table(table, suffix), allow_secret=allow_secret or suffix == "parquet")
+    _log(
+        name, renderings.table(table, suffix), allow_secret=allow_secret, masks=suffix != "parquet"
+    )
 
 
-def load_artifact(run: str, name: str, *, repo: str | os.PathLike[str] | None = None) -> Path:
+def load_artifact(run: str, name: _Path, *, repo: _Path | None = None) -> Path:
     """Find an artifact of a run -> where it lies on this disk, fetched if need be; only to be read.
 
     `run` is what `git track show` takes: a name, `latest`, `best:METRIC`, a branch. The repository
@@ -156,10 +158,11 @@ def load_artifact(run: str, name: str, *, repo: str | os.PathLike[str] | None = 
     begin = _begun()
     opened = Repo.open(repo or (begin["where"] if begin else "."))
     ref = revisions.resolve(opened, run)
-    place = Path(retrieve.load(opened, ref, name))
+    place = Path(retrieve.load(opened, ref, os.fspath(name)))
     if begin is not None and repo is None:
-        for summary in runs.listing(opened, [ref]).runs:
-            active.append({"inputs": [asdict(Input(ref.short, summary.id, ref.commit, name))]})
+        for read in runs.listing(opened, [ref]).runs:
+            told = Input(ref.short, read.id, ref.commit, os.fspath(name))
+            active.append({"inputs": [asdict(told)]})
     return place
 
 
@@ -173,13 +176,12 @@ def _begun() -> Mapping[str, Any] | None:
 # -- names --------------------------------------------------------------------------------------
 
 
-def _called(source: Path, name: str | None, begin: Mapping[str, Any]) -> str:
+def _called(source: Path, name: _Path | None, begin: Mapping[str, Any]) -> str:
     """What an artifact is called whose name the user gave in part, or not at all."""
-    if name is not None and not name.endswith("/"):
-        return name
     whole = os.path.abspath(source)
     if name is not None:
-        return name + os.path.basename(whole)
+        given = os.fspath(name)
+        return given + os.path.basename(whole) if given.endswith("/") else given
     root = _root(begin)
     real = os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))
     for place, top in ((whole, root), (real, os.path.realpath(root))):
@@ -230,7 +232,7 @@ def _overlap(one: str, other: str) -> bool:
     return long.startswith((f"{short}/", f"{short}.dvc/"))
 
 
-def _suffix(name: str) -> str:
+def _suffix(name: _Path) -> str:
     return os.path.splitext(name)[1].lower().removeprefix(".")
 
 
@@ -290,10 +292,12 @@ def _files(top: Path) -> Iterable[str]:
 # -- keeping ------------------------------------------------------------------------------------
 
 
-def _log(name: str, render: renderings.Render, *, allow_secret: bool) -> None:
+def _log(
+    called: _Path, render: renderings.Render, *, allow_secret: bool, masks: bool = True
+) -> None:
     """Keep what `render` makes; what it raises is a fault, because content can do that too."""
     begin = active.begun()
-    _free(begin, name)
+    name = _free(begin, os.fspath(called))
     if not allow_secret and secrets.secret_filename(name):
         _fault(name, "its name looks like that of a secret (keep it with allow_secret=True)")
         return
@@ -306,11 +310,12 @@ def _log(name: str, render: renderings.Render, *, allow_secret: bool) -> None:
         # The library that draws is not ours, and training must go on.
         _fault(name, f"{_type(error)}: {error}")
         return
-    if not allow_secret and len(data) <= _MASKED:
+    if masks and not allow_secret and len(data) <= _MASKED:
         data, count = secrets.mask_text(data)
         if count:
+            places = "1 place" if count == 1 else f"{count} places"
             active.fault(
-                f"artifact '{_shown(name)}': masked what looks like a secret in {count} places "
+                f"artifact '{_shown(name)}': masked what looks like a secret in {places} "
                 "(keep it with allow_secret=True)"
             )
     _keep(begin, name, lambda cache: cache.add_bytes(data))
