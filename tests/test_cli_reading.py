@@ -15,11 +15,12 @@ from typing import Any
 import pexpect
 import pytest
 
-from gittrack import revisions, runs
+from gittrack import revisions, runs, setup
 from gittrack.annotations import append
+from gittrack.cache import open_cache
 from gittrack.events import Change
 from gittrack.git import Repo
-from gittrack.records import Code, Environment, Run
+from gittrack.records import Artifact, Code, Data, Environment, Input, Run
 
 _made = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "generate.py"))
 generate, AUTHOR, START = _made["generate"], _made["AUTHOR"], _made["START"]
@@ -419,3 +420,172 @@ def test_a_patch_without_its_base_says_what_is_missing(
         done = track(shallow, "show", "--patch", *more, check=1)
         assert f"the base commit {base} is not here" in done.stderr
         assert "git fetch --unshallow" in done.stderr
+
+
+# -- data and artifacts ---------------------------------------------------------------------------
+
+HERE, GONE = "5d41402abc4b2a76b9719d911017c592", "1" * 32
+
+
+def block(text: str, title: str) -> list[str]:
+    """The lines beneath a title, up to the next one."""
+    lines = text.splitlines()
+    start = lines.index(title) + 1
+    stop = next((n for n in range(start, len(lines)) if not lines[n].startswith(" ")), len(lines))
+    return lines[start:stop]
+
+
+def test_show_names_what_was_read_and_kept(repo_dir: Path, track: Any) -> None:
+    """Path, content and size; what was odd about it; whether the bytes are on this machine."""
+    repo = Repo.open(repo_dir)
+    assert open_cache(repo, setup.read(repo)).add_bytes(b"hello").md5 == HERE
+    read = (
+        Data("data/train.csv", "3" * 32, 1_234_567, pointer="data/train.csv.dvc", modified=True),
+        Data("/srv/raw", "4" * 32 + ".dir", 999, 1, changed=True),
+    )
+    kept = (Artifact("model.joblib", HERE, 5), Artifact("deep/plots", GONE + ".dir", 4100, 12))
+    given = (Input("load-fox-91abm4", "a" * 32, "b" * 40, "data/raw.parquet"),)
+    record(repo_dir, 1, "calm-lynx-0xw8nc", data=read, artifacts=kept, inputs=given)
+    text = track(repo_dir, "show", check=0).stdout
+    assert block(text, "data") == [
+        "  /srv/raw        4444444   999 B  (1 file, changed while it ran)",
+        "  data/train.csv  3333333  1.2 MB  (data/train.csv.dvc, modified)",
+    ]
+    assert block(text, "artifacts") == [
+        "  deep/plots    1111111  4.1 kB  (12 files, not here)",
+        "  model.joblib  5d41402     5 B",
+        "  git track get calm-lynx-0xw8nc brings what is not here",
+    ]
+    assert block(text, "inputs") == ["  load-fox-91abm4:data/raw.parquet  aaaaaaa"]
+    read_back = json.loads(track(repo_dir, "show", "--json", check=0).stdout)
+    assert [item["here"] for item in read_back["artifacts"]] == [False, True]
+    assert [item["md5"] for item in read_back["data"]] == ["4" * 32 + ".dir", "3" * 32]
+    assert read_back["inputs"][0]["path"] == "data/raw.parquet"
+
+
+def test_show_of_a_directory_that_is_here_in_part(repo_dir: Path, track: Any) -> None:
+    """A listing without its files is no directory."""
+    repo = Repo.open(repo_dir)
+    cache = open_cache(repo, setup.read(repo))
+    place = repo_dir.parent / "d"
+    place.mkdir()
+    for name in "ab":
+        (place / name).write_text(name)
+    kept = cache.add(place)
+    record(repo_dir, 1, "a-aaaaaa", artifacts=(Artifact("d", kept.md5, kept.size, kept.nfiles),))
+    assert "not here" not in track(repo_dir, "show", check=0).stdout
+    cache.path(cache.add(place / "a").md5).unlink()
+    assert "(2 files, not here)" in track(repo_dir, "show", check=0).stdout
+
+
+def test_show_where_the_set_up_of_dvc_is_broken(repo_dir: Path, track: Any) -> None:
+    """The record is whole: only where the bytes are, nobody can tell."""
+    (repo_dir / ".dvc").mkdir()
+    (repo_dir / ".dvc" / "config").write_text("[core\n")
+    record(repo_dir, 1, "a-aaaaaa", artifacts=(Artifact("m", GONE, 5),))
+    done = track(repo_dir, "show", check=0)
+    assert block(done.stdout, "artifacts") == ["  m  1111111  5 B"]
+    assert done.stderr.startswith("warning: ") and "config" in done.stderr
+    (item,) = json.loads(track(repo_dir, "show", "--json", check=0).stdout)["artifacts"]
+    assert item["here"] is None
+
+
+def test_show_counts_what_is_too_much_to_read(repo_dir: Path, track: Any) -> None:
+    """A trace may notice thousands of files; JSON has them all."""
+    read = tuple(Data(f"d{n:04d}", GONE, n) for n in range(500))
+    record(repo_dir, 1, "a-aaaaaa", data=read)
+    shown = block(track(repo_dir, "show", check=0).stdout, "data")
+    assert len(shown) == 41 and shown[-1] == "  and 460 more (--json lists them)"
+    assert len(json.loads(track(repo_dir, "show", "--json", check=0).stdout)["data"]) == 500
+
+
+def test_a_hostile_path_is_no_way_to_the_terminal(repo_dir: Path, track: Any) -> None:
+    """Records come from others."""
+    path = "a\x1b[2J\u202e\nb"
+    read = (Data(path, GONE, 5, pointer=path),)
+    record(repo_dir, 1, "a-aaaaaa", data=read)
+    record(repo_dir, 2, "b-bbbbbb", data=(Data(path, "2" * 32, 5),))
+    for words in (["show", "a-aaaaaa"], ["diff", "a-a", "b-b"]):
+        text = track(repo_dir, *words, check=0).stdout
+        assert "\\x1b[2J\\u202e\\n" in text and not set(text) & {"\x1b", "\u202e"}
+
+
+def test_diff_shows_which_content_differs(repo_dir: Path, track: Any) -> None:
+    """A row for each path that differs, nothing for the others."""
+    one = (Data("same.csv", "5" * 32, 9), Data("train.csv", "3f2a91c" + "0" * 25, 1_234_567))
+    two = (
+        Data("same.csv", "5" * 32, 9),
+        Data("train.csv", "88c01d2" + "0" * 25, 999, changed=True),
+    )
+    record(repo_dir, 1, "a-aaaaaa", data=one, artifacts=(Artifact("model.bin", GONE, 4_100_000),))
+    record(repo_dir, 2, "b-bbbbbb", data=two)
+    text = track(repo_dir, "diff", "a-a", "b-b", check=0).stdout
+    rows = [re.split(r" {2,}", line.strip()) for line in text.splitlines()]
+    assert rows[1:5] == [
+        ["data"],
+        ["train.csv", "3f2a91c 1.2 MB", "88c01d2 999 B changed"],
+        ["artifacts"],
+        ["model.bin", "1111111 4.1 MB", "·"],
+    ]
+    read = json.loads(track(repo_dir, "diff", "a-a", "b-b", "--json", check=0).stdout)
+    assert read["data"]["same"] == 1
+    assert read["artifacts"]["different"] == {
+        "model.bin": {"values": {"a-aaaaaa": {"md5": GONE, "size": 4_100_000}}}
+    }
+    track(repo_dir, "diff", "a-a", "b-b", "--exit-code", check=1)
+
+
+def test_diff_of_equal_data_says_so_once(repo_dir: Path, track: Any) -> None:
+    """In the line of all that is the same."""
+    for number, name in enumerate(("a-aaaaaa", "b-bbbbbb")):
+        record(
+            repo_dir, number, name, data=(Data("d", GONE, 5),),
+            artifacts=(Artifact("m", HERE, 5),), params={"lr": number},
+        )  # fmt: skip
+    text = track(repo_dir, "diff", "a-a", "b-b", check=0).stdout
+    assert text.splitlines()[-1].split("   ")[0].strip() == "outcome, data, artifacts, code"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [(20, 0, ""), (21, 0, "21 only in a-aaaaaa"), (21, 21, "21 differ")],
+)
+def test_diff_counts_files_that_are_too_many(
+    repo_dir: Path, track: Any, one: int, other: int, said: str
+) -> None:
+    """Up to twenty they are listed, even where one run alone has any."""
+    for number, (name, count) in enumerate((("a-aaaaaa", one), ("b-bbbbbb", other))):
+        read = tuple(Data(f"d{n}", f"{number + 1}" * 32, 5) for n in range(count))
+        record(repo_dir, number, name, data=read)
+    text = track(repo_dir, "diff", "a-a", "b-b", check=0).stdout
+    line = next(line for line in text.splitlines() if line.startswith("data"))
+    assert line.removeprefix("data").strip() == (said and f"{said} (--json lists them)")
+    assert ("  d3" in text) is not bool(said)
+
+
+def test_what_gittrack_added_for_dvc_is_no_code(repo_dir: Path, track: Any) -> None:
+    """Neither `show` nor `diff` says that the user made `.dvc/config`; of one that he made, yes."""
+    repo = Repo.open(repo_dir)
+    base = repo.head()[0] or ""
+    blob = (repo.write_blob(b""), 0o100644)
+
+    def made(number: int, name: str, **dvc: tuple[str, int]) -> None:
+        inner = {".dvc": (repo.write_tree(dvc), 0o040000)} if dvc else {}
+        entries = {"new.py": blob, **inner}
+        tree = repo.write_tree(entries, base=repo.read_commit(base).tree)
+        fields: dict[str, Any] = {"status": "finished", "started": START, "ended": START}
+        code = Code(base=base, dirty=True, included=("new.py",))
+        run = Run(id=f"{number:032x}", name=name, experiment="default", code=code, **fields)
+        runs.write(repo, run, tree=tree, author=AUTHOR)
+
+    made(1, "none-aaaaaa")
+    made(2, "own-aaaaaa", config=blob)
+    made(3, "user-aaaaaa", config=blob, **{".gitignore": blob})
+    for words in ("show own", "show own -p", "diff none own", "diff none own --code"):
+        assert ".dvc" not in track(repo_dir, *words.split(), check=0).stdout
+    track(repo_dir, "diff", "none", "own", "--exit-code", check=0)
+    assert "+ 1 new file (" in track(repo_dir, "show", "own", check=0).stdout
+    for words in ("show user -p", "diff none user", "diff own user --code"):
+        assert ".dvc/.gitignore" in track(repo_dir, *words.split(), check=0).stdout
+    for words in ("show user", "show user -p", "diff none user", "diff none user --code"):
+        assert ".dvc/config" in track(repo_dir, *words.split(), check=0).stdout

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gittrack.diff import Line, compare
-from gittrack.records import Environment, Input, Run
+from gittrack.records import Artifact, Data, Environment, Input, Run
 
 NAN = math.nan
 
@@ -92,6 +92,7 @@ def test_runs_of_one_name_are_told_apart() -> None:
 def test_a_run_is_the_same_as_itself() -> None:
     """`--exit-code` depends on it."""
     whole = run(
+        data=(Data("d", "1" * 32, 5, changed=True),), artifacts=(Artifact("m", "2" * 32, 5),),
         params={"x": NAN}, metrics={"m": NAN}, tags={"t": "1"}, command=("true",),
         inputs=(Input("r", "1" * 32, "2" * 40),), environment=Environment(packages={"p": "1"}),
     )  # fmt: skip
@@ -106,6 +107,8 @@ def test_a_run_is_the_same_as_itself() -> None:
         ({"command": ("b",)}, "outcome", "command"),
         ({"tags": {"t": "1"}}, "tags", "t"),
         ({"inputs": (Input("r", "1" * 32, "2" * 40, "m.bin"),)}, "inputs", "m.bin"),
+        ({"data": (Data("d.csv", "1" * 32, 5),)}, "data", "d.csv"),
+        ({"artifacts": (Artifact("m.bin", "1" * 32, 5),)}, "artifacts", "m.bin"),
         ({"environment": Environment(python="3.12.0")}, "environment", "python"),
         ({"environment": Environment(packages={"numpy": "2"})}, "packages", "numpy"),
         ({"environment": Environment(variables={"SEED": "2"})}, "environment", "$SEED"),
@@ -119,3 +122,34 @@ def test_each_part_is_compared(more: dict[str, Any], part: str, key: str) -> Non
     compared = compare([run(), other])
     assert [line.key for line in compared.part(part).lines] == [key]
     assert not compared.empty
+
+
+ONE, TWO = "1" * 32, "2" * 32
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (Data("d", ONE, 5), Data("d", ONE, 5), True),
+        (Data("d", ONE, 5), Data("d", TWO, 5), False),
+        (Data("d", ONE, 5), Data("d", ONE + ".dir", 5, 2), False),
+        (Data("d", ONE, 5, pointer="d.dvc", modified=True), Data("d", ONE, 5), True),
+        (Data("d", ONE, 5, changed=True), Data("d", ONE, 5), False),
+        (Data("d", ONE, 5), Data("e", ONE, 5), False),
+    ],
+)
+def test_data_is_the_same_where_its_content_is(one: Data, other: Data, same: bool) -> None:
+    """How it was tracked does not change a score; that it changed under the run may."""
+    part = compare([run(data=(one,)), run("b", data=(other,))]).part("data")
+    assert (part.lines == ()) is same
+
+
+def test_a_path_of_data_has_what_stood_there() -> None:
+    """The hash in full, for programs; `changed` only where there is something to say."""
+    read = (Data("d", ONE, 5, nfiles=None, pointer="d.dvc"), Data("e", TWO, 6, changed=True))
+    compared = compare([run(data=read), run("b", artifacts=(Artifact("d", ONE, 5),))])
+    assert compared.part("data").lines == (
+        Line("d", {"a": {"md5": ONE, "size": 5}}, None),
+        Line("e", {"a": {"md5": TWO, "size": 6, "changed": True}}, None),
+    )
+    assert compared.part("artifacts").lines == (Line("d", {"b": {"md5": ONE, "size": 5}}, None),)

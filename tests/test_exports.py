@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gittrack import exports
+from gittrack.records import Artifact, Data, Input, Run
 from gittrack.report import Column
-from summaries import HOSTILE, UNSAFE, run
+from summaries import HOSTILE, NOON, UNSAFE, run
 
 _values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
@@ -82,3 +83,31 @@ def test_json_is_no_way_to_the_terminal(text: str) -> None:
     made = exports.as_json([run(title=text, command=(text,), params={text: text, "list": [text]})])
     assert made.isascii()
     assert not UNSAFE.search(made)
+
+
+def test_json_of_a_run_has_its_files_in_full() -> None:
+    """What `show --json` prints is enough to find each byte again."""
+    made = Run(
+        id="0" * 32,
+        name="a",
+        experiment="e",
+        status="finished",
+        started=NOON,
+        data=(Data("d", "1" * 32 + ".dir", 5, 2, pointer="d.dvc", modified=True, changed=True),),
+        artifacts=(Artifact("m", "2" * 32, 6),),
+        inputs=(Input("r", "3" * 32, "4" * 40, "m"),),
+    )
+    read = json.loads(exports.as_json(made))
+    assert read["data"] == [
+        {
+            "path": "d",
+            "md5": "1" * 32 + ".dir",
+            "size": 5,
+            "nfiles": 2,
+            "pointer": "d.dvc",
+            "modified": True,
+            "changed": True,
+        }
+    ]
+    assert read["artifacts"] == [{"path": "m", "md5": "2" * 32, "size": 6, "nfiles": None}]
+    assert read["inputs"] == [{"run": "r", "id": "3" * 32, "commit": "4" * 40, "path": "m"}]

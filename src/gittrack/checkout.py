@@ -11,19 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gittrack import runs
-from gittrack.errors import BadPath, DataDamaged, DataFailed, DataMissing, GitFailed
+from gittrack.errors import BadPath, GitFailed
 from gittrack.git import Commit, Identity, Repo
-from gittrack.meter import SILENT, Meter
-from gittrack.records import Data, Run
+from gittrack.records import Run
 from gittrack.refs import RunRef
 
 __all__ = [
     "DVC_CONFIG",
-    "Brought",
     "Checkout",
     "as_branch",
     "as_worktree",
-    "get_data",
     "own_files",
     "usual_place",
 ]
@@ -33,14 +30,6 @@ DVC_CONFIG = ".dvc/config"
 
 _TREE = 0o040000
 _LONGEST = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Brought:
-    """The data of a run that stands in a directory now, and why the rest of it does not."""
-
-    placed: tuple[Data, ...]
-    missing: tuple[tuple[Data, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,52 +86,25 @@ def as_branch(repo: Repo, ref: RunRef, name: str, *, author: Identity) -> Checko
         raise _refused(error, name) from error
 
 
-def get_data(repo: Repo, ref: RunRef, root: Path, *, meter: Meter = SILENT) -> Brought:
-    """Put the data that a run read below `root`, at its own paths; what is there and equal stays.
+def own_files(repo: Repo, *refs: RunRef) -> tuple[str, ...]:
+    """What gittrack put into the trees of runs, apart from the record: `.dvc/config` or nothing.
 
-    From the cache, else from the data remote. What cannot be had does not keep the rest away.
-
-    Raises:
-        BrokenRecord: the record cannot be read.
-        WriteFailed: it could not be written.
-    """
-    from gittrack import retrieve
-
-    wanted: list[Data] = []
-    missing: list[tuple[Data, str]] = []
-    for item in runs.load(repo, ref).data:
-        if item.path.startswith("/"):
-            missing.append((item, "it lies outside of the repository"))
-        else:
-            wanted.append(item)
-    placed: list[Data] = []
-    # All at once where all can be had; else each on its own, to know which cannot.
-    for some in [wanted, *([item] for item in wanted)]:
-        paths = [item.path for item in some]
-        if not paths or placed == wanted:
-            continue
-        try:
-            retrieve.get_data(repo, ref, paths, root=root, force=False, meter=meter)
-        except (BadPath, DataDamaged, DataFailed, DataMissing) as error:
-            if some is not wanted:
-                missing.append((some[0], error.message))
-        else:
-            placed += some
-    return Brought(tuple(placed), tuple(missing))
-
-
-def own_files(repo: Repo, ref: RunRef) -> tuple[str, ...]:
-    """What gittrack put into the tree of a run, apart from the record: `.dvc/config` or nothing.
-
-    It is the user's where the code that the run was made on has one, or where it stands among
-    other files of `.dvc`, as `dvc init` makes them.
+    It is the user's where the code that a run was made on has one, or where it stands among other
+    files of `.dvc`, as `dvc init` makes them; and one that is the user's in any of the runs counts
+    as theirs in all.
 
     Raises:
-        GitFailed: a tree is missing or damaged.
+        GitFailed: a commit or tree is missing or damaged.
     """
-    whole = repo.read_commit(ref.commit)
-    base = _known(repo, whole.parents[0]) if whole.parents else None
-    return (DVC_CONFIG,) if _has_own_config(repo, whole, base) else ()
+    own = False
+    for ref in refs:
+        whole = repo.read_commit(ref.commit)
+        base = _known(repo, whole.parents[0]) if whole.parents else None
+        if _has_own_config(repo, whole, base):
+            own = True
+        elif repo.entry(whole.tree, DVC_CONFIG.partition("/")[0]) is not None:
+            return ()
+    return (DVC_CONFIG,) if own else ()
 
 
 def usual_place(repo: Repo, ref: RunRef) -> Path:

@@ -58,7 +58,7 @@ def checkout(
     if made.worktree is None:
         click.echo(f"  git switch {made.branch}")
         return
-    complete = not data or _bring(repo, ref, made.worktree)
+    complete = not data or _bring(repo, ref, run, made.worktree)
     if _has_submodules(repo, made):
         say("  submodules are empty: git submodule update --init fills them")
     click.echo(f"  {_next(run, made.worktree)}")
@@ -90,19 +90,27 @@ def _said(repo: Repo, run: Run, made: Checkout) -> str:
     return f"{where}  code of {run.name} ({code})"
 
 
-def _bring(repo: Repo, ref: RunRef, root: Path) -> bool:
+def _bring(repo: Repo, ref: RunRef, run: Run, root: Path) -> bool:
     """Bring the data, say what came and what did not -> whether all of it came."""
-    from gittrack import checkout
+    from gittrack import retrieve
     from gittrack.cells import plain, size
+    from gittrack.cli.progress import bar
 
-    brought = checkout.get_data(repo, ref, root)
-    for item in brought.placed:
-        click.echo(f"  {plain(item.path)}  {item.md5[:7]}  {size(item.size)}")
-    for item, reason in brought.missing:
-        say(f"warning: no {plain(item.path)}: {reason}")
-    if not brought.placed and not brought.missing:
-        say("  the run has no data on record")
-    return not brought.missing
+    if not run.data:
+        say(f"note: {run.name} has no data on record")
+        return True
+    # What stands there is the run's own code: the bytes on record are what it read.
+    with bar() as meter:
+        found = retrieve.get_data(repo, ref, root=root, force=True, meter=meter)
+    for item in found:
+        if item.outcome == "missing":
+            say(f"warning: {plain(item.name)} is neither in the cache nor in a data remote")
+        else:
+            click.echo(f"  {plain(item.name)}  {item.md5[:7]}  {size(item.size)}")
+    outside = [item.path for item in run.data if item.path not in {part.name for part in found}]
+    for path in outside:
+        say(f"warning: {plain(path)} is outside of the repository, and stays what it is now")
+    return not outside and all(item.outcome != "missing" for item in found)
 
 
 def _has_submodules(repo: Repo, made: Checkout) -> bool:

@@ -5,7 +5,7 @@ Knows nothing of where the trees come from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gittrack.errors import GitFailed
 from gittrack.git.executable import Executable
@@ -18,8 +18,12 @@ __all__ = ["Comparison"]
 class Comparison(Executable):
     """What differs between the trees of a repository."""
 
-    def patch(self, old: str, new: str, *options: str, without: str) -> bytes:
+    def patch(
+        self, old: str, new: str, *options: str, without: str, also: Sequence[str] = ()
+    ) -> bytes:
         """`git diff` of two trees, leaving out the top-level entry `without`, as Git prints it.
+
+        `also` are paths from the top that are left out, too.
 
         `old` and `new` are ids, of trees or commits, and nothing else: they may come from a record
         that somebody else wrote.
@@ -30,8 +34,8 @@ class Comparison(Executable):
         for oid in (old, new):
             if not is_id(oid):
                 raise GitFailed(f"{oid[:60]!r} is no object id")
-        left_out = f":(exclude,top){without}"
-        words = ("diff", *options, "--end-of-options", old, new, "--", ".", left_out)
+        left_out = [f":(exclude,top){path}" for path in (without, *also)]
+        words = ("diff", *options, "--end-of-options", old, new, "--", ".", *left_out)
         return self.git(*words, accept=(0, 1))
 
     def changes(self, old: str, new: str, *, without: str) -> list[tuple[str, str, int, int]]:
