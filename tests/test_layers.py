@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "gittrack"
-ENTRANCES = {"", "__main__"}
+ENTRANCES = {"", "__main__", "tracer.sitecustomize"}
 PACKAGES = {"cli", "git"}
 DOORS = {
     "pygit2": "git",
