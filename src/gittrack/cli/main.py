@@ -64,6 +64,7 @@ VERBS: dict[str, Verb] = {
     "archive": Verb("annotate", "archive", "Take runs out of the usual listing."),
     "rm": Verb("annotate", "rm", "Mark runs as deleted."),
     "restore": Verb("annotate", "restore", "Bring deleted runs back."),
+    "gc": Verb("gc", "gc", "Remove what nothing needs any more."),
     "completion": Verb("completion", "completion", "Print the completion script of a shell."),
 }
 
