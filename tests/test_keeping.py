@@ -847,6 +847,28 @@ def test_what_was_kept_stays_however_it_ends(
     assert run.status == status and content(repo_dir, run, "model.txt") == b"best"
 
 
+def test_a_disk_that_takes_no_more_never_ends_a_training(repo_dir: Path, track: Any) -> None:
+    """The system refuses large files: the checkpoint is missing, said, and nothing else is."""
+    code = """
+import resource, gittrack
+open("model.pt", "wb").write(bytes(1_000_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+gittrack.log_artifact("model.pt")
+gittrack.log_text("x" * 1_000_000, "long.txt")
+gittrack.log_text("short", "short.txt")
+gittrack.log_metric("m", 1)
+"""
+    run = recorded(track, repo_dir, code)
+    assert [item.path for item in run.artifacts] == ["short.txt"] and run.metrics == {"m": 1}
+    assert [fault[: fault.index(" not kept")] for fault in run.faults] == [
+        "artifact 'model.pt'",
+        "artifact 'long.txt'",
+    ]
+    repo = Repo.open(repo_dir)
+    for md5, _ in open_cache(repo, setup.read(repo)).objects():
+        open_cache(repo, setup.read(repo)).check(md5)
+
+
 def test_names_that_overlap_between_processes(repo_dir: Path, track: Any) -> None:
     """Neither process knows of the other; the record keeps one, and says what it left out."""
     code = """
