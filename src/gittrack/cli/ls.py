@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -17,13 +18,19 @@ from gittrack.records import Summary
 
 if TYPE_CHECKING:
     from gittrack.git import Repo
+    from gittrack.index import Known
+    from gittrack.lineage import Stale
     from gittrack.report import Column
 
 __all__ = ["ls"]
 
 Keys = Mapping[str, Sequence[str]]
 
+Behind = Mapping[str, "Stale"]
+
 _FIRST = 50
+_WHY = "tags."
+"""The key of a tag without a name, which no run has: there the reason stands to be shown."""
 
 
 @click.command()
@@ -53,6 +60,9 @@ _FIRST = 50
 @click.option("--all-columns", "everything", is_flag=True, help="Show what never varies, too.")
 @click.option("--archived", is_flag=True, help="Show archived runs, too.")
 @click.option("--deleted", is_flag=True, help="Show deleted runs, too.")
+@click.option(
+    "--stale", is_flag=True, help="Show only runs whose input runs have newer ones, and why."
+)
 @format_options
 @click.pass_context
 def ls(
@@ -64,6 +74,7 @@ def ls(
     everything: bool,
     archived: bool,
     deleted: bool,
+    stale: bool,
     form: str | None,
 ) -> None:
     """List runs, newest first.
@@ -71,11 +82,15 @@ def ls(
     Shown are the params and metrics that vary. On a terminal the newest 50 runs and the columns
     that fit, in data (--json, --csv, --md) everything. What --sort sorts by has a column.
 
+    With --stale those that were built from a run of which there is a newer one (same command, same
+    experiment, finished, other bytes), or from a stale one.
+
     \b
     $ git track ls
     $ git track ls --sort -accuracy -n 5
     $ git track ls --columns name,lr,metrics.*
     $ git track ls --csv > runs.csv
+    $ git track ls --stale
     """
     from gittrack import report, revisions
 
@@ -87,6 +102,9 @@ def ls(
     found: Sequence[Summary] = [
         run for run in whole if revisions.is_listed(run, deleted=deleted, archived=archived)
     ]
+    behind = _behind(repo) if stale else None
+    if behind is not None:
+        found = [run for run in found if run.commit in behind]
     # A name means the same whatever part of the runs is shown.
     known = report.keys_of(listing.runs) if keys or names else {}
     order = _order(keys, known) if listing.runs else []
@@ -99,13 +117,13 @@ def ls(
     chosen = (
         report.chosen_columns(_split(names), part, known=known) if names and listing.runs else None
     )
-    view = _View(chosen, [key for key, _ in order], everything)
+    view = _View(chosen, [key for key, _ in order], everything, behind)
     if form is not None:
         page_data(repo, _data(part, form, view))
     elif part:
         _print(repo, part, len(found), view, shown)
     if not found:
-        say(_nothing(whole))
+        say(_nothing(whole) if behind is None or not whole else "no run is stale")
 
 
 class _View(NamedTuple):
@@ -114,14 +132,42 @@ class _View(NamedTuple):
     chosen: Sequence[Column] | None
     keys: Sequence[str]
     everything: bool
+    behind: Behind | None
 
     def columns(self, part: Sequence[Summary]) -> Sequence[Column]:
         """The columns of a table for people; what it is sorted by is among them."""
         from gittrack import report
 
-        if self.chosen is not None:
-            return self.chosen
-        return report.varying_columns(part, everything=self.everything, also=self.keys)
+        columns = self.chosen
+        if columns is None:
+            columns = report.varying_columns(part, everything=self.everything, also=self.keys)
+        return columns if self.behind is None else [*columns, report.Column(_WHY, "STALE")]
+
+    def rows(self, part: Sequence[Summary]) -> Sequence[Summary]:
+        """The runs, where they are stale with the reason in the place that its column shows."""
+        if self.behind is None:
+            return part
+        return [
+            replace(run, tags={**run.tags, "": _reason(self.behind[run.commit or ""])})
+            for run in part
+        ]
+
+
+def _behind(repo: Repo) -> Behind:
+    from gittrack import lineage
+    from gittrack.cli.progress import bar
+
+    with bar() as meter:
+        return lineage.stale(repo, meter=meter)
+
+
+def _reason(why: Stale) -> str:
+    """Why a run is stale, in a few words."""
+    if why.newer is None:
+        text = f"{why.input.name} is stale"
+    else:
+        text = f"{why.input.name} has a newer run, {why.newer.name}"
+    return text if why.again is None else f"{text}; run again as {why.again.name}"
 
 
 def _nothing(hidden: Sequence[Summary]) -> str:
@@ -174,13 +220,13 @@ def _print(repo: Repo, part: Sequence[Summary], total: int, view: _View, shown: 
     from gittrack import report
 
     drawn = report.table(
-        part,
+        view.rows(part),
         view.columns(part),
         now=datetime.now(timezone.utc) if shown.is_terminal else None,
         width=shown.width,
         color=shown.color,
         fixed=view.chosen is not None,
-        keep=("name", *view.keys),
+        keep=("name", _WHY, *view.keys),
     )
     hides = view.chosen is None and not view.everything
     footer = _footer(part, total, drawn.dropped, hides=hides, width=shown.width)
@@ -230,12 +276,37 @@ def _too_narrow(dropped: Sequence[str], width: int | None) -> str:
 def _data(part: Sequence[Summary], form: str, view: _View) -> str:
     from gittrack import exports, report
 
+    rows = view.rows(part)
     if form == "json":
-        return exports.as_json(part)
+        return exports.as_json(part if view.behind is None else _with_reasons(part, view.behind))
     if form == "csv":
         chosen = view.chosen if view.chosen is not None else report.full_columns(part)
-        return exports.csv_text(part, chosen)
-    return report.markdown(part, view.columns(part)) if part else ""
+        if view.behind is None:
+            return exports.csv_text(part, chosen)
+        head = [*(column.key for column in chosen), "stale"]
+        keys = [*(column.key for column in chosen), _WHY]
+        return exports.csv_rows([head, *([report.lookup(r, key) for key in keys] for r in rows)])
+    return report.markdown(rows, view.columns(part)) if part else ""
+
+
+def _with_reasons(part: Sequence[Summary], behind: Behind) -> list[dict[str, Any]]:
+    """Runs as JSON has them, each with `stale`: the runs that make it so."""
+    from gittrack.cells import jsonable
+
+    def named(run: Known | None) -> dict[str, str] | None:
+        return None if run is None else {"run": run.short, "id": run.id, "commit": run.commit}
+
+    return [
+        {
+            **jsonable(run),
+            "stale": {
+                "input": named(behind[run.commit or ""].input),
+                "newer": named(behind[run.commit or ""].newer),
+                "again": named(behind[run.commit or ""].again),
+            },
+        }
+        for run in part
+    ]
 
 
 def _split(names: str | None) -> list[str]:

@@ -58,6 +58,7 @@ VERBS: dict[str, Verb] = {
     "logs": Verb("show", "logs", "Print what a run wrote to the terminal."),
     "get": Verb("get", "get", "Write the artifacts of a run into a directory."),
     "checkout": Verb("checkout", "checkout", "Check the code of a run out, beside your own."),
+    "lineage": Verb("lineage", "lineage", "Show what a run or a file came from, or led to."),
     "tag": Verb("annotate", "tag", "Set, remove or print the tags of a run."),
     "note": Verb("annotate", "note", "Add a note to a run."),
     "rename": Verb("annotate", "rename", "Give a run a title."),

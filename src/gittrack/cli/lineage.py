@@ -1,0 +1,346 @@
+"""`git track lineage`: what a run or a file came from, and what was made from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gittrack.cli.completing import run_names
+from gittrack.cli.main import open_repo
+from gittrack.cli.output import Screen, form_option, page, page_data, say, screen
+
+if TYPE_CHECKING:
+    from gittrack.errors import RunNotFound
+    from gittrack.git import Repo
+    from gittrack.lineage import Graph, Link, Node, Way
+    from gittrack.meter import Meter
+
+__all__ = ["lineage"]
+
+_MOST_PATHS = 3
+_MOST_METRICS = 4
+_MD5 = 7
+
+
+@click.command()
+@click.argument("target", metavar="[RUN|FILE]", default="latest", shell_complete=run_names)
+@click.option("--up", is_flag=True, help="Show what it came from. This is the default for a run.")
+@click.option("--down", is_flag=True, help="Show what was made from it.")
+@form_option("dot", "Print the graph in the language of Graphviz.")
+@form_option("json", "Print the graph as JSON: nodes, and edges from cause to effect.")
+@click.pass_context
+def lineage(ctx: click.Context, target: str, up: bool, down: bool, form: str | None) -> None:
+    """Show what a run or a file came from, or led to.
+
+    Runs are linked where one read the bytes that another one kept, and by --input. A FILE is known
+    by its content as it is now, and by its path in the records; ./NAME is always a file. Without
+    --up and --down, a file that no run made is followed down: what must be run again when it
+    changes. Of the runs of one step the newest comes first; older ones are marked.
+
+    \b
+    $ git track lineage
+    $ git track lineage brave-crane --down
+    $ git track lineage --down data/raw.csv
+    $ git track lineage model.joblib --dot | dot -Tsvg > model.svg
+    """
+    if up and down:
+        raise click.UsageError("--up and --down do not go together", ctx)
+    from gittrack.cli.progress import bar
+
+    repo = open_repo(ctx)
+    with bar() as meter:
+        graph = _graph(repo, target, "up" if up else "down" if down else None, meter)
+    if form == "json":
+        page(repo, _as_json(graph))
+    elif form == "dot":
+        page_data(repo, _as_dot(graph))
+    else:
+        page(repo, "".join(line + "\n" for line in _tree(repo, graph, screen())))
+        if remark := _remark(graph):
+            say(remark)
+
+
+# -- what is meant --------------------------------------------------------------------------------
+
+
+def _graph(repo: Repo, target: str, way: Way | None, meter: Meter) -> Graph:
+    """The graph of a file, if it is certainly one, else of a run, else of a file after all.
+
+    Raises:
+        RunNotFound, AmbiguousRun: neither a run nor a file that a run read or kept.
+    """
+    from gittrack import lineage, revisions
+    from gittrack.errors import AmbiguousRun, RunNotFound
+
+    said = target.startswith(("./", "../", "/"))
+    there = os.path.lexists(target)
+    found = _of_file(repo, target, way, meter) if said or (there and "/" in target) else None
+    if found is not None:
+        return found
+    try:
+        if said:
+            raise RunNotFound("", selector=target)
+        ref = revisions.resolve(repo, target)
+    except (AmbiguousRun, RunNotFound) as error:
+        found = _of_file(repo, target, way, meter)
+        if found is not None:
+            return found
+        if isinstance(error, AmbiguousRun) or not (there or said):
+            raise
+        raise _unknown(target, there) from error
+    return lineage.of_run(repo, ref.commit, way or "up", meter=meter)
+
+
+def _unknown(target: str, there: bool) -> RunNotFound:
+    from gittrack.errors import RunNotFound
+    from gittrack.quoting import command_line
+
+    if not there:
+        return RunNotFound(
+            f"there is no '{target}', and no run here read or kept one",
+            selector=target,
+            hint="`git track show RUN` names the data and artifacts of a run.",
+        )
+    record = command_line(["git", "track", "run", "--data", target, "--"])
+    return RunNotFound(
+        f"no run here read or kept '{target}'",
+        selector=target,
+        hint=f"`{record} COMMAND` records that a run reads it.",
+    )
+
+
+def _of_file(repo: Repo, target: str, way: Way | None, meter: Meter) -> Graph | None:
+    from gittrack import lineage
+
+    md5 = _content(repo, Path(target), meter)
+    for path in _names(repo, target):
+        found = lineage.of_file(repo, path, md5, way or "up", meter=meter)
+        if found is not None and way is None and len(found.nodes) == 1:
+            return lineage.of_file(repo, path, md5, "down", meter=meter)
+        if found is not None:
+            return found
+    return None
+
+
+def _names(repo: Repo, target: str) -> list[str]:
+    """What records call a path: relative to the top of the work tree, absolute outside of it."""
+    from gittrack.quoting import utf8
+
+    here = os.path.abspath(target)
+    typed = utf8(os.path.normpath(target))
+    if repo.root is None:
+        return [typed]
+    top = os.path.realpath(repo.root)
+    above, name = os.path.split(here)
+    place = os.path.join(os.path.realpath(above), name)
+    relative = os.path.relpath(place, top)
+    outside = relative == ".." or relative.startswith("../")
+    names = [utf8(here if outside else relative)]
+    # Also as a record has it, typed from a directory further down.
+    return names if os.path.lexists(target) or outside else list(dict.fromkeys([*names, typed]))
+
+
+def _content(repo: Repo, path: Path, meter: Meter) -> str | None:
+    """The hash of what is there now, None where nothing is that could be data."""
+    if not os.path.lexists(path):
+        return None
+    from gittrack import hashing
+    from gittrack.errors import BadPath
+    from gittrack.stats import Stats
+
+    stats = Stats(repo.state / "cache" / "md5.sqlite")
+    try:
+        return hashing.of(path.absolute(), stats=stats, meter=meter).md5
+    except BadPath:
+        return None
+    finally:
+        stats.flush()
+
+
+# -- for people -----------------------------------------------------------------------------------
+
+
+def _tree(repo: Repo, graph: Graph, shown: Screen) -> Iterator[str]:
+    """The graph as a tree: what was drawn before is named again, and not drawn again."""
+    from gittrack.cells import cut
+
+    steps = graph.steps()
+    label = _Labels(graph, shown.color)
+    yield label.of(graph.root) + _metrics(repo, graph.nodes[graph.root])
+    drawn = {graph.root}
+    waiting = _below(steps, graph.root, "")
+    while waiting:
+        key, link, before, corner = waiting.pop()
+        again = key in drawn and key in steps
+        line = label.of(key, link) + ("  (see above)" if again else "")
+        width = shown.width if not shown.color else None
+        yield before + corner + (line if width is None else cut(line, max(width - len(before), 20)))
+        if key not in drawn:
+            drawn.add(key)
+            waiting += _below(steps, key, before + ("   " if corner == _LAST else "│  "))
+
+
+_NEXT, _LAST = "├─ ", "└─ "
+
+
+def _below(
+    steps: dict[str, list[tuple[str, Link]]], key: str, before: str
+) -> list[tuple[str, Link, str, str]]:
+    """What is still to be drawn below a node, the first at the end."""
+    found = [(there, link, before, _NEXT) for there, link in steps.get(key, ())]
+    if found:
+        found[-1] = (*found[-1][:3], _LAST)
+    return found[::-1]
+
+
+class _Labels:
+    """Nodes as lines of text; names with their experiment where there is more than one."""
+
+    def __init__(self, graph: Graph, color: bool) -> None:
+        runs = [node.run for node in graph.nodes.values() if node.run is not None]
+        self._whole = len({run.experiment for run in runs}) > 1
+        self._graph = graph
+        self._color = color
+
+    def of(self, key: str, link: Link | None = None) -> str:
+        from gittrack.cells import plain
+
+        node = self._graph.nodes[key]
+        parts = [_short(node.md5)] if node.run is None and node.md5 else []
+        if node.missing is not None:
+            parts.append("not here (git track pull)")
+        elif node.run is not None:
+            parts = self._run_parts(node)
+        if link is not None and link.paths and node.path is None:
+            parts.append(f"({_listed(link.paths)})")
+        return "  ".join([self._name(node), *(plain(part) for part in parts)])
+
+    def _name(self, node: Node) -> str:
+        from gittrack.cells import bold, plain
+
+        if node.run is not None:
+            run = node.run
+            name = f"{run.experiment}/{run.name}" if self._whole else run.name
+        elif node.missing is not None:
+            name = node.missing.run.removeprefix("runs/")
+            name = name if self._whole else name.rpartition("/")[2]
+        else:
+            name = node.path or ""
+        return bold(plain(name), self._color and node.run is not None)
+
+    def _run_parts(self, node: Node) -> list[str]:
+        from gittrack.quoting import command_line
+
+        run = node.run
+        assert run is not None
+        parts = [] if run.status == "finished" else [str(run.status)]
+        parts += ["deleted"] if run.deleted else []
+        parts += ["older"] if node.older else []
+        return [*parts, command_line(run.command)] if run.command else parts
+
+
+def _metrics(repo: Repo, node: Node) -> str:
+    """The leading metrics of a run, as its commit's subject has them."""
+    if node.run is None:
+        return ""
+    from gittrack import runs
+    from gittrack.cells import plain
+    from gittrack.message import short
+    from gittrack.refs import RunRef
+
+    ref = RunRef(node.run.experiment, node.run.name, node.run.commit)
+    for run in runs.listing(repo, [ref]).runs:
+        leading = sorted(run.metrics.items())[:_MOST_METRICS]
+        return "".join(f"  {plain(key)} {short(value)}" for key, value in leading)
+    return ""
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = len(paths) - _MOST_PATHS
+    text = ", ".join(paths[:_MOST_PATHS])
+    return f"{text} and {more} more" if more > 0 else text
+
+
+def _short(md5: str | None) -> str:
+    return (md5 or "")[:_MD5]
+
+
+def _remark(graph: Graph) -> str | None:
+    """What the drawing alone does not say."""
+    root = graph.nodes[graph.root]
+    if root.path is None:
+        return None
+    if graph.by_path:
+        now = "it is not here" if root.md5 is None else "its content is another one now"
+        return f"'{root.path}' was found by its path: {now}"
+    if graph.way == "up" and len(graph.nodes) == 1:
+        return f"no run here made '{root.path}'; --down shows what was made from it"
+    if graph.way == "down" and len(graph.nodes) == 1:
+        return f"no run here read '{root.path}'"
+    return None
+
+
+# -- for programs ---------------------------------------------------------------------------------
+
+
+def _as_json(graph: Graph) -> str:
+    from gittrack import exports
+
+    return exports.as_json(
+        {
+            "root": graph.root,
+            "direction": graph.way,
+            "nodes": [_node(node) for node in graph.nodes.values()],
+            "edges": [
+                {"source": link.source, "target": link.target, "paths": link.paths}
+                for link in graph.links
+            ],
+        }
+    )
+
+
+def _node(node: Node) -> dict[str, Any]:
+    if node.run is not None:
+        from gittrack.cells import jsonable
+
+        return {"key": node.key, "kind": "run", **jsonable(node.run), "older": node.older}
+    if node.missing is not None:
+        given = node.missing
+        named = {"run": given.run, "id": given.id, "commit": given.commit}
+        return {"key": node.key, "kind": "missing", **named}
+    return {"key": node.key, "kind": "file", "path": node.path, "md5": node.md5}
+
+
+_SHAPES = {"run": "box", "missing": "box, style=dashed", "file": "note"}
+
+
+def _as_dot(graph: Graph) -> str:
+    """The graph for Graphviz, from cause to effect. Source: its DOT language, quoted strings."""
+    label = _Labels(graph, color=False)
+    lines = ["digraph lineage {", "  rankdir=LR;"]
+    for key, node in graph.nodes.items():
+        words = "\\n".join(_escaped(part) for part in label.of(key).split("  ", 1))
+        lines.append(f'  {_quoted(key)} [label="{words}", shape={_SHAPES[_kind(node)]}];')
+    for link in graph.links:
+        paths = f" [label={_quoted(_listed(link.paths))}]" if link.paths else ""
+        lines.append(f"  {_quoted(link.source)} -> {_quoted(link.target)}{paths};")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _kind(node: Node) -> str:
+    return "run" if node.run is not None else "missing" if node.missing is not None else "file"
+
+
+def _quoted(text: str) -> str:
+    return f'"{_escaped(text)}"'
+
+
+def _escaped(text: str) -> str:
+    """In a label a backslash begins an escape, everywhere a quote ends the text."""
+    from gittrack.quoting import one_line
+
+    return one_line(text).replace("\\", "\\\\").replace('"', '\\"')
