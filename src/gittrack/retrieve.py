@@ -66,7 +66,7 @@ class _Wish:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A file to write: what stands there now is `seen`, None for nothing."""
+    """A file to write, without `md5` an empty directory; `seen` stands there now, None: nothing."""
 
     path: str
     md5: str
@@ -172,7 +172,7 @@ def load(
             hint=_listed(run),
         )
     wish = work.complete(found)[0]
-    work.fetch(found)
+    work.fetch([wish])
     for _, md5 in wish.files:
         work.check(md5)
     return _shelved(work.cache, repo.state / "loaded", wish)
@@ -355,13 +355,10 @@ def _bring(
     whole = work.complete(wishes)
     with Enclosure(target) as place:
         planned = [_planned(work.cache, place, wish) for wish in whole]
-        steps = [step for found in planned for step in found]
+        steps = _once([step for found in planned for step in found])
         _check_steps(place, steps, force=force)
         if not dry_run:
             work.fetch(whole)
-            for wish in whole:
-                if not wish.files:
-                    place.make(wish.path)
             _write(work, place, steps, force=force)
     return tuple(
         _answer(_sized(work.cache, wish), target, _outcome(found))
@@ -370,16 +367,34 @@ def _bring(
 
 
 def _planned(cache: Cache, place: Enclosure, wish: _Wish) -> list[_Step]:
-    """The files to write: all but those that are there with the same content."""
+    """What to write: all but the files that are there with the same content."""
     if not wish.files:
         seen = place.look(wish.path)
-        return [] if seen is None else [_Step(wish.path, "", seen)] * (not _is_directory(seen))
+        there = seen is not None and _is_directory(seen)
+        return [] if there else [_Step(wish.path, "", seen)]
     steps = []
     for path, md5 in wish.files:
         seen = place.look(path)
         if seen is None or not _is_same(cache, place, path, md5, seen):
             steps.append(_Step(path, md5, seen))
     return steps
+
+
+def _once(steps: Sequence[_Step]) -> list[_Step]:
+    """Each file once, though an artifact may lie inside of another.
+
+    Raises:
+        BadPath: the two do not agree.
+    """
+    found: dict[str, _Step] = {}
+    for step in steps:
+        if found.setdefault(step.path, step).md5 != step.md5:
+            raise BadPath(
+                f"the run kept two different contents for '{one_line(step.path)}'",
+                path=step.path,
+                hint="name the artifact that is wanted, each with a directory of its own (-o).",
+            )
+    return list(found.values())
 
 
 def _is_directory(seen: os.stat_result) -> bool:
@@ -435,7 +450,7 @@ def _some(place: Enclosure, paths: Sequence[str]) -> str:
 
 
 def _write(work: _Work, place: Enclosure, steps: Sequence[_Step], *, force: bool) -> None:
-    sizes = [work.cache.size(step.md5) or 0 for step in steps]
+    sizes = [work.cache.size(step.md5) or 0 if step.md5 else 0 for step in steps]
     work.meter.start("writing", sum(sizes))
     try:
         for step, size in zip(steps, sizes, strict=True):
@@ -446,6 +461,9 @@ def _write(work: _Work, place: Enclosure, steps: Sequence[_Step], *, force: bool
 
 
 def _write_one(work: _Work, place: Enclosure, step: _Step, *, force: bool) -> None:
+    if not step.md5:
+        place.make(step.path)
+        return
     opened, name = place.parent(step.path)
     if not force and place.look(step.path) is not None:
         # It came after the look at everything, while data was fetched.
