@@ -294,6 +294,18 @@ def test_a_checkout_that_fails_leaves_no_branch(repo_dir: Path, git: Git, tmp_pa
     assert not (tmp_path / "x").exists()
 
 
+def test_an_interrupted_checkout_leaves_nothing(repo_dir: Path, git: Git, tmp_path: Path) -> None:
+    """Half a work tree looks like one whose files somebody deleted."""
+    repo = Repo.open(repo_dir)
+    git(repo_dir, "config", "filter.slow.smudge", f"kill -INT {os.getpid()}; cat")
+    ref = recorded(repo, {".gitattributes": "new.py filter=slow\n", "new.py": "x\n"})
+    before = git(repo_dir, "worktree", "list"), git(repo_dir, "for-each-ref")
+    with pytest.raises(KeyboardInterrupt):
+        checkout.as_worktree(repo, ref, tmp_path / "x", author=AUTHOR, branch="x")
+    assert (git(repo_dir, "worktree", "list"), git(repo_dir, "for-each-ref")) == before
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_base_that_is_not_here(repo_dir: Path, git: Git, tmp_path: Path) -> None:
     """In a shallow clone; a commit on nothing would look like the whole project was new."""
     repo = Repo.open(repo_dir)

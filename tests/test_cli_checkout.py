@@ -14,7 +14,7 @@ from conftest import Git, Track
 from gittrack import setup
 from gittrack.cache import open_cache
 from gittrack.git import Repo
-from gittrack.records import Data
+from gittrack.records import Code, Data, Skipped
 from gittrack.refs import RunRef
 from test_checkout import recorded
 
@@ -125,6 +125,17 @@ def test_submodules_are_said_to_be_empty(repo_dir: Path, git: Git, track: Track)
     recorded(Repo.open(outer), {})
     done = track(outer, "checkout", NAME, check=0)
     assert "git submodule update --init" in done.stderr
+
+
+def test_code_that_was_not_recorded_is_said(repo_dir: Path, track: Track) -> None:
+    """Who looks for a file that the run had should know why it is not there."""
+    repo = Repo.open(repo_dir)
+    code = Code(base=repo.head()[0], skipped=(Skipped("big.bin", "over 1 MiB"),))
+    recorded(repo, {}, code=code)
+    done = track(repo_dir, "checkout", NAME, check=0)
+    assert done.stderr == (
+        f"note: 1 path was not recorded as the run saw it (git track show {NAME})\n"
+    )
 
 
 def test_completion_offers_runs(repo_dir: Path, run: RunRef, track: Track) -> None:

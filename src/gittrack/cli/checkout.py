@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,8 @@ def checkout(
         click.echo(f"  git switch {made.branch}")
         return
     complete = not data or _bring(repo, ref, run, made.worktree)
-    if _has_submodules(repo, made):
-        say("  submodules are empty: git submodule update --init fills them")
+    for note in _notes(repo, run, made):
+        say(f"note: {note}")
     click.echo(f"  {_next(run, made.worktree)}")
     if not complete:
         ctx.exit(1)
@@ -113,8 +114,13 @@ def _bring(repo: Repo, ref: RunRef, run: Run, root: Path) -> bool:
     return not outside and all(item.outcome != "missing" for item in found)
 
 
-def _has_submodules(repo: Repo, made: Checkout) -> bool:
-    return repo.entry(made.commit, ".gitmodules") is not None
+def _notes(repo: Repo, run: Run, made: Checkout) -> Iterator[str]:
+    """What is not there, although the run may have had it."""
+    if left_out := len(run.code.skipped) + len(run.code.hidden):
+        words = "1 path was" if left_out == 1 else f"{left_out} paths were"
+        yield f"{words} not recorded as the run saw it (git track show {run.name})"
+    if repo.entry(made.commit, ".gitmodules") is not None:
+        yield "submodules are empty (git submodule update --init)"
 
 
 def _next(run: Run, worktree: Path) -> str:

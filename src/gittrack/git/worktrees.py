@@ -71,6 +71,17 @@ class Worktrees(Executable):
             raise
 
     def _add(self, directory: Path, option: str | None, what: str) -> None:
-        words = ["worktree", "add", *([option] if option else []), "--", os.fspath(directory), what]
-        # Git would fill the index of the hook that runs us instead of the new work tree's.
-        self.git(*words, env={"GIT_INDEX_FILE": None}, config=_NO_HOOKS)
+        place = os.fspath(directory)
+        ours = not os.path.lexists(directory / ".git")
+        words = ["worktree", "add", *([option] if option else []), "--", place, what]
+        try:
+            # Git would fill the index of the hook that runs us instead of the new work tree's.
+            self.git(*words, env={"GIT_INDEX_FILE": None}, config=_NO_HOOKS)
+        except GitFailed:
+            # Git has taken away what it had made.
+            raise
+        except BaseException:
+            # Git did not get to it: after a Ctrl-C it is given a quarter of a second.
+            if ours:
+                self.git("worktree", "remove", "-ff", "--", place, accept=(0, 128))
+            raise
