@@ -46,8 +46,10 @@ class Stats:
         self._directories: dict[tuple[int, int], tuple[bytes, bytes]] = {}
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._process = 0
+        self._parents: sqlite3.Connection | None = None
+        self._process = os.getpid()
         self._given_up = False
+        self._busy = False
 
     def get(self, status: os.stat_result) -> str | None:
         """The MD5 of the file that `stat` described so; None if it is not known."""
@@ -55,7 +57,7 @@ class Stats:
 
     def get_all(self, asked: Sequence[Numbers]) -> list[str | None]:
         """The MD5 of each file, None where it is not known."""
-        with self._lock:
+        with self._guard():
             new = self._files
             known = {one[:2]: new[one[:2]] for one in asked if one[:2] in new}
             rest = [one for one in asked if one[:2] not in known]
@@ -95,14 +97,14 @@ class Stats:
 
     def put_all(self, found: Iterable[tuple[Numbers, str]], *, when: int) -> None:
         """Remember many files as `put` does one."""
-        with self._lock:
+        with self._guard():
             for one, md5 in found:
                 if settled(one, when=when):
                     self._files[one[:2]] = (one, md5)
 
     def get_directory(self, place: tuple[int, int], stamp: bytes) -> bytes | None:
         """The MD5s of a whole directory, as `put_directory` got them; None if another `stamp`."""
-        with self._lock:
+        with self._guard():
             entry = self._directories.get(place)
             if entry is None:
                 rows = self._ask(
@@ -114,12 +116,12 @@ class Stats:
 
     def put_directory(self, place: tuple[int, int], stamp: bytes, md5s: bytes) -> None:
         """Remember the MD5s of a directory's files under a stamp made of their `stat` results."""
-        with self._lock:
+        with self._guard():
             self._directories[place] = (stamp, md5s)
 
     def flush(self) -> None:
         """Write down what is new; a failure to write is none."""
-        with self._lock:
+        with self._guard():
             if not self._files and not self._directories:
                 return
             files = [
@@ -136,8 +138,16 @@ class Stats:
 
     # -- the file -------------------------------------------------------------------------------
 
+    def _guard(self) -> threading.RLock:
+        """What one thread holds at a time; in a child of fork a new one, and a new connection."""
+        if self._process != os.getpid():
+            # The parent's connection is kept, unused: closing it would undo what it has open.
+            self._parents, self._connection = self._connection, None
+            self._lock, self._process = threading.RLock(), os.getpid()
+        return self._lock
+
     def _ask(self, question: str, values: Sequence[int]) -> list[Any]:
-        connection = self._open(make=False)
+        connection = None if self._busy else self._open(make=False)
         if connection is None:
             return []
         import sqlite3
@@ -151,6 +161,7 @@ class Stats:
     def _write(self, files: list[Any], directories: list[Any]) -> bool:
         import sqlite3
 
+        self._busy = False
         for _ in range(2):
             connection = self._open(make=True)
             if connection is None:
@@ -172,9 +183,6 @@ class Stats:
 
     def _open(self, *, make: bool) -> sqlite3.Connection | None:
         """The connection of this process; None where there is no file that can be used."""
-        if self._process != os.getpid():
-            # A child of fork leaves the parent's connection alone: closing it would drop locks.
-            self._kept, self._connection, self._process = self._connection, None, os.getpid()
         if self._connection is None and not self._given_up:
             self._connection = self._connect(make=make)
         return self._connection
@@ -194,7 +202,7 @@ class Stats:
                 raise OSError
             if make:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self._path, timeout=1.0, check_same_thread=False)
+            connection = sqlite3.connect(self._path, timeout=0.5, check_same_thread=False)
         except (OSError, sqlite3.Error):
             self._given_up = True
             return None
@@ -221,7 +229,8 @@ class Stats:
             self._connection = None
         busy = isinstance(error, sqlite3.OperationalError) and "no such" not in str(error)
         if self._given_up or busy or not isinstance(error, sqlite3.DatabaseError):
-            self._given_up = self._given_up or "locked" not in str(error)
+            self._busy = "locked" in str(error)
+            self._given_up = self._given_up or not self._busy
             return False
         try:
             # The journal first: the next database must not be rolled back with it.
