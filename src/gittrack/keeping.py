@@ -20,10 +20,11 @@ from typing import Any, TypeAlias
 from gittrack import active, renderings, secrets
 from gittrack.cache import Cache, open_cache
 from gittrack.errors import BadPath, BadValue, GittrackError, NoActiveRun
-from gittrack.hashing import Hashed, Stats
+from gittrack.hashing import Hashed
 from gittrack.manifest import check_path
 from gittrack.quoting import one_line
 from gittrack.records import Artifact, Input
+from gittrack.stats import Stats
 
 __all__ = [
     "load_artifact",
@@ -41,6 +42,9 @@ _MASKED = 16 << 20
 
 _names: defaultdict[str, set[str]] = defaultdict(set)
 """What this process has kept, by the id of the run."""
+
+_caches: dict[tuple[str, int], Cache] = {}
+"""By the id of the run and that of the process."""
 
 
 def log_artifact(path: _Path, name: _Path | None = None, *, allow_secret: bool = False) -> None:
@@ -339,9 +343,17 @@ def _fault(name: str, reason: str) -> None:
 
 
 def _cache(begin: Mapping[str, Any]) -> Cache:
-    """A cache of its own for each call: no state to share with threads and forked children."""
+    """The run's cache, one object for each process: a forked child shares no lock and no file."""
+    key = begin["id"], os.getpid()
+    if key not in _caches:
+        _caches[key] = _opened(begin)
+    return _caches[key]
+
+
+def _opened(begin: Mapping[str, Any]) -> Cache:
     told = begin.get("cache")
     if told is None:
+        # Most runs keep nothing, and do not pay for asking how DVC is set up when they begin.
         from gittrack import setup
         from gittrack.git import Repo
 
