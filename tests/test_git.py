@@ -668,3 +668,14 @@ def test_a_symbolic_ref_to_nothing_is_not_broken(repo: Repo, git) -> None:
     """`origin/HEAD` is one wherever the default branch was renamed."""
     git(repo.root, "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/gone")
     Reachability(repo).kept_files(POINTERS)
+
+
+def test_the_paths_of_a_tree_are_those_of_its_files(repo: Repo) -> None:
+    """From a subdirectory too, with names of any bytes, the files of directories included."""
+    blob = (repo.write_blob(b"1"), 0o100644)
+    inner = repo.write_tree({"ä b": blob, "n\nl": blob})
+    tree = repo.write_tree({"d": (inner, 0o040000), "a": blob, "link": (blob[0], 0o120000)})
+    assert repo.paths(tree) == {"a", "d/ä b", "d/n\nl", "link"}
+    assert repo.paths(repo.empty_tree()) == frozenset()
+    with pytest.raises(GitFailed):
+        repo.paths("0" * 40)

@@ -120,7 +120,7 @@ def test_a_path_that_is_no_code_is_an_error(repo_dir: Path) -> None:
     """A typo would make every run the same as every other."""
     repo = Repo.open(repo_dir)
     tree = repo.read_commit(repo.git("rev-parse", "HEAD").decode().strip()).tree
-    with pytest.raises(UsageError, match="no 'trian.py' in the code"):
+    with pytest.raises(UsageError, match=r"no 'trian.py' in the code"):
         reuse.fingerprint(
             repo, tree=tree, code=["trian.py"], command=["x"], directory="", params={}, data=()
         )

@@ -235,6 +235,41 @@ def test_a_full_cache_costs_the_artifact_and_not_the_run(wine: Path, track: Trac
     assert any("model.bin" in fault for fault in run.faults) and "not kept" in done.stderr
 
 
+def test_traced_files_are_data_and_offers(wine: Path, track: Track) -> None:
+    """Nobody typed a path: what Python opened is known; code and settings are code."""
+    (wine / "fit.py").write_text(
+        "import model, json\n"
+        "open('data/raw.csv').read()\n"
+        "open('params.yaml').read()\n"
+        "open('model.bin', 'w').write('m')\n"
+        "open('model.bin').read()\n"
+        "open('plot.bin', 'w').write('p')\n"
+    )
+    (wine / "model.py").write_text("")
+    done = track(wine, "run", "--trace", "--out", "model.bin", "--", PYTHON, "fit.py", check=0)
+    run = newest(wine)
+    assert [(d.path, d.md5) for d in run.data] == [("data/raw.csv", md5(b"a,b\n1,2\n"))]
+    assert [a.path for a in run.artifacts] == ["model.bin"]
+    assert "written, not kept: plot.bin (--out 'plot.bin' keeps it)" in done.stderr
+
+
+def test_a_traced_run_that_is_killed_has_its_data(
+    wine: Path, track: Track, until: Callable[..., None]
+) -> None:
+    """What was opened before a SIGKILL is known after it."""
+    program = "import time; open('data/raw.csv').read(); open('on', 'w'); time.sleep(60)"
+    recorder = subprocess.Popen(
+        [PYTHON, "-m", "gittrack", "run", "--trace", "--", PYTHON, "-c", program],
+        cwd=wine, start_new_session=True, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    until((wine / "on").exists)
+    os.killpg(recorder.pid, signal.SIGKILL)
+    recorder.wait()
+    track(wine, "ls", check=0)
+    run = newest(wine)
+    assert run.status == "killed" and [d.path for d in run.data] == ["data/raw.csv"]
+
+
 def test_a_plain_run_loads_nothing_of_all_this(repo_dir: Path) -> None:
     """Who keeps no data pays nothing for it."""
     program = (

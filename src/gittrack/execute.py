@@ -120,7 +120,7 @@ def command(
         raise
     with undisturbed():
         recorder.ended(ended)
-    recorder.gather(meter)
+    offered = recorder.gather(meter)
     with undisturbed():
         try:
             recorder.close()
@@ -133,7 +133,13 @@ def command(
             recorder.hold()
             session.release()
             raise waiting(repo, known["name"], error.message) from error
-    notices = [*begun.notices, *_notices(taken), *_not_kept(repo, run, taken), *run.faults]
+    notices = [
+        *begun.notices,
+        *_notices(taken),
+        *_not_kept(repo, run, taken),
+        *offered,
+        *run.faults,
+    ]
     return Outcome(run, ref, ended, taken, tuple(notices))
 
 
@@ -260,19 +266,20 @@ class _Recorder:
             except OSError:
                 pass
 
-    def gather(self, meter: Meter) -> None:
-        """Write down what was read and kept; Ctrl-C ends this, and the run is recorded without.
+    def gather(self, meter: Meter) -> tuple[str, ...]:
+        """Write down what was read and kept -> sentences about what could have been.
 
+        Ctrl-C ends this, and the run is recorded without the rest.
         What fails here, `recovery.finish` does again, and says why it cannot.
         """
         if not any(self._known.get(key) for key in ("outs", "data", "trace")):
-            return
+            return ()
         from gittrack import harvest
 
         try:
-            harvest.gather(self._repo, self._session.directory, meter=meter)
+            return harvest.gather(self._repo, self._session.directory, meter=meter)
         except (OSError, KeyboardInterrupt):
-            pass
+            return ()
 
     def close(self) -> None:
         """Complete the journal, waiting for what is still being found out.

@@ -6,29 +6,32 @@ long output too. Safe to do again after a crash. Knows nothing of commits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gittrack import artifacts, inputs, journal, setup
+from gittrack import artifacts, inputs, journal, setup, trace
 from gittrack.artifacts import Outs
 from gittrack.cache import open_cache
 from gittrack.errors import GittrackError
 from gittrack.git import Repo
-from gittrack.journal import Writer
+from gittrack.journal import Story, Writer
 from gittrack.meter import SILENT, Meter
 from gittrack.quoting import one_line
 from gittrack.records import Data
 from gittrack.setup import Setup
 from gittrack.story import plain_artifact, plain_data, told_data
+from gittrack.trace import Seen
 
 __all__ = ["gather"]
 
 
 def gather(
     repo: Repo, directory: Path, *, latest: float | None = None, meter: Meter = SILENT
-) -> None:
+) -> tuple[str, ...]:
     """Write what the run in `directory` read and kept into its journal; the bytes come first.
+
+    Gives sentences for the user about what could have been kept.
 
     The event `gathered` tells that this was done.
 
@@ -40,11 +43,12 @@ def gather(
     """
     story = journal.read(directory)
     if story is None:
-        return
+        return ()
+    offered: list[str] = []
     writer = Writer(directory)
     try:
         try:
-            for event in _events(repo, story.begin, directory, latest, meter):
+            for event in _events(repo, story, directory, latest, offered, meter):
                 writer.append(event)
         except GittrackError as error:
             writer.append({"fault": f"data and artifacts are recorded in part: {error.message}"})
@@ -53,19 +57,31 @@ def gather(
         writer.append({"gathered": True})
     finally:
         writer.close()
+    return tuple(offered)
 
 
 def _events(
-    repo: Repo, begin: Mapping[str, Any], directory: Path, latest: float | None, meter: Meter
+    repo: Repo,
+    story: Story,
+    directory: Path,
+    latest: float | None,
+    offered: list[str],
+    meter: Meter,
 ) -> Iterator[dict[str, Any]]:
+    begin = story.begin
     found = setup.read(repo)
     given = tuple(told_data(item) for item in begin.get("data", ()))
+    kept = {event["artifact"]["path"] for event in story.events if "artifact" in event}
     if begin.get("outs"):
-        yield from _kept(repo, found, begin, latest, meter)
+        for event in _kept(repo, found, begin, latest, meter):
+            kept |= {event["artifact"]["path"]} if "artifact" in event else set()
+            yield event
     if given:
         yield from _read(inputs.again(repo, found, given, meter=meter))
     if begin.get("trace"):
-        yield from _traced(repo, found, directory, given, meter)
+        seen = trace.read(directory, tracked=repo.paths(begin["tree"]))
+        yield from _traced(repo, found, seen, given, meter)
+        offered += _offers(repo, seen, kept)
 
 
 def _kept(
@@ -91,11 +107,32 @@ def _read(again: tuple[Data, ...]) -> Iterator[dict[str, Any]]:
 
 
 def _traced(
-    repo: Repo, found: Setup, directory: Path, given: tuple[Data, ...], meter: Meter
+    repo: Repo, found: Setup, seen: Seen, given: tuple[Data, ...], meter: Meter
 ) -> Iterator[dict[str, Any]]:
-    from gittrack import trace
-
-    seen = trace.read(directory)
     data = inputs.traced(repo, found, seen.read, given=given, meter=meter)
     if data:
         yield {"data": [plain_data(item) for item in data]}
+    for path in seen.gone:
+        yield {"fault": f"'{_shown(repo, path)}' was read, and is not there any more"}
+    if not seen.complete:
+        yield {"fault": "more files were opened than could be noted: the data is recorded in part"}
+
+
+def _offers(repo: Repo, seen: Seen, kept: Collection[str]) -> list[str]:
+    """A sentence about the files that were written and not kept."""
+    names = [_shown(repo, path) for path in seen.written]
+    rest = [name for name in names if not any(_within(name, above) for above in kept)]
+    if not rest:
+        return []
+    more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""
+    return [f"written, not kept: {rest[0]}{more} (--out '{rest[0]}' keeps it)"]
+
+
+def _shown(repo: Repo, path: Path) -> str:
+    root = repo.root or repo.git_dir
+    inside = path.relative_to(root) if path.is_relative_to(root) else path
+    return one_line(inside.as_posix())
+
+
+def _within(path: str, above: str) -> bool:
+    return path == above or path.startswith(f"{above}/")

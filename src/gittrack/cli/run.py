@@ -107,7 +107,6 @@ def run(
     from gittrack.cli.output import say
     from gittrack.cli.progress import bar
     from gittrack.errors import BadFile, BadPath, GittrackError
-    from gittrack.meter import SILENT
     from gittrack.process import die_as
 
     try:
@@ -131,7 +130,7 @@ def run(
                 reuse=reuse,
                 code=code,
             ),
-            meter=bar() if data or outs else SILENT,
+            meter=bar(),
         )
     except GittrackError as error:
         # `git bisect run` reads 125 as "skip": the command's own answer is not known.

@@ -225,6 +225,15 @@ class Objects(Executable):
         except (pygit2.GitError, KeyError, ValueError) as error:
             raise GitFailed(f"tree {tree[:12]} cannot be read: {_why(error)}") from error
 
+    def paths(self, tree: str) -> frozenset[str]:
+        """The paths of all files in a tree, with `/`; undecodable bytes as surrogates.
+
+        Raises:
+            GitFailed: it, or a tree within it, is missing or damaged.
+        """
+        listed = self.git("ls-tree", "-r", "-z", "--name-only", "--full-tree", tree)
+        return frozenset(os.fsdecode(path) for path in listed.split(b"\0") if path)
+
     def _write_failed(self, error: Exception) -> WriteFailed:
         return WriteFailed(
             f"cannot write to '{self.common_dir}': {error}",
