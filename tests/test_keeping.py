@@ -292,6 +292,29 @@ def test_a_name_that_could_lead_elsewhere_is_raised(run: Kept, name: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("most", "more"),
+    [("a/" * 31 + "b", "a/" * 32 + "b"), ("n" * 240, "n" * 241), ("ü" * 120, "ü" * 121)],
+)
+def test_a_name_that_is_too_long_is_raised(run: Kept, most: str, more: str) -> None:
+    """Its pointer, four characters longer, is a file that everybody's disk must take."""
+    gittrack.log_text("x", most)
+    with pytest.raises(BadPath, match="too long"):
+        gittrack.log_text("x", more)
+    assert list(run.artifacts) == [most]
+
+
+def test_a_loop_that_keeps_too_much_is_a_fault(run: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each artifact is a pointer in Git; a directory of as many files is a single one."""
+    from gittrack import keeping
+
+    monkeypatch.setattr(keeping, "_MOST_NAMES", 3)
+    for number in (0, 1, 2, 3, 0, 4):
+        gittrack.log_text("x", str(number))
+    assert list(run.artifacts) == ["0", "1", "2"] and len(run.faults) == 2
+    assert "a directory is kept as one" in run.faults[0]
+
+
+@pytest.mark.parametrize(
     ("first", "second"),
     [("a", "a/b"), ("a/b", "a"), ("a/b/c", "a"), ("a", "a.dvc/b"), ("a.dvc/b", "a")],
 )

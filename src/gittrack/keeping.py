@@ -39,6 +39,9 @@ _Path: TypeAlias = str | os.PathLike[str]
 
 _SCANNED = 1 << 20
 _MASKED = 16 << 20
+_MOST_NAMES = 10_000
+_MOST_PARTS = 32
+_LONGEST_PART = 240
 
 _names: defaultdict[str, set[str]] = defaultdict(set)
 """What this process has kept, by the id of the run."""
@@ -220,6 +223,13 @@ def _free(begin: Mapping[str, Any], name: str) -> str:
         name.encode("utf-8")
     except UnicodeEncodeError as error:
         raise BadPath(f"the name '{_shown(name)}' is not UTF-8: give another", path=name) from error
+    parts = name.split("/")
+    if len(parts) > _MOST_PARTS or max(len(part.encode()) for part in parts) > _LONGEST_PART:
+        raise BadPath(
+            f"the name '{_shown(name)}' is too long: it may have {_MOST_PARTS} parts of "
+            f"{_LONGEST_PART} bytes",
+            path=name,
+        )
     other = next((kept for kept in _names[begin["id"]] if _overlap(kept, name)), None)
     if other is not None:
         raise BadPath(
@@ -327,6 +337,10 @@ def _log(
 
 def _keep(begin: Mapping[str, Any], name: str, add: Callable[[Cache], Hashed]) -> None:
     """Put the bytes into the cache, then say so: whoever reads the journal finds them there."""
+    names = _names[begin["id"]]
+    if name not in names and len(names) >= _MOST_NAMES:
+        _fault(name, f"there are {_MOST_NAMES:,} already; a directory is kept as one")
+        return
     try:
         made = add(_cache(begin))
     except GittrackError as error:
@@ -334,7 +348,7 @@ def _keep(begin: Mapping[str, Any], name: str, add: Callable[[Cache], Hashed]) -
     except OSError as error:
         _fault(name, error.strerror or str(error))
     else:
-        _names[begin["id"]].add(name)
+        names.add(name)
         active.append({"artifact": asdict(Artifact(name, made.md5, made.size, made.nfiles))})
 
 
