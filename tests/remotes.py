@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -17,7 +17,7 @@ from typing import Any
 from gittrack import runs, setup
 from gittrack.cache import Cache, open_cache
 from gittrack.git import Identity, Repo
-from gittrack.records import Artifact, Code, Run
+from gittrack.records import Artifact, Code, Row, Run
 from gittrack.refs import RunRef
 
 START = datetime(2026, 1, 31, 12, 0, 0, tzinfo=timezone.utc)
@@ -155,7 +155,9 @@ def keep(repo: Repo, scratch: Path, things: Mapping[str, Any]) -> tuple[Artifact
     return tuple(kept)
 
 
-def record(repo: Repo, name: str, *, tree: str | None = None, **fields: Any) -> RunRef:
+def record(
+    repo: Repo, name: str, *, tree: str | None = None, rows: Sequence[Row] = (), **fields: Any
+) -> RunRef:
     """Write a run that finished, on the commit that HEAD is on."""
     base = repo.head()[0]
     known: dict[str, Any] = {"status": "finished", "ended": START, "exit_code": 0,
@@ -164,4 +166,4 @@ def record(repo: Repo, name: str, *, tree: str | None = None, **fields: Any) -> 
               **known)  # fmt: skip
     if tree is None:
         tree = repo.empty_tree() if base is None else repo.read_commit(base).tree
-    return runs.write(repo, run, tree=tree, author=ADA)
+    return runs.write(repo, run, tree=tree, author=ADA, rows=rows)
