@@ -66,6 +66,7 @@ VERBS: dict[str, Verb] = {
     "rm": Verb("annotate", "rm", "Mark runs as deleted."),
     "restore": Verb("annotate", "restore", "Bring deleted runs back."),
     "gc": Verb("gc", "gc", "Remove what nothing needs any more."),
+    "doctor": Verb("doctor", "doctor", "Say what is wrong or risky here, and what mends it."),
     "completion": Verb("completion", "completion", "Print the completion script of a shell."),
 }
 
