@@ -476,6 +476,9 @@ def test_show_of_a_directory_that_is_here_in_part(repo_dir: Path, track: Any) ->
     assert "not here" not in track(repo_dir, "show", check=0).stdout
     cache.path(cache.add(place / "a").md5).unlink()
     assert "(2 files, not here)" in track(repo_dir, "show", check=0).stdout
+    cache.path(kept.md5).unlink()
+    cache.path(kept.md5).write_text("[]")
+    assert "(2 files, not here)" in track(repo_dir, "show", check=0).stdout
 
 
 def test_show_where_the_set_up_of_dvc_is_broken(repo_dir: Path, track: Any) -> None:

@@ -53,7 +53,8 @@ def as_worktree(
     """Check the code of a run out into a new directory: on a new branch, or on none.
 
     All or nothing. What is missing above the directory is made; an empty directory may be there.
-    No hook runs, because it might be the run's. Submodules stay empty, as with `git worktree add`.
+    No hook runs: many do what the code of the run tells them. Submodules stay empty, as with
+    `git worktree add`.
 
     Raises:
         BadPath: there is something in the directory, or it lies in Git's own.

@@ -15,7 +15,6 @@ from gittrack.cli.main import open_repo
 from gittrack.cli.output import Screen, json_option, page, say, screen
 
 if TYPE_CHECKING:
-    from gittrack.cache import Cache
     from gittrack.git import Repo
     from gittrack.records import Artifact, Data, Run, Summary
     from gittrack.refs import RunRef
@@ -360,16 +359,7 @@ def _absent(repo: Repo, run: Run) -> frozenset[str] | None:
     except BadFile as error:
         say(f"warning: {error.message}")
         return None
-    return frozenset(kept.md5 for kept in run.artifacts if not _holds(cache, kept.md5))
-
-
-def _holds(cache: Cache, md5: str) -> bool:
-    from gittrack.errors import DataDamaged
-
-    try:
-        return cache.holds(md5)
-    except DataDamaged:
-        return False
+    return frozenset(kept.md5 for kept in run.artifacts if not cache.holds(kept.md5))
 
 
 def _input(given: Any) -> str:

@@ -14,7 +14,7 @@ from gittrack.git.executable import Executable, text
 
 __all__ = ["Worktrees"]
 
-# Whoever wrote the commit may have written hooks into it, and core.hooksPath may be relative.
+# Husky's hooks, pre-commit's and DVC's do what files of the new work tree tell them.
 _NO_HOOKS = ("core.hooksPath=/dev/null",)
 
 
