@@ -129,15 +129,14 @@ def _given(root: Path, directory: Path, path: str, outside: bool) -> _Place:
 
 def _place(root: Path, directory: Path, path: str) -> _Place:
     """A path by its own name: a symlink that DVC put in the place of data is not followed."""
-    here = os.path.normpath(os.path.join(directory, path))
-    name = os.path.relpath(here, root)
-    if name == ".." or name.startswith("../"):
+    here = Path(os.path.normpath(os.path.join(directory, path)))
+    if not here.is_relative_to(root):
         # The root itself may have been named by way of a symlink.
-        there = os.path.join(os.path.realpath(os.path.dirname(here)), os.path.basename(here))
-        name = os.path.relpath(there, root)
-        if name == ".." or name.startswith("../"):
-            return _Place(Path(here), here, inside=False)
-    return _Place(root / name, name, inside=True)
+        ways = [above for above in here.parents if os.path.realpath(above) == os.fspath(root)]
+        if not ways:
+            return _Place(here, os.fspath(here), inside=False)
+        here = root / here.relative_to(ways[0])
+    return _Place(here, here.relative_to(root).as_posix(), inside=True)
 
 
 def _named(root: Path, directory: Path, words: Iterable[str]) -> Iterator[_Place]:
