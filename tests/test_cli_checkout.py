@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -180,15 +181,31 @@ def test_data_comes_along(repo_dir: Path, track: Track) -> None:
 
 def test_data_that_nobody_has_is_said(repo_dir: Path, track: Track) -> None:
     """The rest comes, and the exit code says that something is missing."""
-    gone = Data("gone.csv", "1" * 32, 5)
+    gone = Data("gone.csv", "1" * 32, 5, pointer="gone.csv.dvc")
+    never = Data("never.csv", "3" * 32, 5)
     outside = Data("/srv/big.csv", "2" * 32, 5)
-    with_data(repo_dir, {"table.csv": b"1,2\n"}, gone, outside)
+    with_data(repo_dir, {"table.csv": b"1,2\n"}, gone, never, outside)
     done = track(repo_dir, "checkout", NAME, "--worktree", "../x", "--data", check=1)
     assert (repo_dir.parent / "x" / "table.csv").read_bytes() == b"1,2\n"
     assert lines(done.stderr) == [
         "warning: gone.csv is neither in the cache nor in a data remote",
+        "warning: never.csv was not under DVC: its hash is on record (3333333), its content not",
         "warning: /srv/big.csv is outside of the repository, and stays what it is now",
     ]
+
+
+def test_data_that_git_has_is_there_already(repo_dir: Path, track: Track) -> None:
+    """Small tables are often committed: they are neither missing nor in any cache."""
+    content = b"epochs: 5\nlr: 0.1\n"
+    assert (repo_dir / "params.yaml").read_bytes() == content
+    same = Data("params.yaml", hashlib.md5(content).hexdigest(), len(content))
+    other = Data("train.py", "1" * 32, 5)
+    recorded(Repo.open(repo_dir), {}, data=(same,))
+    done = track(repo_dir, "checkout", NAME, "--data", check=0)
+    assert lines(done.stdout)[1] == f"  params.yaml  {same.md5[:7]}  18 B" and done.stderr == ""
+    recorded(Repo.open(repo_dir), {}, data=(same, other), name="b-aaaaaa", id="2" * 32)
+    done = track(repo_dir, "checkout", "b-aaaaaa", "--data", check=1)
+    assert "warning: train.py was not under DVC" in done.stderr
 
 
 def test_a_run_without_data(repo_dir: Path, run: RunRef, track: Track) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gittrack.git import Repo
     from gittrack.records import Run
     from gittrack.refs import RunRef
+    from gittrack.retrieve import Retrieved
 
 __all__ = ["checkout"]
 
@@ -103,15 +104,31 @@ def _bring(repo: Repo, ref: RunRef, run: Run, root: Path) -> bool:
     # What stands there is the run's own code: the bytes on record are what it read.
     with bar() as meter:
         found = retrieve.get_data(repo, ref, root=root, force=True, meter=meter)
+    missing = [item for item in found if item.outcome == "missing" and not _stands(item)]
+    outside = {item.path for item in run.data} - {item.name for item in found}
     for item in found:
-        if item.outcome == "missing":
-            say(f"warning: {plain(item.name)} is neither in the cache nor in a data remote")
-        else:
+        if item not in missing:
             click.echo(f"  {plain(item.name)}  {item.md5[:7]}  {size(item.size)}")
-    outside = [item.path for item in run.data if item.path not in {part.name for part in found}]
-    for path in outside:
+    tracked = {item.path for item in run.data if item.pointer}
+    for item in missing:
+        why = f"was not under DVC: its hash is on record ({item.md5[:7]}), its content not"
+        if item.name in tracked:
+            why = "is neither in the cache nor in a data remote"
+        say(f"warning: {plain(item.name)} {why}")
+    for path in sorted(outside):
         say(f"warning: {plain(path)} is outside of the repository, and stays what it is now")
-    return not outside and all(item.outcome != "missing" for item in found)
+    return not outside and not missing
+
+
+def _stands(item: Retrieved) -> bool:
+    """Whether the content came with the code, because Git has it."""
+    from gittrack import hashing
+    from gittrack.errors import BadPath
+
+    try:
+        return hashing.of(item.path).md5 == item.md5
+    except BadPath:
+        return False
 
 
 def _notes(repo: Repo, run: Run, made: Checkout) -> Iterator[str]:
