@@ -506,3 +506,16 @@ def test_an_interrupted_transfer_leaves_nothing_half_done(
     assert getattr(data, way)(repo, setup.read(repo), [made]).objects > 0
     forget(cache)
     assert fetch(repo, made).objects == 21
+
+
+def test_what_a_killed_fetch_left_is_swept_away(repo: Repo, store: Path, tmp_path: Path) -> None:
+    """Days later: a fetch at work is left alone."""
+    cache = cache_of(repo)
+    made = stored(cache, tmp_path)
+    send(repo, made)
+    forget(cache)
+    old = fill(cache.directory / ".fetching-old", {"part": "x"})
+    fill(cache.directory / ".fetching-new", {"part": "x"})
+    os.utime(old, (1, 1))
+    fetch(repo, made)
+    assert sorted(os.listdir(cache.directory)) == [".fetching-new", "files"]

@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from gittrack.setup import Setup
 __all__ = ["Fetched", "Sent", "fetch", "mend", "send"]
 
 _LISTING = ".dir"
+_STAGING = ".fetching-"
+_STALE = 2 * 86400
 _BATCH = 256
 _MOST_SIZED = 1000
 _NOISY = (
@@ -303,7 +306,10 @@ def _bring_batch(
 
 
 def _take(cache: Cache, place: Path, md5: str) -> int:
-    """Move a file that was checked into the cache, over a damaged one if need be -> its bytes."""
+    """Move a file that was checked into the cache, over a damaged one if need be -> its bytes.
+
+    Without waiting for the disk: what a power cut spoils, the next use notices and fetches anew.
+    """
     target = cache.path(md5)
     try:
         size = place.stat().st_size
@@ -339,13 +345,24 @@ def _staging(directory: Path) -> Iterator[Path]:
     """A directory beside the cache for what has not been checked yet, and gone at the end."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        made = tempfile.mkdtemp(prefix=".fetching-", dir=directory)
+        _sweep(directory)
+        made = tempfile.mkdtemp(prefix=_STAGING, dir=directory)
     except OSError as error:
         raise _not_written(directory, error) from error
     try:
         yield Path(made)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what fetches that were killed left, when surely none of them still lives."""
+    for left in directory.glob(f"{_STAGING}*"):
+        try:
+            if time.time() - left.stat().st_mtime > _STALE:
+                shutil.rmtree(left, ignore_errors=True)
+        except OSError:
+            pass
 
 
 def _not_written(directory: Path, error: OSError) -> WriteFailed:
