@@ -27,16 +27,17 @@ _FICLONE = 0x40049409
 # Up to here each file is synced by itself; beyond, one syncfs(2) waits for less.
 _FEW = 16
 _MOST = 10_000
+_ELSEWHERE = "make it writable, or name another cache with `dvc cache dir`."
 
 
-def refused(path: Path | str, error: OSError) -> WriteFailed:
-    """The error for a file that cannot be written."""
-    hint = None
+def refused(path: Path | str, error: OSError, *, hint: str = _ELSEWHERE) -> WriteFailed:
+    """The error for a file that cannot be written; `hint` helps where rights are missing."""
+    advice = None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "the disk is full: `git track gc --data` removes what no run needs."
+        advice = "the disk is full: `git track gc --data` removes what no run needs."
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        hint = "make it writable, or name another cache with `dvc cache dir`."
-    return WriteFailed(f"cannot write '{os.fspath(path)}': {error.strerror}", hint=hint)
+        advice = hint
+    return WriteFailed(f"cannot write '{os.fspath(path)}': {error.strerror}", hint=advice)
 
 
 def clone(source: int, target: int) -> bool:

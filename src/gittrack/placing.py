@@ -5,6 +5,7 @@ Knows DVC's four ways (`cache.type`). Knows nothing of hashes but that they must
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,19 @@ from gittrack.stats import Stats
 __all__ = ["Placing", "damaged"]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+# For DVC these mean that a kind of link is not possible here (dvc_objects/fs/generic.py).
+_UNABLE = {
+    errno.EPERM,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.EXDEV,
+    errno.ENOTTY,
+    errno.ENOSYS,
+    errno.EINVAL,
+    errno.EAGAIN,
+    errno.EMLINK,
+}
 
 
 def damaged(md5: str, path: str) -> DataDamaged:
@@ -46,6 +60,7 @@ class Placing:
     _source: int = field(init=False, default=-1)
     _status: os.stat_result = field(init=False)
     _temporary: str = field(init=False)
+    _linked: bool = field(init=False, default=False)
 
     def run(self) -> None:
         """Make it under another name, then rename.
@@ -67,14 +82,22 @@ class Placing:
                 path=os.fspath(self.target),
             ) from error
         except OSError as error:
-            raise refused(self.target, error) from error
+            raise refused(self.target, error, hint="make its directory writable.") from error
+        else:
+            self._remove_temporary()
+            if self._linked:
+                # A new link changed the ctime of the object: that was us, the content is the same.
+                self._known(os.fstat(self._source))
         finally:
+            self._remove_temporary()
             os.close(self._source)
-            # Also after success: renaming a file onto a hard link of itself leaves both.
-            try:
-                os.unlink(self._temporary, dir_fd=self.dir_fd)
-            except OSError:
-                pass
+
+    def _remove_temporary(self) -> None:
+        """Also after success: renaming a file onto a hard link of itself leaves both names."""
+        try:
+            os.unlink(self._temporary, dir_fd=self.dir_fd)
+        except OSError:
+            pass
 
     def _open_object(self) -> tuple[int, os.stat_result]:
         try:
@@ -102,6 +125,7 @@ class Placing:
     def _copy(self) -> bool:
         descriptor = self._open()
         try:
+            os.lseek(self._source, 0, os.SEEK_SET)
             found = pour(self._source, _writer(descriptor), self.meter)
         finally:
             os.close(descriptor)
@@ -127,21 +151,17 @@ class Placing:
         path = os.path.realpath(self.object)
         try:
             os.link(path, self._temporary, dst_dir_fd=self.dir_fd)
-        except FileNotFoundError:
-            raise
-        except OSError:
-            return False
-        self._known(os.fstat(self._source))
+            self._linked = True
+        except OSError as error:
+            return _next(error)
         return True
 
     def _symlink(self) -> bool:
         self._verify()
         try:
             os.symlink(self.object, self._temporary, dir_fd=self.dir_fd)
-        except FileNotFoundError:
-            raise
-        except OSError:
-            return False
+        except OSError as error:
+            return _next(error)
         return True
 
     def _open(self) -> int:
@@ -169,6 +189,13 @@ class Placing:
         same = numbers(status)[:4] == numbers(self._status)[:4]
         if self.stats and same:
             self.stats.put(status, self.md5, when=time.time_ns())
+
+
+def _next(error: OSError) -> bool:
+    """False where another way may work; anything else is raised again."""
+    if error.errno in _UNABLE:
+        return False
+    raise error
 
 
 def _writer(descriptor: int) -> Callable[[memoryview], None]:
