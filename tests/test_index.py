@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from conftest import Git
-from gittrack import annotations, index, refs, runs
+from gittrack import index, refs, runs
+from gittrack.annotations import append
 from gittrack.events import Change
-from gittrack.git import Identity, Repo
+from gittrack.git import Commit, Identity, Repo
 from gittrack.index import Known, open_index
 from gittrack.records import Artifact, Code, Data, Input, Run
 from gittrack.refs import RunRef
@@ -251,7 +252,12 @@ def test_one_new_run_does_not_list_the_others(repo: Repo, monkeypatch: pytest.Mo
     read: list[str] = []
     real = Repo.read_commit
     monkeypatch.setattr(Repo, "refs", None)
-    monkeypatch.setattr(Repo, "read_commit", lambda r, oid: read.append(oid) or real(r, oid))
+
+    def watched(self: Repo, oid: str) -> Commit:
+        read.append(oid)
+        return real(self, oid)
+
+    monkeypatch.setattr(Repo, "read_commit", watched)
     assert names(repo) == ["two-aaaaaa", "one-aaaaaa"]
     assert len(read) == 1
 
@@ -302,7 +308,7 @@ def test_a_bare_repository(bare_dir: Path) -> None:
 def say(repo: Repo, name: str, what: str) -> None:
     """Delete, restore or archive a run."""
     run = next(r for r in runs.listing(repo, refs.all_runs(repo)).runs if r.name == name)
-    annotations.append(repo, run, [Change(what)], now=NOON, random=os.urandom)  # type: ignore[arg-type]
+    append(repo, run, [Change(what)], now=NOON, random=os.urandom)
 
 
 def test_deleted_runs_produce_nothing_until_restored(repo: Repo) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from gittrack.cli.completing import run_names
 from gittrack.cli.main import open_repo
@@ -24,10 +25,29 @@ __all__ = ["lineage"]
 _MOST_PATHS = 3
 _MOST_METRICS = 4
 _MD5 = 7
+_NARROWEST = 20
+
+
+def _targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What names a run, and the files that begin so once something is typed."""
+    found = run_names(ctx, param, incomplete)
+    above, slash, start = incomplete.rpartition("/")
+    if not incomplete:
+        return found
+    try:
+        with os.scandir(above + slash or ".") as entries:
+            for entry in entries:
+                hidden = entry.name.startswith(".") and not start.startswith(".")
+                if entry.name.startswith(start) and not hidden:
+                    end = "/" if entry.is_dir() else ""
+                    found.append(CompletionItem(f"{above}{slash}{entry.name}{end}"))
+    except OSError:
+        pass
+    return found
 
 
 @click.command()
-@click.argument("target", metavar="[RUN|FILE]", default="latest", shell_complete=run_names)
+@click.argument("target", metavar="[RUN|FILE]", default="latest", shell_complete=_targets)
 @click.option("--up", is_flag=True, help="Show what it came from. This is the default for a run.")
 @click.option("--down", is_flag=True, help="Show what was made from it.")
 @form_option("dot", "Print the graph in the language of Graphviz.")
@@ -166,22 +186,32 @@ def _content(repo: Repo, path: Path, meter: Meter) -> str | None:
 
 def _tree(repo: Repo, graph: Graph, shown: Screen) -> Iterator[str]:
     """The graph as a tree: what was drawn before is named again, and not drawn again."""
-    from gittrack.cells import cut
-
     steps = graph.steps()
-    label = _Labels(graph, shown.color)
-    yield label.of(graph.root) + _metrics(repo, graph.nodes[graph.root])
+    label = _Labels(graph)
+    root = label.of(graph.root) + _metrics(repo, graph.nodes[graph.root])
+    yield _fitting(root, label.name(graph.root), shown, 0)
     drawn = {graph.root}
     waiting = _below(steps, graph.root, "")
     while waiting:
         key, link, before, corner = waiting.pop()
         again = key in drawn and key in steps
         line = label.of(key, link) + ("  (see above)" if again else "")
-        width = shown.width if not shown.color else None
-        yield before + corner + (line if width is None else cut(line, max(width - len(before), 20)))
+        used = len(before + corner)
+        yield before + corner + _fitting(line, label.name(key), shown, used)
         if key not in drawn:
             drawn.add(key)
             waiting += _below(steps, key, before + ("   " if corner == _LAST else "│  "))
+
+
+def _fitting(line: str, name: str, shown: Screen, used: int) -> str:
+    """The line cut at the terminal's edge, its name bold if wanted."""
+    from gittrack.cells import bold, cut
+
+    if shown.width is not None:
+        line = cut(line, max(shown.width - used, _NARROWEST))
+    if shown.color and line.startswith(name):
+        line = bold(name, True) + line[len(name) :]
+    return line
 
 
 _NEXT, _LAST = "├─ ", "└─ "
@@ -200,28 +230,30 @@ def _below(
 class _Labels:
     """Nodes as lines of text; names with their experiment where there is more than one."""
 
-    def __init__(self, graph: Graph, color: bool) -> None:
+    def __init__(self, graph: Graph) -> None:
         runs = [node.run for node in graph.nodes.values() if node.run is not None]
         self._whole = len({run.experiment for run in runs}) > 1
         self._graph = graph
-        self._color = color
 
     def of(self, key: str, link: Link | None = None) -> str:
+        """A node's line; `link` is how it is reached."""
         from gittrack.cells import plain
 
         node = self._graph.nodes[key]
-        parts = [_short(node.md5)] if node.run is None and node.md5 else []
+        parts = [node.md5[:_MD5]] if node.run is None and node.md5 else []
         if node.missing is not None:
             parts.append("not here (git track pull)")
         elif node.run is not None:
             parts = self._run_parts(node)
         if link is not None and link.paths and node.path is None:
             parts.append(f"({_listed(link.paths)})")
-        return "  ".join([self._name(node), *(plain(part) for part in parts)])
+        return "  ".join([self.name(key), *(plain(part) for part in parts)])
 
-    def _name(self, node: Node) -> str:
-        from gittrack.cells import bold, plain
+    def name(self, key: str) -> str:
+        """What a line begins with."""
+        from gittrack.cells import plain
 
+        node = self._graph.nodes[key]
         if node.run is not None:
             run = node.run
             name = f"{run.experiment}/{run.name}" if self._whole else run.name
@@ -230,7 +262,7 @@ class _Labels:
             name = name if self._whole else name.rpartition("/")[2]
         else:
             name = node.path or ""
-        return bold(plain(name), self._color and node.run is not None)
+        return plain(name)
 
     def _run_parts(self, node: Node) -> list[str]:
         from gittrack.quoting import command_line
@@ -263,10 +295,6 @@ def _listed(paths: Sequence[str]) -> str:
     more = len(paths) - _MOST_PATHS
     text = ", ".join(paths[:_MOST_PATHS])
     return f"{text} and {more} more" if more > 0 else text
-
-
-def _short(md5: str | None) -> str:
-    return (md5 or "")[:_MD5]
 
 
 def _remark(graph: Graph) -> str | None:
@@ -320,7 +348,7 @@ _SHAPES = {"run": "box", "missing": "box, style=dashed", "file": "note"}
 
 def _as_dot(graph: Graph) -> str:
     """The graph for Graphviz, from cause to effect. Source: its DOT language, quoted strings."""
-    label = _Labels(graph, color=False)
+    label = _Labels(graph)
     lines = ["digraph lineage {", "  rankdir=LR;"]
     for key, node in graph.nodes.items():
         words = "\\n".join(_escaped(part) for part in label.of(key).split("  ", 1))

@@ -162,12 +162,12 @@ def _behind(repo: Repo) -> Behind:
 
 
 def _reason(why: Stale) -> str:
-    """Why a run is stale, in a few words."""
-    if why.newer is None:
-        text = f"{why.input.name} is stale"
-    else:
-        text = f"{why.input.name} has a newer run, {why.newer.name}"
-    return text if why.again is None else f"{text}; run again as {why.again.name}"
+    """Why a run is stale, in the few words for which a column has room."""
+    if why.again is not None:
+        return f"run again as {why.again.name}"
+    if why.newer is not None:
+        return f"{why.newer.name} is newer"
+    return f"{why.input.name} is stale"
 
 
 def _nothing(hidden: Sequence[Summary]) -> str:
