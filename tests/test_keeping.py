@@ -307,7 +307,7 @@ def test_a_loop_that_keeps_too_much_is_a_fault(run: Kept, monkeypatch: pytest.Mo
     """Each artifact is a pointer in Git; a directory of as many files is a single one."""
     from gittrack import keeping
 
-    monkeypatch.setattr(keeping, "_MOST_NAMES", 3)
+    monkeypatch.setattr(keeping, "MOST_ARTIFACTS", 3)
     for number in (0, 1, 2, 3, 0, 4):
         gittrack.log_text("x", str(number))
     assert list(run.artifacts) == ["0", "1", "2"] and len(run.faults) == 2

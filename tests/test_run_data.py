@@ -286,3 +286,36 @@ def test_a_plain_run_loads_nothing_of_all_this(repo_dir: Path) -> None:
     assert "gittrack.execute" in loaded
     assert not {f"gittrack.{name}" for name in heavy} & loaded
     assert not {"dvc", "configobj", "sqlite3", "tqdm"} & loaded
+
+
+LOGGER = """
+import json, os, zlib
+from gittrack import active
+for told in {events}:
+    active.append(told)
+"""
+
+
+def test_what_no_record_can_hold_is_left_out_and_said(wine: Path, track: Track) -> None:
+    """A name too deep, one that overlaps, or nonsense must not cost the run."""
+    digest = "0" * 32
+    names = ["a", "a/b", "d/" * 1500 + "x", "../x", "b.dvc/c", "b", "n" * 250, "fine"]
+    events = [{"artifact": {"path": name, "md5": digest, "size": 1}} for name in names]
+    events += [{"artifact": {"path": "odd", "colour": 1}}, {"artifact": 7}]
+    track(wine, "run", "--", PYTHON, "-c", LOGGER.format(events=events), check=0)
+    run = newest(wine)
+    assert [kept.path for kept in run.artifacts] == ["a", "b", "fine"]
+    assert len(run.faults) == 6
+    assert track(wine, "show", "latest", check=0).stderr == ""
+
+
+def test_too_many_artifacts_are_left_out(wine: Path, track: Track) -> None:
+    """The record stays readable; a directory is the way to keep more."""
+    program = (
+        "from gittrack import active\n"
+        "for n in range(10003):\n"
+        "    active.append({'artifact': {'path': f'f{n:05}', 'md5': '0' * 32, 'size': 1}})\n"
+    )
+    track(wine, "run", "--", PYTHON, "-c", program, check=0)
+    run = newest(wine)
+    assert len(run.artifacts) == 10_000 and len(run.faults) == 3

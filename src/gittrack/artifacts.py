@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gittrack.cache import Cache
 from gittrack.errors import BadPath, GittrackError, UsageError
-from gittrack.manifest import check_path
+from gittrack.manifest import check_artifact
 from gittrack.meter import SILENT, Meter
 from gittrack.quoting import one_line
 from gittrack.records import Artifact
@@ -81,7 +81,7 @@ def _absolute(word: str, directory: Path, root: Path) -> str:
             hint="in the script, `gittrack.log_artifact(path)` keeps files from anywhere.",
         )
     if not _MAGIC & set(word):
-        check_path(_name(where, top))
+        check_artifact(_name(where, top))
     return where
 
 
@@ -184,7 +184,7 @@ def collect(
 def _refusal(path: str, name: str, outs: Outs, latest: float | None) -> str | None:
     """Why something that is there is not kept."""
     try:
-        check_path(name)
+        check_artifact(name)
     except BadPath as error:
         return error.message
     if secret_filename(name):

@@ -21,7 +21,7 @@ from gittrack import active, renderings, secrets
 from gittrack.cache import Cache, open_cache
 from gittrack.errors import BadPath, BadValue, GittrackError, NoActiveRun
 from gittrack.hashing import Hashed
-from gittrack.manifest import check_path
+from gittrack.manifest import MOST_ARTIFACTS, check_artifact
 from gittrack.quoting import one_line
 from gittrack.records import Artifact, Input
 from gittrack.stats import Stats
@@ -39,9 +39,6 @@ _Path: TypeAlias = str | os.PathLike[str]
 
 _SCANNED = 1 << 20
 _MASKED = 16 << 20
-_MOST_NAMES = 10_000
-_MOST_PARTS = 32
-_LONGEST_PART = 240
 
 _names: defaultdict[str, set[str]] = defaultdict(set)
 """What this process has kept, by the id of the run."""
@@ -218,18 +215,7 @@ def _free(begin: Mapping[str, Any], name: str) -> str:
     Raises:
         BadPath: it may not, or not beside what this process has kept.
     """
-    check_path(name)
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise BadPath(f"the name '{_shown(name)}' is not UTF-8: give another", path=name) from error
-    parts = name.split("/")
-    if len(parts) > _MOST_PARTS or max(len(part.encode()) for part in parts) > _LONGEST_PART:
-        raise BadPath(
-            f"the name '{_shown(name)}' is too long: it may have {_MOST_PARTS} parts of "
-            f"{_LONGEST_PART} bytes",
-            path=name,
-        )
+    check_artifact(name)
     other = next((kept for kept in _names[begin["id"]] if _overlap(kept, name)), None)
     if other is not None:
         raise BadPath(
@@ -338,8 +324,8 @@ def _log(
 def _keep(begin: Mapping[str, Any], name: str, add: Callable[[Cache], Hashed]) -> None:
     """Put the bytes into the cache, then say so: whoever reads the journal finds them there."""
     names = _names[begin["id"]]
-    if name not in names and len(names) >= _MOST_NAMES:
-        _fault(name, f"there are {_MOST_NAMES:,} already; a directory is kept as one")
+    if name not in names and len(names) >= MOST_ARTIFACTS:
+        _fault(name, f"there are {MOST_ARTIFACTS:,} already; a directory is kept as one")
         return
     try:
         made = add(_cache(begin))

@@ -14,11 +14,14 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gittrack.errors import BadFile, BadPath
+from gittrack.quoting import one_line, utf8
 
 __all__ = [
     "LARGEST",
     "MOST",
+    "MOST_ARTIFACTS",
     "Member",
+    "check_artifact",
     "check_md5",
     "check_path",
     "decode",
@@ -33,7 +36,12 @@ MOST = 5_000_000
 LARGEST = 1 << 30
 """Bytes that a listing may have."""
 
+MOST_ARTIFACTS = 10_000
+"""How many artifacts a record may have; a directory is one."""
+
 _LONGEST = 4096
+_MOST_PARTS = 32
+_LONGEST_PART = 240
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 # A part that is empty, climbs, or is one of the spellings under which a file system may find
 # `.git`: any case (macOS), `git~1`, dots, blanks and streams at its end (NTFS).
@@ -84,6 +92,25 @@ def check_path(path: str) -> str:
             f"the path {path[:80]!a} is refused: it could lead out of its directory",
             path=path,
             hint="only relative paths with '/' that stay below, and not in .git, are followed.",
+        )
+    return path
+
+
+def check_artifact(path: str) -> str:
+    """Give the name of an artifact back if a record can hold it.
+
+    Raises:
+        BadPath: it could leave its directory, is not UTF-8, or has more than 32 parts or 240 bytes
+            in one (its pointer is a file of that name, and `.dvc`).
+    """
+    parts = check_path(path).split("/")
+    if path != utf8(path):
+        raise BadPath(f"the name '{one_line(path)[:80]}' is not UTF-8: give another", path=path)
+    if len(parts) > _MOST_PARTS or max(len(part.encode()) for part in parts) > _LONGEST_PART:
+        raise BadPath(
+            f"the name '{one_line(path)[:80]}' is too long: it may have {_MOST_PARTS} parts of "
+            f"{_LONGEST_PART} bytes",
+            path=path,
         )
     return path
 

@@ -179,9 +179,11 @@ def _with_inputs(repo: Repo, run: Run) -> Run:
     except GittrackError as error:
         fault = f"the runs that it was built from are not known: {error.message}"
         return replace(run, faults=(*run.faults, fault))
-    named = {given.id for given in run.inputs}
-    more = [given for given in found if given.id not in named and given.id != run.id]
-    return replace(run, inputs=(*run.inputs, *more))
+    named = {(i.id, i.path) for i in run.inputs}
+    more = [i for i in found if (i.id, i.path) not in named and i.id != run.id]
+    known = {i.id for i in more}
+    given = [i for i in run.inputs if i.path is not None or i.id not in known]
+    return replace(run, inputs=(*given, *more))
 
 
 def _with_setup(repo: Repo, run: Run, tree: str) -> str:

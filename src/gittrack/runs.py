@@ -39,7 +39,6 @@ OUTPUT = "output.log"
 
 _SERIES_LIMIT = 256 << 20
 _MOST_STRAYS = 5
-_MOST_ARTIFACTS = 20_000
 _POINTER_LIMIT = 64 << 10
 _DEEPEST = 64
 _BLOB, _TREE = 0o100644, 0o040000
@@ -218,13 +217,16 @@ def _file(
 
 def _pointers(repo: Repo, ref: RunRef, top: Entry | None, files: dict[str, bytes]) -> None:
     """Read the pointers to artifacts into `files`; what else stands there is not ours."""
+    if top is None:
+        return
     from gittrack import record
+    from gittrack.manifest import MOST_ARTIFACTS
 
-    waiting = [] if top is None else [(record.ARTIFACTS.rstrip("/"), top)]
+    waiting = [(record.ARTIFACTS.rstrip("/"), top)]
     count = 0
     while waiting:
         where, entry = waiting.pop()
-        if where.count("/") > _DEEPEST or count > _MOST_ARTIFACTS:
+        if where.count("/") > _DEEPEST or count > MOST_ARTIFACTS:
             raise _broken(ref, f"{where}: it is too deep, or one of too many")
         if entry.kind == "tree":
             try:

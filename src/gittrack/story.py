@@ -13,6 +13,7 @@ from typing import Any
 from gittrack import journal, message, metrics, params
 from gittrack.errors import GittrackError
 from gittrack.journal import Story
+from gittrack.manifest import MOST_ARTIFACTS, check_artifact
 from gittrack.quoting import one_line
 from gittrack.records import (
     Artifact,
@@ -77,7 +78,7 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, list[Ro
         code=_code(begin["code"]),
         data=_told_data(story),
         artifacts=_told_artifacts(story, faults),
-        inputs=tuple(Input(**item) for item in begin.get("inputs", ())),
+        inputs=_told_inputs(story),
         fingerprint=begin.get("fingerprint"),
         params=said,
         metrics=metrics.last(rows),
@@ -109,25 +110,43 @@ def _told_data(story: Story) -> tuple[Data, ...]:
 
 
 def _told_artifacts(story: Story, faults: list[str]) -> tuple[Artifact, ...]:
-    """What was kept, by path, the last of a path; one that cannot stand beside another is left out.
+    """What was kept, by path, the last of a path; what no record can hold is left out.
 
     DVC refuses outputs that overlap, and with them every pointer of the run.
     """
     told = {
-        event["artifact"]["path"]: event["artifact"]
+        str(event["artifact"].get("path")): event["artifact"]
         for event in story.events
-        if "artifact" in event
+        if isinstance(event.get("artifact"), dict)
     }
     kept: dict[str, Artifact] = {}
     for path in sorted(told):
-        other = _in_the_way(kept, path)
-        if other is None:
-            kept[path] = Artifact(**told[path])
-        else:
-            faults.append(
-                f"artifact {one_line(path)!r} not recorded: it overlaps {one_line(other)!r}"
-            )
+        try:
+            check_artifact(path)
+            reason = _refusal(kept, path)
+            if reason is None:
+                kept[path] = Artifact(**told[path])
+        except (GittrackError, TypeError) as error:
+            reason = error.message if isinstance(error, GittrackError) else "it makes no sense"
+        if reason is not None:
+            faults.append(f"artifact '{one_line(path)[:80]}' not recorded: {reason}")
     return tuple(kept.values())
+
+
+def _refusal(kept: Mapping[str, Artifact], path: str) -> str | None:
+    if len(kept) >= MOST_ARTIFACTS:
+        return f"there are {MOST_ARTIFACTS:,} already; a directory is kept as one"
+    other = _in_the_way(kept, path)
+    return None if other is None else f"it overlaps '{one_line(other)[:80]}'"
+
+
+def _told_inputs(story: Story) -> tuple[Input, ...]:
+    """The runs that it was told to be built on, each artifact of one once."""
+    told = [*story.begin.get("inputs", ())]
+    for event in story.events:
+        told += event.get("inputs", ())
+    found = {(item["id"], item.get("path")): Input(**item) for item in told}
+    return tuple(found.values())
 
 
 def _in_the_way(kept: Mapping[str, Artifact], path: str) -> str | None:
