@@ -385,7 +385,7 @@ def test_bytes_are_on_the_disk_before_a_name_leads_to_them(
         said.append("rename")
         rename(old, new)
 
-    def synced(path: str) -> None:
+    def synced_one(path: str) -> None:
         said.append("files" if intake.TEMPORARY in path else "directories")
         one(path)
 
@@ -396,7 +396,7 @@ def test_bytes_are_on_the_disk_before_a_name_leads_to_them(
         return done
 
     monkeypatch.setattr(intake.os, "rename", renamed)
-    monkeypatch.setattr(intake, "_sync_one", synced)
+    monkeypatch.setattr(intake, "_sync_one", synced_one)
     monkeypatch.setattr(intake, "_sync_all", synced_all)
     synced.add(data / "large.bin" if few else data)
     kinds = [kind for kind, before in zip(said, ["", *said], strict=False) if kind != before]
