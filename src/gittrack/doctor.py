@@ -294,14 +294,18 @@ def _refs(case: _Case) -> Iterator[Finding]:
 
 def _lost(case: _Case) -> Iterator[Finding]:
     """Runs whose processes are dead and which are not recorded."""
-    recovery.recover(case.repo)
+    odd = []
     for directory in sessions.live(case.repo.state):
         if journal.read(directory) is None and directory.exists():
+            odd.append(directory)
             what = f"{one_line(directory.name)} is under way, and how it began cannot be read"
             yield Finding("wrong", "runs", what, f"rm -r {_quoted(directory)}")
-        elif sessions.is_lost(directory):
-            what = f"{one_line(directory.name)} has ended and waits to be recorded"
-            yield Finding("wrong", "runs", what, "git track ls")
+    try:
+        recovery.recover(case.repo)
+    except GittrackError as error:
+        # It says the first thing only, and that may be one of these.
+        if not odd:
+            yield from_error("runs", error)
 
 
 def _annotations(case: _Case) -> Iterator[Finding]:
