@@ -244,6 +244,8 @@ def test_given_data_inside_is_named_once(project: Path) -> None:
         img(project),
         X,
     )
+    data = begin(project, "data/x.csv", paths=["data/x"]) if write(project / "data/x", "") else ()
+    assert [item.path for item in data] == ["data/x", "data/x.csv"]
 
 
 def test_what_differs_from_its_pointer_is_modified(project: Path) -> None:

@@ -424,8 +424,9 @@ def test_objects_move_to_another_disk(repo_dir: Path, tmp_path: Path) -> None:
     md5 = put(repo.state / "dvc", b"far")
     write(repo_dir / ".dvc" / "config", f"[cache]\n dir = {shared}\n")
     try:
-        setup.initialize(repo)
+        assert setup.initialize(repo) == (f"moved 1 object into {shared}",)
         assert contents(shared) == {md5: b"far"}
+        assert (repo.state / "dvc").resolve() == shared and setup.read(repo).former is None
         assert (shared / "files" / "md5" / md5[:2] / md5[2:]).stat().st_mode & 0o777 == 0o444
     finally:
         import shutil
@@ -476,6 +477,22 @@ def test_a_linked_work_tree_tells_dvc_of_the_shared_cache(repo_dir: Path, git) -
     assert git(linked, "status", "--porcelain") == "?? .dvc/\n?? .dvcignore\n"
     assert contents(repo.state / "dvc") == {md5: b"kept"}
     assert setup.initialize(repo) == ()
+
+
+def test_a_project_in_a_linked_work_tree_keeps_what_it_has(repo_dir: Path, git) -> None:
+    """A cache or a setting of its own is nobody else's to change."""
+    linked = repo_dir.parent / "linked"
+    git(repo_dir, "worktree", "add", "-q", str(linked))
+    repo, local = Repo.open(linked), linked / ".dvc" / "config.local"
+    write(linked / ".dvc" / "config", "[cache]\n dir = mine\n")
+    assert setup.initialize(repo) == () and not local.exists()
+    write(linked / ".dvc" / "config")
+    put(linked / ".dvc" / "cache", b"own")
+    assert setup.initialize(repo) == () and not local.exists()
+    (linked / ".dvc" / "cache").rename(linked / "away")
+    (said,) = setup.initialize(repo)
+    assert said == f"told DVC there of the cache of all work trees, {repo.state}/dvc"
+    assert local.exists() and setup.initialize(repo) == ()
 
 
 def test_an_interrupted_beginning_is_completed(repo_dir: Path) -> None:

@@ -345,8 +345,8 @@ def initialize(repo: Repo) -> tuple[str, ...]:
 
     Makes what `dvc init` makes and stages nothing. Safe to repeat: what is there stays, and what an
     interrupted call left is completed. In a linked work tree the cache stays where all work trees
-    share it, and `.dvc/config.local` says so to DVC. Returns sentences about what was done; none if
-    everything was there.
+    share it, and `.dvc/config.local` tells DVC so, unless it has one of its own. Returns sentences
+    about what was done; none if everything was there.
 
     Raises:
         UnsupportedRepository: there is no work tree.
@@ -370,12 +370,12 @@ def initialize(repo: Repo) -> tuple[str, ...]:
 def _initialize(repo: Repo, root: Path) -> Iterator[str]:
     found = read(repo)
     if found.directory is None or _is_begun(found, root):
-        made = _make(repo, root, found)
+        made = _make(repo, root)
         yield f"set up DVC in {_shown(root / '.dvc')}, unstaged: {', '.join(made)}"
         found = read(repo)
+    if _share(repo, root, found):
+        yield f"told DVC there of the cache of all work trees, {_shown(found.cache)}"
     former = repo.state / "dvc"
-    if _dangling(former):
-        former.unlink()
     if found.former is not None:
         count = _move(found.former, found.cache)
         if count:
@@ -393,21 +393,29 @@ def _is_begun(found: Setup, root: Path) -> bool:
     return found.directory == root / ".dvc" and not (root / ".dvc" / "config").exists()
 
 
-def _make(repo: Repo, root: Path, found: Setup) -> list[str]:
+def _make(repo: Repo, root: Path) -> list[str]:
     """Write the files of `dvc init` that are not there -> their paths."""
     _not_ignored(repo)
     (root / ".dvc").mkdir(exist_ok=True)
-    files = dict(_FILES)
-    if repo.git_dir != repo.common_dir:
-        files[".dvc/config.local"] = f"[cache]\n    dir = {_quoted(found.cache)}\n"
-        # Last, as it makes the project one.
-        files[".dvc/config"] = files.pop(".dvc/config")
     made = []
-    for name, text in files.items():
+    for name, text in _FILES.items():
         if not os.path.lexists(root / name):
             _write(root / name, text)
             made.append(name)
     return made
+
+
+def _share(repo: Repo, root: Path, found: Setup) -> bool:
+    """Name the shared cache to DVC in a linked work tree that has none of its own."""
+    local, own = root / ".dvc" / "config.local", root / ".dvc" / "cache"
+    if repo.git_dir == repo.common_dir or found.directory != root / ".dvc":
+        return False
+    if os.path.lexists(local) or os.path.lexists(own):
+        return False
+    if found.cache != _default_cache(repo, found.directory, repo.state / "dvc"):
+        return False
+    _write(local, f"[cache]\n    dir = {_quoted(found.cache)}\n")
+    return True
 
 
 def _not_ignored(repo: Repo) -> None:
