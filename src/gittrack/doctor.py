@@ -121,6 +121,11 @@ class _Case:
         return found
 
     @cached_property
+    def sizes(self) -> dict[str, int | None]:
+        """MD5 of an artifact -> the bytes of its object in the cache, None if it is not there."""
+        return {md5: self.cache.size(md5) for md5 in self.artifacts}
+
+    @cached_property
     def setup(self) -> Setup:
         return setup.read(self.repo)
 
@@ -317,7 +322,8 @@ def _annotations(case: _Case) -> Iterator[Finding]:
             f"the notes ref {there} is in the way of {NOTES}*: nothing can be said of runs",
             f"git update-ref refs/notes/remarks {there} && git update-ref -d {there}",
         )
-    found = problems(case.repo)
+    # It reads all runs, which costs something; where there are no notes it finds nothing.
+    found = problems(case.repo) if case.repo.refs(NOTES) else []
     for sentence in found[:_MOST]:
         yield Finding("risky", "notes", one_line(sentence), "git notes --ref=runs/WRITER edit RUN")
     if len(found) > _MOST:
@@ -358,7 +364,7 @@ def _dvc(case: _Case) -> Iterator[Finding]:
             f"`dvc gc` deletes the artifacts of {_count(kept, 'run')}: it does not know refs/runs",
             "git track gc --data",
         )
-    if found.remote is None and case.artifacts:
+    if found.remote is None and any(length is not None for length in case.sizes.values()):
         yield Finding(
             "risky",
             "dvc",
@@ -390,19 +396,13 @@ def _dvc_version(needed: bool) -> Iterator[Finding]:
 
 def _here(case: _Case) -> str:
     """How many bytes of artifacts the cache holds, in words."""
-    whole = True
-    sizes: dict[str, int] = {}
-    listings = 0
-    for md5 in case.artifacts:
-        inner = [md5]
-        if md5.endswith(".dir"):
-            listings += 1
-            if listings > _MOST_LISTINGS:
-                whole = False
-                continue
-            inner += _members(case.cache, md5)
-        sizes |= {one: case.cache.size(one) or 0 for one in inner if one not in sizes}
-    return f"{'' if whole else 'at least '}{size(sum(sizes.values()))}"
+    present = {md5: length for md5, length in case.sizes.items() if length is not None}
+    listings = [md5 for md5 in present if md5.endswith(".dir")]
+    for md5 in listings[:_MOST_LISTINGS]:
+        for one in _members(case.cache, md5):
+            present[one] = case.cache.size(one) or 0
+    least = "at least " if len(listings) > _MOST_LISTINGS else ""
+    return f"{least}{size(sum(present.values()))}"
 
 
 def _members(cache: Cache, md5: str) -> list[str]:
@@ -437,7 +437,7 @@ def _cache(case: _Case) -> Iterator[Finding]:
 
 def _absent(case: _Case) -> Iterator[Finding]:
     """Artifacts that are not in the cache; of a directory the listing is looked for."""
-    gone = [md5 for md5 in case.artifacts if not case.cache.path(md5).exists()]
+    gone = [md5 for md5, length in case.sizes.items() if length is None]
     if not gone:
         return
     names = sorted({name for md5 in gone for name in case.artifacts[md5]})
