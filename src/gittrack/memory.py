@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISREG
 
+from gittrack.inode import Numbers, numbers
 from gittrack.setup import Setup
-from gittrack.stats import Numbers, Stats, numbers
+from gittrack.stats import Stats
 
 __all__ = ["recall"]
 
