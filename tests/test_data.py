@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import shutil
 import signal
@@ -32,6 +33,15 @@ from remotes import (
 )
 
 FILES = {"a.csv": "one\n", "b/c.csv": "two\n", "b/d.csv": "three\n", "b/e.csv": "one\n"}
+
+
+CHILD = """
+import sys
+from gittrack import data, setup
+from gittrack.git import Repo
+repo = Repo.open(".")
+getattr(data, sys.argv[1])(repo, setup.read(repo), sys.argv[2:])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +251,48 @@ def test_nothing_is_said_beside_our_words(
         fetch(repo, made)
     assert (sys.stdout, sys.stderr) == streams
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_dvc_logs_is_not_heard(capfd: pytest.CaptureFixture[str]) -> None:
+    """Nor do its loggers stay silent afterwards: a script may use DVC by itself."""
+    import_module("dvc.data_cloud")
+    loggers = [logging.getLogger(name) for name in ("dvc.fs", "dvc_objects.db", "s3fs", "asyncio")]
+    before = [logger.getEffectiveLevel() for logger in loggers]
+    with data._quiet():
+        for logger in loggers:
+            logger.error("failed to transfer")
+    assert capfd.readouterr() == ("", "")
+    assert [logger.getEffectiveLevel() for logger in loggers] == before
+
+
+def test_stdout_stays_ours(repo: Repo, store: Path, tmp_path: Path) -> None:
+    """DVC's import puts colorama before it, which takes colours out of what we print."""
+    made = stored(cache_of(repo), tmp_path)
+    code = CHILD.replace("import sys\n", "import sys\nbefore = sys.stdout, sys.stderr\n")
+    code += "assert 'dvc.config' in sys.modules and before == (sys.stdout, sys.stderr)\n"
+    subprocess.run([sys.executable, "-c", code, "send", made], cwd=repo.root, check=True,
+                   capture_output=True)  # fmt: skip
+
+
+def test_a_meter_hears_one_thread_at_a_time_and_never_too_much() -> None:
+    """DVC reports from many, and reports what it had to repeat twice."""
+    together = threading.Barrier(2)
+    heard = []
+
+    class Slow(Watch):
+        def advance(self, count: int) -> None:
+            heard.append(count)
+            with pytest.raises(threading.BrokenBarrierError):
+                together.wait(0.1)
+
+    count = data._Count(Slow(), 15, "B")
+    threads = [threading.Thread(target=count.add, args=(10,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    count.add(1)
+    assert heard == [10, 5]
 
 
 # -- refusals -----------------------------------------------------------------------------------
@@ -460,14 +512,6 @@ def test_our_own_exceptions_pass_through() -> None:
 
 
 # -- interrupted --------------------------------------------------------------------------------
-
-CHILD = """
-import sys
-from gittrack import data, setup
-from gittrack.git import Repo
-repo = Repo.open(".")
-getattr(data, sys.argv[1])(repo, setup.read(repo), sys.argv[2:])
-"""
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])

@@ -327,6 +327,9 @@ def test_a_hostile_path_is_never_written(
     with monkeypatch.context() as patched, pytest.raises(BadPath):
         patched.setattr(runs, "load", lambda repo, ref: bad)
         get(repo, good, target=tmp_path / "out")
+    with monkeypatch.context() as patched, pytest.raises(BadPath):
+        patched.setattr(runs, "load", lambda repo, ref: bad)
+        retrieve.load(repo, good, "")
     listing = json.dumps([{"md5": content, "relpath": path}]).encode()
     name = manifest.name(listing)
     fill(cache_of(repo).path(name).parent, {cache_of(repo).path(name).name: listing})

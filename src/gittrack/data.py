@@ -106,7 +106,7 @@ def send(
             md5s=absent,
             hint="nothing was sent; a clone that has it can send it.",
         )
-    return _carry(door, cache, sorted(lacking, key=_listings_last), meter)
+    return _carry(door, cache, sorted(lacking), meter)
 
 
 def _with_files(cache: Cache, md5s: Iterable[str]) -> list[str]:
@@ -118,10 +118,6 @@ def _with_files(cache: Cache, md5s: Iterable[str]) -> list[str]:
         if md5 not in gone:
             asked.update(member.md5 for member in cache.members(md5))
     return sorted(asked)
-
-
-def _listings_last(md5: str) -> tuple[bool, str]:
-    return md5.endswith(_LISTING), md5
 
 
 def _no_remote(setup: Setup, stays: str) -> DataFailed:
@@ -144,7 +140,7 @@ def _stays(cache: Cache, md5s: Sequence[str]) -> str:
 
 
 def _carry(door: _Door, cache: Cache, md5s: Sequence[str], meter: Meter) -> Sent:
-    """Send objects in this order, a batch at a time; a refusal ends it after its batch."""
+    """Send objects, listings last, a batch at a time; a refusal ends it after its batch."""
     sizes = {md5: cache.size(md5) or 0 for md5 in md5s}
     done = 0
     files = [md5 for md5 in md5s if not md5.endswith(_LISTING)]
