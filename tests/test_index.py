@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -225,6 +226,30 @@ def test_every_change_of_refs_is_noticed(
     assert set(seen) == good
 
 
+def test_a_change_within_one_tick_of_the_clock_is_noticed(repo: Repo) -> None:
+    """The directory bears the same time before and after it."""
+    record(repo, 1, "one-aaaaaa")
+    directory = repo.common_dir / "refs/runs/default"
+    now = time.time_ns()
+    os.utime(directory, ns=(now, now))
+    assert names(repo) == ["one-aaaaaa"]
+    record(repo, 2, "two-aaaaaa")
+    os.utime(directory, ns=(now, now))
+    assert names(repo) == ["two-aaaaaa", "one-aaaaaa"]
+
+
+def test_rows_of_runs_that_are_gone_go(repo: Repo) -> None:
+    """Else the file would only grow."""
+    record(repo, 1, "one-aaaaaa", kept={"a": "a"}, data={"b": "b"})
+    names(repo)
+    _fewer(repo)
+    assert names(repo) == []
+    database = sqlite3.connect(repo.state / index.NAME)
+    for table in ("refs", "runs", "files", "inputs"):
+        assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+    database.close()
+
+
 def test_a_fresh_index_asks_git_for_nothing(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cost does not grow with history: nothing is listed and no commit is opened."""
     record(repo, 1, "one-aaaaaa", kept={"a": "a"})
@@ -373,8 +398,10 @@ def _damaged_pages(file: Path) -> None:
 
 
 def _newer(file: Path) -> None:
+    """Who knows what its tables mean: here, other things."""
     with sqlite3.connect(file) as database:
         database.execute("PRAGMA user_version = 99")
+        database.execute("DELETE FROM files")
     database.close()
 
 
@@ -397,8 +424,9 @@ def _wrong_types(file: Path) -> None:
 
 
 def _link(file: Path) -> None:
+    """SQLite would make its tables in an empty file."""
     other = file.with_name("precious")
-    other.write_text("precious")
+    other.touch()
     file.unlink()
     file.symlink_to(other)
 
@@ -440,7 +468,7 @@ def test_whatever_becomes_of_the_file_the_answers_are_right(
             assert [u.run.name for u in found.producers([md5("a")])[md5("a")]] == ["one-aaaaaa"]
             assert [u.run.name for u in found.readers([md5("a")])[md5("a")]] == ["two-aaaaaa"]
     precious = repo.state / "precious"
-    assert not precious.exists() or precious.read_text() == "precious"
+    assert not precious.exists() or precious.read_bytes() == b""
 
 
 def test_a_directory_that_cannot_be_written(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -468,6 +496,7 @@ def test_a_file_that_another_process_holds(repo: Repo, monkeypatch: pytest.Monke
 
 _BUILD = """
 import sys
+import time
 from gittrack.git import Repo
 from gittrack.index import open_index
 with open_index(Repo.open(sys.argv[1])) as found:

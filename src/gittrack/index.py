@@ -373,7 +373,7 @@ class Index:
         """The tables, brought up to date: in the file if at all possible."""
         import sqlite3
 
-        for _ in range(2):
+        for _ in range(3):
             seen = _identity(self._path)
             if seen is None and os.path.lexists(self._path):
                 # A link or a directory leads elsewhere, and is not ours to remove.
@@ -405,7 +405,7 @@ class Index:
         self._refresh(database)
         return database
 
-    def _discard(self, seen: tuple[int, int] | None) -> None:
+    def _discard(self, seen: tuple[int, ...] | None) -> None:
         """Remove the damaged file that we saw, unless another process has replaced it already.
 
         Its journal goes first: SQLite would play it into the new file.
@@ -775,13 +775,15 @@ def _batches(keys: Iterable[str]) -> Iterator[list[str]]:
 # -- stamps ---------------------------------------------------------------------------------------
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file it is, None where there is no plain one."""
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Which file it is, None where there is no plain one; inode numbers are used again."""
     try:
         seen = os.lstat(path)
     except OSError:
         return None
-    return (seen.st_dev, seen.st_ino) if stat.S_ISREG(seen.st_mode) else None
+    if not stat.S_ISREG(seen.st_mode):
+        return None
+    return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns
 
 
 def _stamp(path: Path, now: int | None = None) -> str:

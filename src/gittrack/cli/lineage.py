@@ -125,11 +125,11 @@ def _unknown(target: str, there: bool) -> RunNotFound:
             selector=target,
             hint="`git track show RUN` names the data and artifacts of a run.",
         )
-    record = command_line(["git", "track", "run", "--data", target, "--"])
     return RunNotFound(
         f"no run here read or kept '{target}'",
         selector=target,
-        hint=f"`{record} COMMAND` records that a run reads it.",
+        hint=f"`git track run --data {command_line([target])} -- COMMAND` records that a run "
+        "reads it.",
     )
 
 
