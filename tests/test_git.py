@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -561,6 +562,13 @@ def test_every_place_that_keeps_a_file_is_known(repo: Repo, git, tmp_path: Path)
     git(root, "checkout", "-q", "main")
     git(root, "merge", "-q", "-s", "ours", "-m", "m", "side")
     git(root, "branch", "-q", "-D", "side")
+    git(root, "checkout", "-q", "-b", "other")
+    commit_file(git, root, "other.txt", "other")
+    git(root, "checkout", "-q", "main")
+    git(root, "merge", "-q", "--no-ff", "--no-commit", "other")
+    commit_file(git, root, "merged.dvc", "of the merge alone")
+    git(root, "branch", "-q", "-D", "other")
+    commit_file(git, root, "merged.dvc", "after it")
     for ref, text in (
         ("refs/tags/light", "tag"),
         ("refs/remotes/origin/x", "remote"),
@@ -587,7 +595,7 @@ def test_every_place_that_keeps_a_file_is_known(repo: Repo, git, tmp_path: Path)
     commit_file(git, root, "aaa.txt", "twin")
     commit_file(git, root, "zzz.dvc", "twin")
     everything = {"old", "branch", "side, merged away", "tag", "remote", "run", "live", "tree"}
-    everything |= {"blob", "stash", "worktree", "reflog", "twin"}
+    everything |= {"blob", "stash", "worktree", "reflog", "twin", "of the merge alone", "after it"}
     assert kept(repo) == everything
     git(root, "reflog", "expire", "--expire=now", "--all")
     assert kept(repo, without={"refs/runs/e/n"}) == everything - {"run", "reflog"}
@@ -632,7 +640,9 @@ def test_another_work_tree_is_looked_into(repo: Repo, git, tmp_path: Path, monke
     }
 
 
-@pytest.mark.parametrize("damage", ["ref", "commit", "tree", "locked work tree", "tagged tree"])
+@pytest.mark.parametrize(
+    "damage", ["ref", "commit", "tree", "locked work tree", "tagged tree", "torn"]
+)
 def test_a_doubt_is_an_error(repo: Repo, git, tmp_path: Path, damage: str) -> None:
     """Git itself passes over a broken ref with a warning; who cleans up must not."""
     root = repo.root
@@ -650,12 +660,16 @@ def test_a_doubt_is_an_error(repo: Repo, git, tmp_path: Path, damage: str) -> No
         lose(made)
     elif damage == "tree":
         lose(git(root, "rev-parse", "HEAD:deep/down").strip())
-    elif damage == "tagged tree":
+    elif damage in ("tagged tree", "torn"):
         tree = git(root, "rev-parse", "HEAD:deep").strip()
         git(root, "tag", "t", tree)
         git(root, "reset", "-q", "--hard", "HEAD~1")
         git(root, "reflog", "expire", "--expire=now", "--all")
+        content = (repo.common_dir / "objects" / tree[:2] / tree[2:]).read_bytes()
         lose(tree)
+        if damage == "torn":
+            torn = zlib.compress(zlib.decompress(content)[:-5])
+            (repo.common_dir / "objects" / tree[:2] / tree[2:]).write_bytes(torn)
     else:
         git(root, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
         git(root, "worktree", "lock", str(tmp_path / "linked"))
