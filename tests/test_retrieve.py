@@ -278,15 +278,21 @@ def test_what_nobody_has_is_said_and_nothing_is_written(
     repo: Repo, sent: RunRef, tmp_path: Path
 ) -> None:
     """Half of an answer would be taken for all of it."""
-    gone = cache_of(repo).path("0" * 32).parents[1]
-    lost = data.fetch(repo, setup.read(repo), [], remote=None)
-    assert lost.objects == 0 and not gone.exists()
+    shutil.move(tmp_path / "store", tmp_path / "away")
+    fill(tmp_path / "store", {"files/md5/ab/c": "x"})
+    with pytest.raises(
+        DataMissing, match=r"^'processed': [0-9a-f]{32}\.dir is neither in the cache"
+    ):
+        get(repo, sent, target=tmp_path / "out")
+    shutil.rmtree(tmp_path / "store")
+    shutil.move(tmp_path / "away", tmp_path / "store")
     md5 = cache_of(repo).add_bytes(b"first\n").md5
     cache_of(repo).discard(md5)
     (tmp_path / "store" / "files" / "md5" / md5[:2] / md5[2:]).unlink()
     with pytest.raises(DataMissing) as no:
         get(repo, sent, target=tmp_path / "out")
     assert no.value.md5s == (md5,)
+    assert no.value.message.startswith(f"'models/first.pt': {md5} is neither in the cache")
     assert not (tmp_path / "out").exists()
 
 

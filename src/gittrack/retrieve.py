@@ -288,6 +288,16 @@ class _Work:
         self.check(md5)
         return self.cache.members(md5)
 
+    def inside(self, wish: _Wish) -> list[str]:
+        """The hashes of a wish's files, as far as they can be known without a remote."""
+        if (
+            wish.files
+            or not wish.md5.endswith(".dir")
+            or self.cache.missing([wish.md5])[:1] == [wish.md5]
+        ):
+            return [md5 for _, md5 in wish.files]
+        return [member.md5 for member in self.cache.members(wish.md5)]
+
     def part(self, kept: Artifact, wanted: str) -> _Wish | None:
         """A file or directory inside of a directory that was kept; None if there is none."""
         inner = wanted.removeprefix(kept.path + "/")
@@ -351,6 +361,26 @@ class _Work:
 
 def _bring(
     work: _Work, wishes: Sequence[_Wish], target: Path, *, force: bool, dry_run: bool = False
+) -> tuple[Retrieved, ...]:
+    try:
+        return _brought(work, wishes, target, force=force, dry_run=dry_run)
+    except DataMissing as error:
+        raise _named(error, wishes, work) from error
+
+
+def _named(error: DataMissing, wishes: Sequence[_Wish], work: _Work) -> DataMissing:
+    """The same error, with what the user calls the things that nobody has."""
+    gone = set(error.md5s)
+    names = [wish.name for wish in wishes if gone & {wish.md5, *work.inside(wish)}]
+    if not names:
+        return error
+    said = ", ".join(f"'{one_line(name)}'" for name in names[:_MOST_SAID])
+    more = f" and {len(names) - _MOST_SAID} more" if len(names) > _MOST_SAID else ""
+    return DataMissing(f"{said}{more}: {error.message}", md5s=error.md5s, hint=error.hint)
+
+
+def _brought(
+    work: _Work, wishes: Sequence[_Wish], target: Path, *, force: bool, dry_run: bool
 ) -> tuple[Retrieved, ...]:
     whole = work.complete(wishes)
     with Enclosure(target) as place:
