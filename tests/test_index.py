@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from conftest import Git
-from gittrack import index, refs, runs
+from gittrack import index, refs, runs, tables
 from gittrack.annotations import append
 from gittrack.events import Change
 from gittrack.git import Commit, Identity, Repo
@@ -483,7 +483,7 @@ def test_a_file_that_another_process_holds(repo: Repo, monkeypatch: pytest.Monke
     """Whoever holds it too long is not waited for."""
     record(repo, 1, "one-aaaaaa")
     assert names(repo) == ["one-aaaaaa"]
-    monkeypatch.setattr(index, "_PATIENCE", 0.01)
+    monkeypatch.setattr(tables, "_PATIENCE", 0.01)
     holder = sqlite3.connect(repo.state / index.NAME, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     try:
@@ -500,7 +500,7 @@ import time
 from gittrack.git import Repo
 from gittrack.index import open_index
 with open_index(Repo.open(sys.argv[1])) as found:
-    print(len(found.all()), found._in_memory)
+    print(len(found.all()), found._tables.in_memory)
 """
 
 
