@@ -290,11 +290,8 @@ class _Work:
 
     def inside(self, wish: _Wish) -> list[str]:
         """The hashes of a wish's files, as far as they can be known without a remote."""
-        if (
-            wish.files
-            or not wish.md5.endswith(".dir")
-            or self.cache.missing([wish.md5])[:1] == [wish.md5]
-        ):
+        known = wish.md5.endswith(".dir") and self.cache.size(wish.md5) is not None
+        if wish.files or not known:
             return [md5 for _, md5 in wish.files]
         return [member.md5 for member in self.cache.members(wish.md5)]
 
