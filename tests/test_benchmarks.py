@@ -16,6 +16,7 @@ SMALL = {
     "run_overhead": ["--rounds", "1", "--files", "20", "--runs", "3", *_NO_PEERS],
     "snapshot": ["--rounds", "1", "--files", "20", "--changed", "2"],
     "size": ["--runs", "3", "--points", "3"],
+    "data": ["--rounds", "1", "--files", "20", "--megabytes", "1", "--dvc", "false"],
     "write": ["--rounds", "1", "--bulk", "3"],
 }
 

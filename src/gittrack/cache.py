@@ -140,16 +140,16 @@ class Cache:
         for relative, _ in rows:
             manifest.check_path(relative)
         whole = hashing.remembered(tree, self.stats)
-        md5s = hashing.each(tree, whole, self.stats)
+        md5s = hashing.each(rows, whole, self.stats)
         absent = [
             index
             for index, (_, row) in enumerate(rows)
             if (md5 := md5s[index]) is None or not self._there(md5, row[2])
         ]
         with self._intake() as intake:
-            self._take_all(intake, tree, rows, md5s, absent, meter)
+            same = self._take_all(intake, tree, rows, md5s, absent, meter)
         if whole is None or absent:
-            whole = hashing.remember(tree, rows, md5s, self.stats)
+            whole = hashing.remember(tree, rows, md5s, self.stats, same=same)
         # Not before its files: who sees a listing may count on what it names.
         if not self._listed(whole.md5):
             with self._intake() as intake:
@@ -164,19 +164,24 @@ class Cache:
         md5s: list[str | None],
         absent: Sequence[int],
         meter: Meter,
-    ) -> None:
-        """Store those files of a directory that are absent; `rows` and `md5s` learn of them."""
+    ) -> bool:
+        """Store those files of a directory that are absent; `rows` and `md5s` learn of them.
+
+        False where one is not as it was when the directory was looked through.
+        """
+        same = True
         if not absent:
-            return
+            return same
         meter.start(f"storing {os.path.basename(tree.place)}", sum(rows[i][1][2] for i in absent))
         try:
             for index in absent:
                 relative, row = rows[index]
                 md5s[index], seen = self._take(intake, f"{tree.place}/{relative}", row, meter)
-                if seen is not row:
-                    rows[index] = (relative, seen)
+                if seen != row:
+                    rows[index], same = (relative, seen), False
         finally:
             meter.end()
+        return same
 
     def _take(self, intake: Intake, path: str, row: Numbers, meter: Meter) -> tuple[str, Numbers]:
         """Read a file into the cache -> its MD5, and what it is known by."""

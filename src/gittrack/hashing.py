@@ -101,18 +101,20 @@ def directory(path: Path, *, stats: Stats | None = None, meter: Meter = SILENT) 
     whole = remembered(tree, stats)
     if whole is not None:
         return whole
-    rows, known = list(tree.rows()), each(tree, None, stats)
+    rows = list(tree.rows())
+    known = each(rows, None, stats)
     todo = [index for index, md5 in enumerate(known) if md5 is None]
+    same = True
     meter.start(f"hashing {path.name}", sum(rows[index][1][2] for index in todo))
     try:
         for index in todo:
             relative, row = rows[index]
             known[index], seen = _member(tree, relative, row, meter)
-            if seen is not row:
-                rows[index] = (relative, seen)
+            if seen != row:
+                rows[index], same = (relative, seen), False
     finally:
         meter.end()
-    return remember(tree, rows, known, stats)
+    return remember(tree, rows, known, stats, same=same)
 
 
 def _member(tree: Tree, relative: str, row: Numbers, meter: Meter) -> tuple[str, Numbers]:
@@ -266,15 +268,16 @@ def remembered(tree: Tree, stats: Stats | None) -> Hashed | None:
     return _unpacked(tree, stored) if stored else None
 
 
-def each(tree: Tree, whole: Hashed | None, stats: Stats | None) -> list[str | None]:
-    """The MD5 of each file in the order of the tree, None where it is not known.
+def each(
+    rows: Sequence[tuple[str, Numbers]], whole: Hashed | None, stats: Stats | None
+) -> list[str | None]:
+    """The MD5 of each file of a tree, in the order of its rows; None where it is not known.
 
-    `whole` is what `remembered` said.
+    `whole` is what `remembered` said of the tree.
     """
     if whole is not None and isinstance(whole.members, _Members):
         return list(whole.members.in_order())
-    rows = [row for _, row in tree.rows()]
-    return stats.get_all(rows) if stats else [None] * len(rows)
+    return stats.get_all([row for _, row in rows]) if stats else [None] * len(rows)
 
 
 def _unpacked(tree: Tree, stored: bytes) -> Hashed | None:
@@ -291,17 +294,18 @@ def remember(
     rows: Sequence[tuple[str, Numbers]],
     md5s: Sequence[str | None],
     stats: Stats | None,
+    *,
+    same: bool,
 ) -> Hashed:
     """Name a directory whose files are known, and tell `stats` of them.
 
-    `rows` are those of the tree, as the files were when they were read.
+    `rows` are those of the tree, as the files were when they were read; `same` if none had changed.
     """
     known = [md5 for md5 in md5s if md5 is not None]
     found = listed([Member(row[0], md5) for row, md5 in zip(rows, known, strict=True)], rows)
     if stats:
         stats.put_all(zip((row for _, row in rows), known, strict=True), when=tree.when)
-        quiet = all(settled(row, when=tree.when) for _, row in rows)
-        if quiet and rows == list(tree.rows()):
+        if same and all(settled(row, when=tree.when) for _, row in rows):
             packed = bytes.fromhex(found.md5[:32]) + found.size.to_bytes(8, "big")
             stats.put_directory(tree.inode, tree.stamp, packed + bytes.fromhex("".join(known)))
     return found
