@@ -238,6 +238,26 @@ def test_a_change_within_one_tick_of_the_clock_is_noticed(repo: Repo) -> None:
     assert names(repo) == ["two-aaaaaa", "one-aaaaaa"]
 
 
+def test_refs_whose_names_are_no_text(repo: Repo) -> None:
+    """Git takes any bytes; SQLite takes none that are not UTF-8."""
+    ref = record(repo, 1, "one-aaaaaa")
+    strange = os.fsdecode(b"\xff\xfe")
+    for name in (
+        f"refs/runs/{strange}/x",
+        f"refs/runs/default/{strange}",
+        f"refs/runs/{strange}x",
+        f"refs/notes/runs/{strange}/x",
+        f"refs/notes/runs/{strange}y",
+    ):
+        repo.set_ref(name, ref.commit)
+    for _ in range(2):
+        assert names(repo) == ["one-aaaaaa"]
+    with open_index(repo) as found:
+        assert not found._tables.in_memory
+    age(repo)
+    assert names(repo) == names(repo) == ["one-aaaaaa"]
+
+
 def test_rows_of_runs_that_are_gone_go(repo: Repo) -> None:
     """Else the file would only grow."""
     record(repo, 1, "one-aaaaaa", kept={"a": "a"}, data={"b": "b"})

@@ -210,13 +210,13 @@ class Tables:
         self.annotated = bool(facts.get("annotated", 1))
         if facts.get("unread", 1):
             return False
-        stored = dict(database.execute("SELECT path, stamp FROM places"))
+        stored = _stored(database)
         top = self._repo.common_dir
         return bool(stored) and all(_stamp(top / p) == stamp for p, stamp in stored.items())
 
     def _update(self, database: sqlite3.Connection) -> None:
         """Bring every table up to date; what is stamped now is looked at after."""
-        stored: dict[str, str] = dict(database.execute("SELECT path, stamp FROM places"))
+        stored = _stored(database)
         top, now = self._repo.common_dir, time.time_ns()
         groups = _directories(top / _RUNS)
         notes = [os.path.normpath(f"{self._notes}/{p}") for p in _below(top / self._notes)]
@@ -235,7 +235,8 @@ class Tables:
         if any(not stamp or stored.get(path) != stamp for path, stamp in said.items()):
             self._note(database)
         database.execute("DELETE FROM places")
-        database.executemany("INSERT INTO places VALUES (?, ?)", list((said | listed).items()))
+        rows = [(_spelled(path), stamp) for path, stamp in (said | listed).items()]
+        database.executemany("INSERT INTO places VALUES (?, ?)", rows)
 
     def _listed(
         self, database: sqlite3.Connection, groups: Sequence[str], now: int
@@ -452,6 +453,17 @@ def _set(database: sqlite3.Connection, name: str, value: int) -> None:
     database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
 
+def _stored(database: sqlite3.Connection) -> dict[str, str]:
+    """The places that were looked at, and their stamps then."""
+    rows = database.execute("SELECT path, stamp FROM places")
+    return {os.fsdecode(path.encode("latin-1")): stamp for path, stamp in rows}
+
+
+def _spelled(path: str) -> str:
+    """A path as a text that SQLite takes, a character for a byte: its bytes may be no UTF-8."""
+    return os.fsencode(path).decode("latin-1")
+
+
 def _known_refs(database: sqlite3.Connection, group: str, names: Iterable[str]) -> _Refs:
     """The rows of an experiment's loose refs, and those of these names."""
     query = "SELECT name, oid, stamp FROM refs WHERE experiment = ? AND "
@@ -530,9 +542,10 @@ def _stamp_of(seen: os.stat_result, now: int | None) -> str:
 
 
 def _directories(top: Path) -> list[str]:
+    """The experiments that have a directory; names beyond ASCII are none of ours."""
     try:
         with os.scandir(top) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir())
+            return sorted(e.name for e in entries if e.name.isascii() and e.is_dir())
     except OSError:
         return []
 
@@ -543,11 +556,11 @@ def _below(top: Path) -> list[str]:
 
 
 def _loose(directory: Path, now: int) -> dict[str, str]:
-    """The files of an experiment's refs, each with its stamp."""
+    """The files of an experiment's refs, each with its stamp; names beyond ASCII are none."""
     found = {}
     try:
         with os.scandir(directory) as entries:
-            for entry in entries:
+            for entry in (entry for entry in entries if entry.name.isascii()):
                 found[entry.name] = _stamp_of(entry.stat(), now) or _TOO_YOUNG
     except OSError:
         pass
