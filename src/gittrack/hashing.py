@@ -302,7 +302,7 @@ def remember(
     `rows` are those of the tree, as the files were when they were read; `same` if none had changed.
     """
     known = [md5 for md5 in md5s if md5 is not None]
-    found = listed([Member(row[0], md5) for row, md5 in zip(rows, known, strict=True)], rows)
+    found = _listed([Member(row[0], md5) for row, md5 in zip(rows, known, strict=True)], rows)
     if stats:
         stats.put_all(zip((row for _, row in rows), known, strict=True), when=tree.when)
         if same and all(settled(row, when=tree.when) for _, row in rows):
@@ -311,7 +311,7 @@ def remember(
     return found
 
 
-def listed(members: Sequence[Member], rows: Sequence[tuple[str, Numbers]]) -> Hashed:
+def _listed(members: Sequence[Member], rows: Sequence[tuple[str, Numbers]]) -> Hashed:
     """Name a directory by its files."""
     ordered = tuple(sorted(members))
     size = sum(row[2] for _, row in rows)
