@@ -319,3 +319,18 @@ def test_too_many_artifacts_are_left_out(wine: Path, track: Track) -> None:
     track(wine, "run", "--", PYTHON, "-c", program, check=0)
     run = newest(wine)
     assert len(run.artifacts) == 10_000 and len(run.faults) == 3
+
+
+def test_names_with_odd_characters_come_back(wine: Path, track: Track) -> None:
+    """Quotes, blanks, control characters, any script: a name is a name."""
+    names = ['we"ird.txt', "ä 日本.txt", "tab\tx.txt", "back\\slash.txt", "'.txt", "-dash.txt"]
+    for name in names:
+        (wine / name).unlink(missing_ok=True)
+    words = [word for name in names for word in ("--out", f"./{name}")]
+    program = "import sys; [open(n, 'w').write(n) for n in sys.argv[1:]]"
+    track(wine, "run", *words, "--", PYTHON, "-c", program, *names, check=0)
+    assert sorted(kept.path for kept in newest(wine).artifacts) == sorted(names)
+    track(wine, "get", "latest", "-o", "back", check=0)
+    assert {path.name: path.read_text() for path in (wine / "back").iterdir()} == {
+        name: name for name in names
+    }

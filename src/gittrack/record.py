@@ -15,6 +15,7 @@ from gittrack import formats, message, series
 from gittrack.errors import BadFile, BadName, BadPath
 from gittrack.git import is_id
 from gittrack.keys import flatten, nest
+from gittrack.quoting import one_line
 from gittrack.records import (
     Artifact,
     Code,
@@ -327,7 +328,7 @@ def decode(
         )
     except (BadName, BadPath, TypeError, ValueError, KeyError) as error:
         reason = str(error.args[0] if error.args else error)[:200]
-        raise BadFile(f"{part}: {reason}", path=part) from error
+        raise BadFile(f"{one_line(part)}: {reason}", path=part) from error
 
 
 def _mapping(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
@@ -514,7 +515,7 @@ def _artifact(file: str, found: dict[str, Any]) -> Artifact:
     """What a pointer says; its `path` must be its own name, or DVC would write somewhere else."""
     from gittrack import manifest
 
-    path = manifest.check_path(file.removeprefix(ARTIFACTS).removesuffix(_POINTER))
+    path = manifest.check_artifact(file.removeprefix(ARTIFACTS).removesuffix(_POINTER))
     outs = _Fields(found).inners("outs")
     if len(outs) != 1:
         raise ValueError(f"it has {len(outs)} outputs, not one")

@@ -190,16 +190,16 @@ def _artifacts(work: _Work, run: Run, name: str) -> list[_Wish]:
     """The artifact of this name, those below it, or the part of one that it names."""
     wanted = posixpath.normpath(name) if name else "."
     if wanted == ".":
-        return [_wish(kept, _unquoted(kept.path)) for kept in run.artifacts]
+        return [_wish(kept, kept.path) for kept in run.artifacts]
     check_path(wanted)
     for kept in run.artifacts:
         if kept.path == wanted:
-            return [_wish(kept, _unquoted(kept.path))]
+            return [_wish(kept, kept.path)]
         if kept.nfiles is not None and wanted.startswith(kept.path + "/"):
             part = work.part(kept, wanted)
             return [part] if part else _nothing(run, name)
     below = [kept for kept in run.artifacts if kept.path.startswith(wanted + "/")]
-    return [_wish(kept, _unquoted(kept.path)) for kept in below] or _nothing(run, name)
+    return [_wish(kept, kept.path) for kept in below] or _nothing(run, name)
 
 
 def _nothing(run: Run, name: str) -> list[_Wish]:

@@ -7,13 +7,14 @@ because a listing opens none.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gittrack import message, refs
 from gittrack.errors import BadFile, BrokenRecord, GitFailed
 from gittrack.git import Commit, Entry, Identity, Ref, Repo
-from gittrack.quoting import quote_path, utf8
+from gittrack.quoting import one_line, utf8
 from gittrack.records import Row, Run, Summary
 from gittrack.refs import RunRef
 
@@ -205,14 +206,16 @@ def _file(
     repo: Repo, ref: RunRef, entries: dict[bytes, Entry], name: str, limit: int
 ) -> bytes | None:
     entry = entries.get(name.encode())
-    if entry is None:
-        return None
+    return None if entry is None else _blob(repo, ref, entry, name, limit)
+
+
+def _blob(repo: Repo, ref: RunRef, entry: Entry, name: str, limit: int) -> bytes:
     if entry.kind != "blob" or entry.mode not in (_BLOB, 0o100755):
-        raise _broken(ref, f"{name}: it is no plain file")
+        raise _broken(ref, f"{one_line(name)}: it is no plain file")
     try:
         return repo.read_blob(entry.id, limit=limit)
     except GitFailed as error:
-        raise _broken(ref, f"{name}: {error.message}") from error
+        raise _broken(ref, f"{one_line(name)}: {error.message}") from error
 
 
 def _pointers(repo: Repo, ref: RunRef, top: Entry | None, files: dict[str, bytes]) -> None:
@@ -227,17 +230,16 @@ def _pointers(repo: Repo, ref: RunRef, top: Entry | None, files: dict[str, bytes
     while waiting:
         where, entry = waiting.pop()
         if where.count("/") > _DEEPEST or count > MOST_ARTIFACTS:
-            raise _broken(ref, f"{where}: it is too deep, or one of too many")
+            raise _broken(ref, f"{one_line(where)[:80]}: it is too deep, or one of too many")
         if entry.kind == "tree":
             try:
                 found = repo.tree(entry.id)
             except GitFailed as error:
-                raise _broken(ref, f"{where}: {error.message}") from error
-            waiting += [(f"{where}/{quote_path(item.name)}", item) for item in found]
+                raise _broken(ref, f"{one_line(where)}: {error.message}") from error
+            waiting += [(f"{where}/{os.fsdecode(item.name)}", item) for item in found]
         elif where.endswith(".dvc"):
             count += 1
-            data = _file(repo, ref, {where.encode(): entry}, where, _POINTER_LIMIT)
-            files[where] = data or b""
+            files[where] = _blob(repo, ref, entry, where, _POINTER_LIMIT)
 
 
 def _broken(ref: RunRef, reason: str, hint: str | None = None) -> BrokenRecord:
