@@ -147,7 +147,9 @@ def _notes(data: bytes) -> Iterator[_Note]:
     where, now = "", 0
     waiting: list[str] = []
     moved: tuple[int, str] | None = None
-    for note in data.split(b"\0")[:-1]:
+    written = data.rstrip(b"\0")
+    notes = written.split(b"\0")
+    for note in notes if len(written) < len(data) else notes[:-1]:
         kind, rest = note[:1], note[1:]
         if kind == b"R":
             waiting.append(_joined(where, rest))
@@ -337,10 +339,16 @@ class _Ground:
 
     def _is_script(self, path: str) -> bool:
         try:
-            with open(path, "rb") as file:
-                return self._is_file(path) and file.read(2) == b"#!"
+            # A pipe that took the file's place meanwhile must not make us wait.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return False
+        try:
+            return stat.S_ISREG(os.fstat(descriptor).st_mode) and os.read(descriptor, 2) == b"#!"
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
 
     def _is_file(self, path: str) -> bool:
         try:

@@ -6,6 +6,7 @@ loaded, keeps no descriptor, lets no exception out, and runs the sitecustomize t
 Python 3.8 and later; older ones can read it, and it notes nothing.
 """
 
+import _signal  # type: ignore[import-not-found]
 import _thread
 import os
 import sys
@@ -20,11 +21,13 @@ _PLAIN_OPENS = 64  # of so many a process opens and closes its file; then it map
 _FIRST_BLOCK = 1 << 18
 _LAST_BLOCK = 1 << 23
 _LIMIT = 1 << 26  # bytes of all processes together
+_WHOLE = os.O_TRUNC | os.O_EXCL
 _CODE = (".pyc", ".py", ".so")
 _OTHERS = frozenset(("os.chdir", "os.rename", "os.link", "os.truncate", "sqlite3.connect"))
 _ENCODING = sys.getfilesystemencoding()
 _UTF8 = _ENCODING.lower() in ("utf-8", "utf8")
 
+_clock = getattr(time, "time_ns", time.time)
 _directory = ""
 _file = ""
 _noted = 0
@@ -51,18 +54,24 @@ def _hook(event: str, args: "tuple[Any, ...]") -> None:
         if event == "open":
             path, _, flags = args
             if type(path) is str:
-                if flags & 3:
-                    if path in _written:
+                try:
+                    if flags & 3:
+                        if path in _written:
+                            return
+                        if _put is not None and flags & _WHOLE:
+                            _put(b"w%d %b\0" % (_clock(), path.encode()))
+                            _written.add(path)
+                            return
+                    elif path in _known:
                         return
-                elif path in _known:
-                    return
-                elif _put is not None:
-                    try:
+                    elif _put is not None:
                         _put(b"R%b\0" % path.encode())
                         _known.add(path)
                         return
-                    except ValueError:
-                        pass  # the block is full, or the path is not UTF-8
+                except ValueError as error:
+                    # The block is full, or the path is not UTF-8.
+                    if not _is_ours(error):
+                        raise
         elif event not in _OTHERS:
             return
         _note(event, args)
@@ -140,7 +149,9 @@ def _settle() -> None:
         return
     try:
         place = os.getcwd()
-    except OSError:
+    except OSError as error:
+        if not _is_ours(error):
+            raise
         place = ""
     if len(_places) > 100:
         _places.clear()
@@ -153,7 +164,7 @@ def _opened(path: str, flags: int) -> None:
     if not flags & 3:
         _read(path)
     elif path not in _written:
-        whole = flags & (os.O_TRUNC | os.O_EXCL)
+        whole = flags & _WHOLE
         if flags & os.O_RDWR and not whole and not flags & os.O_APPEND and _holds(path):
             _read(path)
         _wrote(b"w" if whole else b"a", path)
@@ -162,7 +173,9 @@ def _opened(path: str, flags: int) -> None:
 def _holds(path: str) -> bool:
     try:
         return os.stat(path).st_size > 0
-    except OSError:
+    except OSError as error:
+        if not _is_ours(error):
+            raise
         return False
 
 
@@ -203,7 +216,7 @@ def _connected(path: str) -> None:
 
 
 def _log(kind: bytes, path: str, target: "str | None" = None) -> None:
-    line = b"%b%d %b\0" % (kind, time.time_ns(), path.encode(_ENCODING, "surrogateescape"))
+    line = b"%b%d %b\0" % (kind, _clock(), path.encode(_ENCODING, "surrogateescape"))
     if target is not None:
         line += b">%b\0" % target.encode(_ENCODING, "surrogateescape")
     if _noted == _PLAIN_OPENS:
@@ -212,7 +225,9 @@ def _log(kind: bytes, path: str, target: "str | None" = None) -> None:
         try:
             _block(line)
             return
-        except ValueError:
+        except ValueError as error:
+            if not _is_ours(error):
+                raise
             _map()
     _append(line)
 
@@ -228,8 +243,9 @@ def _append(line: bytes) -> None:
     _lost = True
     try:
         descriptor = os.open(_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except FileNotFoundError:
-        _directory = ""  # the run has been recorded
+    except FileNotFoundError as error:
+        if _is_ours(error):
+            _directory = ""  # the run has been recorded
         raise
     try:
         _lost = os.write(descriptor, line) != len(line)
@@ -247,6 +263,8 @@ def _map() -> None:
         _append(b"!\0")
         _directory = ""
         return
+    # An exception that a signal handler raises within an import may get lost there.
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     try:
         import mmap
 
@@ -262,12 +280,18 @@ def _map() -> None:
         finally:
             os.close(descriptor)
         _mappings.append(mapping)
-        mapping.write(b"t%d \0" % time.time_ns())
+        mapping.write(b"t%d \0" % _clock())
         # Without the lock of the interpreter two threads would write to the same place.
         if getattr(sys, "_is_gil_enabled", lambda: True)():
             _block = mapping.write
-    except Exception:
-        pass  # one line after the other, then
+    except ImportError:
+        pass
+    except Exception as error:
+        # No room, or no such thing on this system: one line after the other, then.
+        if not _is_ours(error):
+            raise
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
 
 def _size() -> int:
