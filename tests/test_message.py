@@ -200,3 +200,14 @@ def test_a_newer_format_is_refused() -> None:
 def test_moments_come_back_to_the_microsecond(moment: datetime) -> None:
     """Times are compared with those in the YAML."""
     assert message.parse_time(message.time_text(moment)) == moment
+
+
+def test_inputs_are_read_back_from_the_trailers() -> None:
+    """The index needs them of every run; an artifact's path is in the record alone."""
+    one, other = Input("runs/a/b-000000", "1" * 32, "2" * 40, "m"), Input("c", "3" * 32, "4" * 64)
+    run = Run(id="0" * 32, name="n", experiment="e", status="finished", started=START)
+    run = replace(run, inputs=(one, replace(one, path="n"), other))
+    assert message.inputs(message.compose(run)) == (replace(one, path=None), other)
+    assert message.inputs(message.compose(replace(run, inputs=()))) == ()
+    for bad in ("Input: a b", "Input: a b --output=x", "Input:  b " + "2" * 40):
+        assert message.inputs(f"x\n\nGittrack-Run: 1\n{bad}\n") is None

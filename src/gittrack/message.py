@@ -15,12 +15,13 @@ from typing import Any, get_args
 
 from gittrack.errors import BrokenRecord
 from gittrack.quoting import command_line, one_line, printable, utf8
-from gittrack.records import Number, Run, Status, Summary
+from gittrack.records import Input, Number, Run, Status, Summary
 
 __all__ = [
     "FORMAT",
     "check_format",
     "compose",
+    "inputs",
     "is_run",
     "moment",
     "parse_time",
@@ -32,6 +33,8 @@ __all__ = [
 FORMAT = 1
 _MARK = "Gittrack-Run: "
 _SUMMARY = "Gittrack-Summary: "
+_INPUT = "Input: "
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MOST_TRAILERS = 32
 _LONGEST_VALUE = 200
 _LONGEST_SUMMARY = 64 << 10
@@ -87,8 +90,9 @@ def _trailers(run: Run) -> Iterator[str]:
     yield f"Run-Id: {run.id}"
     yield f"Experiment: {run.experiment}"
     yield f"Status: {run.status}"
-    for given in run.inputs:
-        yield f"Input: {one_line(f'{given.run} {given.id} {given.commit}')}"
+    # A run of which several artifacts were read is one input here.
+    for given in dict.fromkeys((i.run, i.id, i.commit) for i in run.inputs):
+        yield _INPUT + one_line(" ".join(given))
     yield from _scalars("Param", run.params)
     yield from _scalars("Metric", run.metrics)
     text = _summary_text(run)
@@ -166,6 +170,18 @@ def _json_number(value: Number) -> Number | str:
 def is_run(message: str) -> bool:
     """Whether a commit message carries our mark in its last paragraph."""
     return any(line.startswith(_MARK) for line in _last_paragraph(message))
+
+
+def inputs(message: str) -> tuple[Input, ...] | None:
+    """The input runs that a run's trailers name, without paths; None where one makes no sense."""
+    found = []
+    for line in _last_paragraph(message):
+        if line.startswith(_INPUT):
+            words = line[len(_INPUT) :].split(" ")
+            if len(words) != 3 or not all(words) or not _COMMIT.fullmatch(words[2]):
+                return None
+            found.append(Input(*words))
+    return tuple(found)
 
 
 def check_format(message: str, where: str) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gittrack import message, refs, runs
 from gittrack.errors import BrokenRecord, GitFailed
-from gittrack.git import Repo, is_id
+from gittrack.git import Repo
 from gittrack.meter import SILENT, Meter
 from gittrack.quoting import utf8
 from gittrack.records import Input, Summary
@@ -41,7 +41,6 @@ _YOUNG = 50_000_000
 _YOUNG_IN_SECONDS = 2_000_000_000
 _PACKED = "packed-refs"
 _RUNS = refs.ROOT.rstrip("/")
-_INPUT = "Input: "
 _TOO_YOUNG = "young"
 _NOWHERE = ("", "")
 _ALL_REFS = "SELECT experiment, name, oid, stamp FROM refs"
@@ -372,24 +371,11 @@ def _excerpt(repo: Repo, ref: RunRef) -> tuple[Summary, Sequence[Input]] | None:
         )
     except BrokenRecord:
         known = None
-    inputs = None if known is None else _inputs(commit.message)
+    inputs = None if known is None else message.inputs(commit.message)
     if known is None or inputs is None:
         run = runs.load(repo, ref)
         return runs.summarize(run), run.inputs
     return known, inputs
-
-
-def _inputs(text: str) -> list[Input] | None:
-    """The inputs that a run's trailers name, None where one makes no sense."""
-    found = []
-    for line in text.rstrip("\n").rpartition("\n\n")[2].split("\n"):
-        if line.startswith(_INPUT):
-            run, _, rest = line[len(_INPUT) :].rpartition(" ")[0].rpartition(" ")
-            commit = line.rpartition(" ")[2]
-            if not (run and rest and is_id(commit)):
-                return None
-            found.append(Input(run, rest, commit))
-    return found
 
 
 def _input_row(number: int | None, one: Input) -> tuple[object, ...]:

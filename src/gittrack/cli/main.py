@@ -49,7 +49,9 @@ class Verb(NamedTuple):
 
 
 VERBS: dict[str, Verb] = {
-    "init": Verb("init", "init", "Set up this repository for gittrack; running it again is safe."),
+    "init": Verb(
+        "init", "init", "Set up this repository for gittrack and DVC; running it again is safe."
+    ),
     "run": Verb("run", "run", "Run a command and record it."),
     "ls": Verb("ls", "ls", "List runs, newest first."),
     "show": Verb("show", "show", "Show everything that is known of a run."),
