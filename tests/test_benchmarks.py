@@ -17,6 +17,7 @@ SMALL = {
     "snapshot": ["--rounds", "1", "--files", "20", "--changed", "2"],
     "size": ["--runs", "3", "--points", "3"],
     "data": ["--rounds", "1", "--files", "20", "--megabytes", "1", "--dvc", "false"],
+    "trace": ["--rounds", "1", "--files", "20"],
     "write": ["--rounds", "1", "--bulk", "3"],
 }
 
