@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import shutil
 import signal
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -252,27 +250,6 @@ def test_nothing_is_said_beside_our_words(
     assert capfd.readouterr() == ("", "")
 
 
-NOISE = """
-import logging
-import dvc.data_cloud
-from gittrack import data
-def noise(word):
-    for name in ("dvc.fs", "dvc_objects.db", "s3fs", "asyncio"):
-        logging.getLogger(name).critical(word)
-noise("before")
-with data._quiet():
-    noise("meanwhile")
-noise("afterwards")
-"""
-
-
-def test_what_dvc_logs_is_not_heard() -> None:
-    """But its loggers speak again afterwards: a script may use DVC by itself."""
-    said = subprocess.run([sys.executable, "-c", NOISE], capture_output=True, text=True, check=True)
-    assert "meanwhile" not in said.stderr + said.stdout
-    assert said.stderr.count("before") == said.stderr.count("afterwards") >= 3
-
-
 def test_stdout_stays_ours(repo: Repo, store: Path, tmp_path: Path) -> None:
     """DVC's import puts colorama before it, which takes colours out of what we print."""
     made = stored(cache_of(repo), tmp_path)
@@ -280,27 +257,6 @@ def test_stdout_stays_ours(repo: Repo, store: Path, tmp_path: Path) -> None:
     code += "assert 'dvc.config' in sys.modules and before == (sys.stdout, sys.stderr)\n"
     subprocess.run([sys.executable, "-c", code, "send", made], cwd=repo.root, check=True,
                    capture_output=True)  # fmt: skip
-
-
-def test_a_meter_hears_one_thread_at_a_time_and_never_too_much() -> None:
-    """DVC reports from many, and reports what it had to repeat twice."""
-    together = threading.Barrier(2)
-    heard = []
-
-    class Slow(Watch):
-        def advance(self, count: int) -> None:
-            heard.append(count)
-            with pytest.raises(threading.BrokenBarrierError):
-                together.wait(0.1)
-
-    count = data._Count(Slow(), 15, "B")
-    threads = [threading.Thread(target=count.add, args=(10,)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    count.add(1)
-    assert heard == [10, 5]
 
 
 # -- refusals -----------------------------------------------------------------------------------
@@ -477,46 +433,6 @@ def test_a_remote_that_cannot_be_used_is_one_line(
     assert words in no.value.message
     assert "\n" not in no.value.message and "lovelace9" not in str(no.value.message)
     assert hint in str(no.value.hint)
-
-
-def _foreign() -> list[type[BaseException]]:
-    """Every exception that DVC and its parts define."""
-    modules = ("dvc.exceptions", "dvc.config", "dvc_objects.errors", "dvc_objects.fs.errors",
-               "dvc_data.hashfile.cache", "dvc_data.hashfile.tree")  # fmt: skip
-    found = {
-        value
-        for name in modules
-        for value in vars(import_module(name)).values()
-        if inspect.isclass(value) and issubclass(value, Exception)
-    }
-    found |= {OSError, PermissionError, TimeoutError, ValueError, KeyError, ImportError}
-    return sorted(found, key=lambda kind: kind.__qualname__)
-
-
-@pytest.mark.parametrize("kind", _foreign(), ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("words", [("first line\nsecond",), ()])
-def test_every_foreign_exception_comes_out_as_ours(
-    kind: type[Exception], words: tuple[str, ...]
-) -> None:
-    """Each with one line that names the remote, and the cause chained."""
-    error = kind.__new__(kind, *words)
-    Exception.__init__(error, *words)
-    with (
-        pytest.raises(DataFailed) as ours,
-        data._translated("store", "s3://team/data"),
-    ):
-        raise error
-    assert ours.value.message.startswith("data remote 'store' (s3://team/data): ")
-    assert len(ours.value.message.splitlines()) == 1
-    assert ours.value.__cause__ is error
-
-
-def test_our_own_exceptions_pass_through() -> None:
-    """They have been translated already; and Ctrl-C is nobody's error."""
-    for error in (DataMissing("x", md5s=["y"]), KeyboardInterrupt()):
-        with pytest.raises(type(error)) as same, data._translated("store", "url"):
-            raise error
-        assert same.value is error
 
 
 # -- interrupted --------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ DOORS = {
     "tabulate": "report",
     "plotext": "curves",
     "click": "cli",
-    "dvc": "data",
+    "dvc": "depot",
     "configobj": "setup",
 }
 
@@ -341,6 +341,8 @@ def test_the_doors_are_where_they_should_be() -> None:
     assert "yaml" in imports(MODULES["formats"])
     assert "tabulate" in imports(MODULES["report"])
     assert "plotext" in imports(MODULES["curves"])
+    assert "dvc.config" in imports(MODULES["depot"])
+    assert "configobj" in imports(MODULES["setup"])
 
 
 def test_silence_is_seen() -> None:
