@@ -244,13 +244,19 @@ def test_traced_files_are_data_and_offers(wine: Path, track: Track) -> None:
         "open('model.bin', 'w').write('m')\n"
         "open('model.bin').read()\n"
         "open('plot.bin', 'w').write('p')\n"
+        "open('data/raw.csv').close()\n"
+        "open('data/log.csv').read(); open('data/log.csv', 'w').write('new')\n"
     )
+    (wine / "data" / "log.csv").write_text("old")
     (wine / "model.py").write_text("")
     done = track(wine, "run", "--trace", "--out", "model.bin", "--", PYTHON, "fit.py", check=0)
     run = newest(wine)
     assert [(d.path, d.md5) for d in run.data] == [("data/raw.csv", md5(b"a,b\n1,2\n"))]
     assert [a.path for a in run.artifacts] == ["model.bin"]
-    assert "written, not kept: plot.bin (--out 'plot.bin' keeps it)" in done.stderr
+    assert "written, not kept: data/log.csv and 1 more (--out 'data/log.csv'" in done.stderr
+    assert run.faults == (
+        "'data/log.csv' was read and then written again: what was read is not known",
+    )
 
 
 def test_a_traced_run_that_is_killed_has_its_data(

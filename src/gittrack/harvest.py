@@ -109,9 +109,16 @@ def _read(again: tuple[Data, ...]) -> Iterator[dict[str, Any]]:
 def _traced(
     repo: Repo, found: Setup, seen: Seen, given: tuple[Data, ...], meter: Meter
 ) -> Iterator[dict[str, Any]]:
-    data = inputs.traced(repo, found, seen.read, given=given, meter=meter)
+    # What was read and then written again is not there any more: its hash would be the output's.
+    both = set(seen.read) & set(seen.written)
+    known = {item.path for item in given}
+    data = inputs.traced(
+        repo, found, [path for path in seen.read if path not in both], given=given, meter=meter
+    )
     if data:
         yield {"data": [plain_data(item) for item in data]}
+    for name in sorted({_shown(repo, path) for path in both} - known):
+        yield {"fault": f"'{name}' was read and then written again: what was read is not known"}
     for path in seen.gone:
         yield {"fault": f"'{_shown(repo, path)}' was read, and is not there any more"}
     if not seen.complete:
