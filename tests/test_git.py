@@ -693,3 +693,10 @@ def test_the_paths_of_a_tree_are_those_of_its_files(repo: Repo) -> None:
     assert repo.paths(repo.empty_tree()) == frozenset()
     with pytest.raises(GitFailed):
         repo.paths("0" * 40)
+
+
+def test_the_id_of_a_blob_is_known_before_it_is_stored(repo: Repo, git) -> None:
+    """The one that Git gives it, and nothing is stored."""
+    oid = repo.blob_id(b"never stored")
+    assert not repo.exists(oid)
+    assert repo.write_blob(b"never stored") == oid

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import metrics, names, params, secrets
 from gittrack import snapshot as snapshots
@@ -60,8 +60,7 @@ class Request:
     code: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """What is known of a run before anything is stored."""
 
     experiment: str
@@ -132,8 +131,7 @@ def _storable(values: Mapping[str, Value]) -> dict[str, Value]:
     return {utf8(key): utf8(v) if isinstance(v, str) else v for key, v in values.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(NamedTuple):
     """A run that is on disk and waits for its command: `known` is what its journal begins with."""
 
     session: Session
@@ -142,8 +140,7 @@ class Begun:
     notices: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Reused:
+class Reused(NamedTuple):
     """A finished run that did the same, its kept files back in place; nothing has begun."""
 
     ref: RunRef

@@ -40,8 +40,6 @@ def fingerprint(
     Raises:
         UsageError: there is no such path in the code.
     """
-    import hashlib
-
     said = [
         _code(repo, tree, code),
         list(command),
@@ -50,7 +48,8 @@ def fingerprint(
         sorted((item.path, item.md5) for item in data),
     ]
     text = json.dumps(said, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    # Git's own hash is at hand, where hashlib would first load a library.
+    return repo.blob_id(text.encode("utf-8", "surrogateescape"))[:32]
 
 
 def _code(repo: Repo, tree: str, code: Sequence[str]) -> list[tuple[str, str]]:

@@ -13,7 +13,6 @@ from typing import Any
 from gittrack import journal, message, metrics, params
 from gittrack.errors import GittrackError
 from gittrack.journal import Story
-from gittrack.manifest import MOST_ARTIFACTS, check_artifact
 from gittrack.quoting import one_line
 from gittrack.records import (
     Artifact,
@@ -119,11 +118,20 @@ def _told_artifacts(story: Story, faults: list[str]) -> tuple[Artifact, ...]:
         for event in story.events
         if isinstance(event.get("artifact"), dict)
     }
+    if not told:
+        return ()
+    from gittrack.manifest import MOST_ARTIFACTS, check_artifact
+
     kept: dict[str, Artifact] = {}
     for path in sorted(told):
+        if len(kept) >= MOST_ARTIFACTS:
+            left = len(told) - MOST_ARTIFACTS
+            faults.append(f"{left} artifacts not recorded: there are {MOST_ARTIFACTS:,} already")
+            break
         try:
             check_artifact(path)
-            reason = _refusal(kept, path)
+            other = _in_the_way(kept, path)
+            reason = None if other is None else f"it overlaps '{one_line(other)[:80]}'"
             if reason is None:
                 kept[path] = Artifact(**told[path])
         except (GittrackError, TypeError) as error:
@@ -131,13 +139,6 @@ def _told_artifacts(story: Story, faults: list[str]) -> tuple[Artifact, ...]:
         if reason is not None:
             faults.append(f"artifact '{one_line(path)[:80]}' not recorded: {reason}")
     return tuple(kept.values())
-
-
-def _refusal(kept: Mapping[str, Artifact], path: str) -> str | None:
-    if len(kept) >= MOST_ARTIFACTS:
-        return f"there are {MOST_ARTIFACTS:,} already; a directory is kept as one"
-    other = _in_the_way(kept, path)
-    return None if other is None else f"it overlaps '{one_line(other)[:80]}'"
 
 
 def _told_inputs(story: Story) -> tuple[Input, ...]:

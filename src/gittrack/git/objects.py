@@ -68,6 +68,10 @@ class Objects(Executable):
         except GitFailed as error:
             raise self._write_failed(error) from error
 
+    def blob_id(self, data: bytes) -> str:
+        """The id that a blob of these bytes has, stored or not."""
+        return str(pygit2.hash(data))
+
     def write_blob(self, data: bytes) -> str:
         """Store bytes -> their id.
 
