@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gittrack import hashing, intake, manifest, placing, reading
-from gittrack.cache import Cache, open_cache
+from gittrack.cache import Cache, open_cache, open_stats
 from gittrack.errors import BadFile, BadPath, DataDamaged, DataMissing, WriteFailed
 from gittrack.stats import Stats
 
@@ -649,6 +649,36 @@ def test_bytes_come_back_as_they_went_in(
     assert (cache.directory / "back").read_bytes() == content
 
 
+def test_a_file_that_was_checked_is_adopted(cache: Cache, tmp_path: Path) -> None:
+    """As it came from a remote: renamed, in an object's mode, also over one that was damaged."""
+    name = cache.add_bytes(b"content").md5
+    _damage(cache, name, b"!ontent")
+    came = _write(cache.directory / "came", "content")
+    inode = came.stat().st_ino
+    assert cache.adopt(came, name) == 7
+    assert cache.path(name).read_bytes() == b"content"
+    assert cache.path(name).stat().st_ino == inode
+    assert stat.S_IMODE(cache.path(name).stat().st_mode) == 0o444
+    assert list(_files(cache.directory)) == [f"files/md5/{name[:2]}/{name[2:]}"]
+    listing = _write(cache.directory / "came", "[]")
+    assert cache.adopt(listing, f"{_md5(b'[]')}.dir") == 2
+    assert cache.members(f"{_md5(b'[]')}.dir") == ()
+
+
+def test_what_cannot_be_adopted_becomes_no_object(cache: Cache, tmp_path: Path) -> None:
+    """No hash names it, nothing is there, the place is taken by a directory: said as ours."""
+    came = _write(cache.directory / "came", "content")
+    with pytest.raises(BadFile):
+        cache.adopt(came, "../../came")
+    name = _md5(b"content")
+    with pytest.raises(WriteFailed, match="gone"):
+        cache.adopt(cache.directory / "gone", name)
+    _write(cache.path(name) / "inside", "x")
+    with pytest.raises(WriteFailed):
+        cache.adopt(came, name)
+    assert (cache.path(name) / "inside").read_bytes() == b"x"
+
+
 # -- getting out --------------------------------------------------------------------------------
 
 WAYS = ["reflink", "hardlink", "symlink", "copy"]
@@ -796,6 +826,32 @@ def test_the_next_way_is_taken_where_one_does_not_work(
     assert not (tmp_path / "other").exists()
 
 
+def test_where_no_blocks_can_be_shared_is_found_out_once(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for each of ten thousand files; another file system is asked anew."""
+    names = [cache.add_bytes(str(number).encode()).md5 for number in range(3)]
+    tried: list[int] = []
+    monkeypatch.setattr(placing, "clone", lambda *_: bool(tried.append(1)))
+    devices = {"here": 1, "there": 2}
+    real = os.stat
+
+    def elsewhere(path: Path, **options: int) -> os.stat_result:
+        found = real(path, **options)
+        fields = list(found)
+        fields[stat.ST_DEV] = devices.get(Path(path).name, found.st_dev)
+        return os.stat_result(fields)
+
+    for place in devices:
+        (tmp_path / place).mkdir()
+        with monkeypatch.context() as patch:
+            patch.setattr(placing.os, "stat", elsewhere)
+            for name in names:
+                cache.place(name, tmp_path / place / name)
+        assert len(_files(tmp_path / place)) == 3
+        assert len(tried) == devices[place]
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_a_full_disk_leaves_the_target_as_it_was(
     cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
@@ -872,3 +928,7 @@ def test_the_cache_of_a_repository_remembers_in_its_git_directory(
     assert not cache.directory.exists()
     cache.add(_write(tmp_path / "repo" / "data", "x"))
     assert (repo.state / "cache" / "md5.sqlite").exists()
+    stats, known = open_stats(repo), os.stat(_write(tmp_path / "known"))
+    stats.put(known, "0" * 32, when=known.st_ctime_ns + 10**10)
+    stats.flush()
+    assert cache.stats is not None and cache.stats.get(known) == "0" * 32

@@ -453,7 +453,7 @@ def test_what_dvc_hashed_is_not_hashed_again(
     remembered: Path, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Its pointer and DVC's own memory, or the link into its cache, tell."""
-    monkeypatch.setattr(inputs, "_stats", lambda repo: stats)
+    monkeypatch.setattr(inputs.cache, "open_stats", lambda repo: stats)
     stats = Stats(tmp_path / "stats")
     known: dict[str, str | None] = {}
     real = hashing.of

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gittrack.git import Repo
     from gittrack.setup import Setup
 
-__all__ = ["Cache", "open_cache"]
+__all__ = ["Cache", "open_cache", "open_stats"]
 
 _PREFIX = re.compile(r"[0-9a-f]{2}")
 _REST = re.compile(r"[0-9a-f]{30}(\.dir)?")
@@ -47,9 +47,14 @@ def open_cache(repo: Repo, setup: Setup) -> Cache:
     return Cache(
         setup.cache,
         links=setup.links,
-        stats=Stats(repo.state / "cache" / "md5.sqlite"),
+        stats=open_stats(repo),
         sync=repo.flag("track.fsync", default=True),
     )
+
+
+def open_stats(repo: Repo) -> Stats:
+    """This repository's memory of the hashes of files; makes nothing yet."""
+    return Stats(repo.state / "cache" / "md5.sqlite")
 
 
 class Cache:
@@ -67,6 +72,7 @@ class Cache:
         self.links = tuple(links)
         self.stats = stats
         self._sync = sync
+        self._unshared: set[tuple[int, int]] = set()
         self._objects = Path(os.path.abspath(directory)) / "files" / "md5"
 
     def path(self, md5: str) -> Path:
@@ -115,6 +121,20 @@ class Cache:
         with self._intake() as intake:
             self._add_data(intake, digest, data)
         return Hashed(digest, len(data))
+
+    def adopt(self, path: Path, md5: str) -> int:
+        """Make a file that lies in the cache's file system an object -> its bytes.
+
+        By a rename: atomic, nothing is copied, `path` is gone afterwards, and an object that was
+        there is replaced. The caller answers for the content, and for nobody else writing to it.
+        Does not wait for the disk: what can be adopted can be had again.
+
+        Raises:
+            BadFile: `md5` is no hash.
+            WriteFailed: the cache cannot be written; what was there stays.
+        """
+        with Intake(self._objects, sync=False) as intake:
+            return intake.take(os.fspath(path), manifest.check_md5(md5))
 
     def _intake(self) -> Intake:
         return Intake(self._objects, sync=self._sync)
@@ -401,6 +421,7 @@ class Cache:
             dir_fd=dir_fd,
             links=self.links,
             stats=self.stats,
+            unshared=self._unshared,
             meter=meter,
         )
         try:

@@ -18,8 +18,9 @@ from pathlib import Path
 from gittrack import cells, hashing
 from gittrack.cache import Cache, open_cache
 from gittrack.depot import Count, Depot, measured, open_depot
-from gittrack.errors import DataDamaged, DataFailed, DataMissing, WriteFailed
+from gittrack.errors import DataDamaged, DataFailed, DataMissing
 from gittrack.git import Repo
+from gittrack.intake import refused
 from gittrack.meter import SILENT, Meter
 from gittrack.quoting import one_line
 from gittrack.setup import Setup
@@ -270,7 +271,7 @@ def _bring_batch(
                 continue
             place = staging / md5
             if hashing.file(place).md5 == md5.removesuffix(_LISTING):
-                brought += _take(cache, place, md5)
+                brought += cache.adopt(place, md5)
             else:
                 place.unlink()
                 wrong.append(md5)
@@ -287,22 +288,6 @@ def _bring_batch(
             )
         waiting = wrong
     return brought
-
-
-def _take(cache: Cache, place: Path, md5: str) -> int:
-    """Move a file that was checked into the cache, over a damaged one if need be -> its bytes.
-
-    Without waiting for the disk: what a power cut spoils, the next use notices and fetches anew.
-    """
-    target = cache.path(md5)
-    try:
-        size = place.stat().st_size
-        place.chmod(0o444)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        place.replace(target)
-    except OSError as error:
-        raise _not_written(cache.directory, error) from error
-    return size
 
 
 def _not_brought(depot: Depot, refused: Mapping[str, BaseException]) -> DataMissing | DataFailed:
@@ -332,7 +317,7 @@ def _staging(directory: Path) -> Iterator[Path]:
         _sweep(directory)
         made = tempfile.mkdtemp(prefix=_STAGING, dir=directory)
     except OSError as error:
-        raise _not_written(directory, error) from error
+        raise refused(directory, error) from error
     try:
         yield Path(made)
     finally:
@@ -347,10 +332,3 @@ def _sweep(directory: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
         except OSError:
             pass
-
-
-def _not_written(directory: Path, error: OSError) -> WriteFailed:
-    return WriteFailed(
-        f"cannot write to the cache '{directory}': {error.strerror}",
-        hint="is the disk full, or the cache another user's? `git track doctor` looks.",
-    )

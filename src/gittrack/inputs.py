@@ -85,7 +85,7 @@ def begin(
     known = _pointers(repo, setup, root, [place.name for place in places if place.inside])
     for place in given.values():
         _check_there(place, known.get(place.name))
-    stats = _stats(repo)
+    stats = cache.open_stats(repo)
     data = [
         _data(repo, setup, place, known.get(place.name), stats, meter)
         for place in places
@@ -98,10 +98,6 @@ def begin(
 def _root(repo: Repo) -> Path:
     assert repo.root is not None
     return Path(os.path.realpath(repo.root))
-
-
-def _stats(repo: Repo) -> Stats:
-    return Stats(repo.state / "cache" / "md5.sqlite")
 
 
 def _given(root: Path, directory: Path, path: str, outside: bool) -> _Place:
@@ -280,7 +276,7 @@ def again(
     Free for what `stat` shows to be unchanged. The hash stays that of the start: what the run read.
     """
     root = _root(repo)
-    stats = _stats(repo)
+    stats = cache.open_stats(repo)
     seen = tuple(replace(item, changed=_has_changed(root, item, stats, meter)) for item in data)
     stats.flush()
     return seen
@@ -333,7 +329,7 @@ def traced(
     }
     known = _pointers(repo, setup, root, [name for name, place in places.items() if place.inside])
     folded = _folded({known[name].path if name in known else name for name in places})
-    stats = _stats(repo)
+    stats = cache.open_stats(repo)
     data = []
     for name in sorted(folded):
         place = places.get(name) or _place(root, root, name)

@@ -153,6 +153,21 @@ class Intake:
             raise refused(incoming.path, error) from error
         self._wait(md5, incoming.path)
 
+    def take(self, path: str, md5: str) -> int:
+        """Have a file that lies in the cache's file system become the object `md5` -> its bytes.
+
+        Raises:
+            WriteFailed: the cache cannot be written.
+        """
+        try:
+            os.chmod(path, _MODE)
+            size = os.stat(path).st_size
+            self._make(md5[:2])
+        except OSError as error:
+            raise refused(path, error) from error
+        self._wait(md5, path)
+        return size
+
     def drop(self, incoming: Incoming) -> None:
         """Give a file up."""
         incoming.close()

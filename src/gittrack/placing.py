@@ -48,7 +48,11 @@ def damaged(md5: str, path: str) -> DataDamaged:
 
 @dataclass
 class Placing:
-    """One object on its way to one place."""
+    """One object on its way to one place.
+
+    `unshared` holds pairs of devices, the object's and the target's, between which no reflink was
+    possible. All placings of a cache share it: else each file would be made twice.
+    """
 
     md5: str
     object: str
@@ -56,6 +60,7 @@ class Placing:
     dir_fd: int | None
     links: Sequence[str]
     stats: Stats | None
+    unshared: set[tuple[int, int]]
     meter: Meter
     _source: int = field(init=False, default=-1)
     _status: os.stat_result = field(init=False)
@@ -133,6 +138,9 @@ class Placing:
         return True
 
     def _reflink(self) -> bool:
+        devices = self._status.st_dev, os.stat(self.target.parent, dir_fd=self.dir_fd).st_dev
+        if devices in self.unshared:
+            return False
         descriptor = self._open()
         try:
             if clone(self._source, descriptor):
@@ -141,6 +149,7 @@ class Placing:
         finally:
             os.close(descriptor)
         os.unlink(self._temporary, dir_fd=self.dir_fd)
+        self.unshared.add(devices)
         return False
 
     def _hardlink(self) -> bool:

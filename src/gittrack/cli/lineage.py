@@ -169,10 +169,10 @@ def _content(repo: Repo, path: Path, meter: Meter) -> str | None:
     if not os.path.lexists(path):
         return None
     from gittrack import hashing
+    from gittrack.cache import open_stats
     from gittrack.errors import BadPath
-    from gittrack.stats import Stats
 
-    stats = Stats(repo.state / "cache" / "md5.sqlite")
+    stats = open_stats(repo)
     try:
         return hashing.of(path.absolute(), stats=stats, meter=meter).md5
     except BadPath:
