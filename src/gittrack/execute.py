@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gittrack import environment, metrics, refs
+from gittrack import environment, refs
 from gittrack.environment import Pending
 from gittrack.errors import GittrackError, WriteFailed
 from gittrack.git import Repo
@@ -26,6 +26,7 @@ from gittrack.quoting import one_line
 from gittrack.records import Row, Run, Snapshot, Status
 from gittrack.recovery import finish, signs, undisturbed, waiting
 from gittrack.refs import RunRef
+from gittrack.scanner import Scanner
 from gittrack.sessions import Session
 from gittrack.story import plain_environment
 
@@ -200,7 +201,7 @@ class _Recorder:
         self._session = session
         self._known = known
         self._pending: Pending | None = pending
-        self._scanners = {stream: metrics.Scanner() for stream in (1, 2)} if scan else {}
+        self._scanners = {stream: Scanner() for stream in (1, 2)} if scan else {}
         self._now = now
         self.began = False
         self._signed = 0.0

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gittrack import metrics, names, params, secrets
+from gittrack import names, params, secrets
 from gittrack import snapshot as snapshots
 from gittrack.errors import BadFile, DataMissing, RunExists, WriteFailed
 from gittrack.git import Repo
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Begun", "Prepared", "Request", "Reused", "begin", "prepare"]
 
 DEFAULT_EXPERIMENT = "default"
+_METRICS_FILES = ("metrics.json", "metrics.yaml", "metrics.yml", "metrics.csv", "metrics.tsv")
+"""Files that count as metrics if the run wrote them and none was asked for, in this order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +123,12 @@ def _params_files(repo: Repo, request: Request) -> tuple[dict[str, Value], list[
 def _metrics_files(request: Request) -> dict[str, str]:
     """The metrics files to look at afterwards, with what tells whether the run wrote them."""
     asked = request.metrics_files
-    for path in asked or ():
-        metrics.check_file(path, directory=request.directory)
-    paths = metrics.DEFAULT_FILES if asked is None else asked
+    if asked:
+        from gittrack import metrics
+
+        for path in asked:
+            metrics.check_file(path, directory=request.directory)
+    paths = _METRICS_FILES if asked is None else asked
     return {path: stamp(request.directory / path) for path in paths}
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import journal, message, metrics, params
+from gittrack import journal, message, params, points
 from gittrack.errors import GittrackError
 from gittrack.journal import Story
 from gittrack.quoting import one_line
@@ -80,7 +80,7 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, list[Ro
         inputs=_told_inputs(story),
         fingerprint=begin.get("fingerprint"),
         params=said,
-        metrics=metrics.last(rows),
+        metrics=points.last(rows),
         environment=_told_environment(story),
         tags=tags,
         faults=(*faults, *more),
@@ -213,6 +213,8 @@ def _from_files(story: Story, started: float, ended: float) -> tuple[list[Row], 
             if story.begin["asked"]:
                 faults.append(f"metrics not read: {name} was not written by this run")
             continue
+        from gittrack import metrics
+
         try:
             found, left_out = metrics.from_file(
                 name, time=round(ended - started, 6), directory=where
