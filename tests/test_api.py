@@ -260,7 +260,7 @@ class Grid:
         (test_params_keep_their_types, f"{__name__}.test_params_keep_their_types"),
         ([len, Text], ["<built-in function len>", f"<class '{__name__}.Text'>"]),
     ],
-    ids=str,
+    ids=["grid", "row", "long row", "large grid", "object", "function", "list"],
 )
 def test_objects_are_recorded_as_what_is_the_same_in_the_next_run(logged, value, kept) -> None:
     """A memory address makes two equal runs differ, and ten thousand numbers are no param."""
