@@ -45,11 +45,14 @@ def gather(
     if story is None:
         return ()
     offered: list[str] = []
+    said = {event["fault"] for event in story.events if "fault" in event}
     writer = Writer(directory)
     try:
         try:
             for event in _events(repo, story, directory, latest, offered, meter):
-                writer.append(event)
+                # Who was killed here before may have said it.
+                if event.get("fault") not in said:
+                    writer.append(event)
         except GittrackError as error:
             writer.append({"fault": f"data and artifacts are recorded in part: {error.message}"})
         except KeyboardInterrupt:

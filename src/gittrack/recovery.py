@@ -28,6 +28,8 @@ __all__ = ["finish", "recover", "running", "signs", "undisturbed", "waiting"]
 
 _RECOVER_AT_ONCE = 16 << 20
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_LOST, _MASKED, _NEW = "lost", "masked", "lost.new"
+_NO_SIGNS = {"lock", _MASKED, _NEW}
 
 
 def finish(repo: Repo, session: Session) -> tuple[Run, RunRef]:
@@ -62,6 +64,7 @@ def _whole_story(repo: Repo, directory: Path) -> Story:
     if story is not None and _is_due(story):
         from gittrack import harvest
 
+        _pin_last_sign(directory)
         harvest.gather(repo, directory, latest=_last_sign(directory))
         story = journal.read(directory)
     if story is None:
@@ -152,7 +155,7 @@ def _with_output(repo: Repo, session: Session, run: Run) -> Run:
     from gittrack import setup
     from gittrack.cache import open_cache
 
-    masked = session.directory / "masked"
+    masked = session.directory / _MASKED
     try:
         record.write_masked(session.directory / "output", masked, mask=secrets.mask_text)
         got = open_cache(repo, setup.read(repo)).add(masked)
@@ -251,14 +254,29 @@ def _renamed(values: Mapping[str, Number], names: Mapping[str, str]) -> dict[str
 
 def _last_sign(directory: Path) -> float:
     """The last moment (seconds since the epoch) at which anything of the run was written."""
-    latest = 0.0
-    for path in directory.glob("*"):
-        try:
-            latest = max(latest, path.stat().st_mtime if path.name != "lock" else 0.0)
-        except OSError:
-            # It is being removed: the run has just been recorded.
-            continue
-    return latest
+    pinned = _time(directory / _LOST)
+    if pinned:
+        return pinned
+    signs = (path for path in directory.glob("*") if path.name not in _NO_SIGNS)
+    return max(map(_time, signs), default=0.0)
+
+
+def _time(path: Path) -> float:
+    """When a file was written last; 0 if it is gone: its run has just been recorded."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _pin_last_sign(directory: Path) -> None:
+    """Keep the last sign as the time of a file: from here on recovery itself writes there."""
+    if not _time(directory / _LOST):
+        latest = _last_sign(directory)
+        new = directory / _NEW
+        new.touch()
+        os.utime(new, (latest, latest))
+        os.rename(new, directory / _LOST)
 
 
 def recover(repo: Repo) -> list[RunRef]:
