@@ -97,23 +97,32 @@ def make_world(path: Path) -> World:
     return world
 
 
-def begin(world: World, seed: int, kind: str = "finished") -> Expected:
-    """Leave behind a run that is ready to be recorded, as its writer would find it."""
+def begin(
+    world: World,
+    seed: int,
+    kind: str = "finished",
+    *,
+    also: Mapping[str, Any] | None = None,
+    printed: bytes = b"",
+) -> Expected:
+    """Leave behind a run that is ready to be recorded, as its writer would find it.
+
+    `also` joins how it began, `printed` its output.
+    """
     rand = random.Random(f"{kind} {seed}")
     name, id = names.generate(rand.randbytes(6)), names.run_id(rand.randbytes(16))
     started = _START + seed
     params = {"lr": rand.random(), "seed": seed, "kind": kind}
     session = Session.open(world.repo.state, name)
-    session.begin(
-        {**world.known, "id": id, "name": name, "started": started, "params": params, "files": {}}
-    )
+    own = {"id": id, "name": name, "started": started, "params": params, "files": {}}
+    session.begin({**world.known, **own, **(also or {})})
     values = [rand.random(), math.nan, -1e-300, 3]
     script = Writer(session.directory)
     for step, value in enumerate(values):
         script.append({"t": started + step, "metrics": {"loss": value}, "step": step})
     script.append({"t": started + 5, "params": {"late": "yes"}, "tags": {"stage": "two"}})
     script.close()
-    output = b"epoch %d\n" % seed + bytes(rand.choices(b"abcdefgh \n", k=300))
+    output = b"epoch %d\n" % seed + bytes(rand.choices(b"abcdefgh \n", k=300)) + printed
     session.keep_output(output)
     recorder = Writer(session.directory)
     recorder.append({"t": started + 0.5, "child": _DEAD})
@@ -121,6 +130,8 @@ def begin(world: World, seed: int, kind: str = "finished") -> Expected:
         recorder.append({"t": started + 9, "end": ["failed", 3]})
     recorder.close()
     session.release()
+    for path in session.directory.iterdir():
+        os.utime(path, (started + 9, started + 9))
     if kind == "held":
         refs.hold_snapshot(world.repo, name, world.known["tree"])
     if kind == "taken":
@@ -129,6 +140,7 @@ def begin(world: World, seed: int, kind: str = "finished") -> Expected:
         "id": id,
         "status": "killed" if kind == "killed" else "failed",
         "exit_code": repr(None if kind == "killed" else 3),
+        "ended": repr(moment(started + 9)),
         "params": repr({"kind": kind, "late": "yes", "lr": params["lr"], "seed": seed}),
         "tags": repr({"stage": "two", "team": "blue"}),
         "metrics": repr({"loss": 3}),
@@ -136,6 +148,9 @@ def begin(world: World, seed: int, kind: str = "finished") -> Expected:
         "output": repr(output),
         "faults": "()",
         "included": "('features.py',)",
+        "data": "()",
+        "artifacts": "()",
+        "inputs": "[]",
     }
     return Expected(id, name, facts)
 
@@ -164,6 +179,7 @@ def facts(repo: Repo, ref: RunRef) -> dict[str, str]:
         "id": run.id,
         "status": run.status,
         "exit_code": repr(run.exit_code),
+        "ended": repr(run.ended),
         "params": repr(dict(sorted(run.params.items()))),
         "tags": repr(dict(sorted(run.tags.items()))),
         "metrics": repr(dict(sorted(run.metrics.items()))),
@@ -171,6 +187,9 @@ def facts(repo: Repo, ref: RunRef) -> dict[str, str]:
         "output": repr(runs.output(repo, ref)),
         "faults": repr(run.faults),
         "included": repr(run.code.included),
+        "data": repr(run.data),
+        "artifacts": repr(run.artifacts),
+        "inputs": repr([(given.id, given.path) for given in run.inputs]),
     }
 
 
