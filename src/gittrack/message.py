@@ -177,7 +177,7 @@ def inputs(message: str) -> tuple[Input, ...] | None:
     found = []
     for line in _last_paragraph(message):
         if line.startswith(_INPUT):
-            words = line[len(_INPUT) :].split(" ")
+            words = line[len(_INPUT) :].rsplit(" ", 2)
             if len(words) != 3 or not all(words) or not _COMMIT.fullmatch(words[2]):
                 return None
             found.append(Input(*words))
