@@ -6,6 +6,7 @@ long output too. Safe to do again after a crash. Knows nothing of commits.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from gittrack import artifacts, inputs, journal, setup, trace
 from gittrack.artifacts import Outs
 from gittrack.cache import open_cache
-from gittrack.errors import GittrackError
+from gittrack.errors import BadPath, GittrackError
 from gittrack.git import Repo
 from gittrack.journal import Story, Writer
 from gittrack.meter import SILENT, Meter
@@ -72,6 +73,7 @@ def _events(
     meter: Meter,
 ) -> Iterator[dict[str, Any]]:
     begin = story.begin
+    repo = _home(repo, begin)
     found = setup.read(repo)
     given = tuple(told_data(item) for item in begin.get("data", ()))
     kept = {event["artifact"]["path"] for event in story.events if "artifact" in event}
@@ -85,6 +87,25 @@ def _events(
         seen = trace.read(directory, tracked=repo.paths(begin["tree"]))
         yield from _traced(repo, found, seen, given, meter)
         offered += _offers(repo, seen, kept)
+
+
+def _home(repo: Repo, begin: Mapping[str, Any]) -> Repo:
+    """The repository with the work tree that the run stood in: recovery may stand in another one.
+
+    Raises:
+        NotARepository: that work tree is gone.
+        BadPath: something else is in its place.
+    """
+    where = begin["where"]
+    root = os.path.realpath(where)
+    for _ in begin["directory"].split("/") if begin["directory"] else ():
+        root = os.path.dirname(root)
+    if repo.root is not None and root == os.path.realpath(repo.root):
+        return repo
+    home = Repo.open(where)
+    if home.root is None or not os.path.samefile(home.common_dir, repo.common_dir):
+        raise BadPath(f"'{one_line(where)}' is not the work tree any more", path=where)
+    return home
 
 
 def _kept(

@@ -1,0 +1,139 @@
+"""What a lost run read and kept is gathered by whoever finds it, whenever and wherever that is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import Git
+from gittrack import harvest, journal, outset, recovery, refs, runs, sessions
+from gittrack.git import Repo
+from gittrack.journal import Writer
+from gittrack.message import moment
+from gittrack.records import Run
+
+HOURS = 8 * 3600
+
+
+def lost(place: Path) -> Path:
+    """A run that read `in.csv`, wrote `out/model.bin` and was killed -> its directory."""
+    (place / "in.csv").write_text("a,b\n")
+    repo = Repo.open(place)
+    request = outset.Request(argv=["true"], directory=place, data=["in.csv"], outs=["out/*"])
+    prepared = outset.prepare(repo, request)
+    started = time.time() - 2 * HOURS
+    begun = outset.begin(repo, request, prepared, now=lambda: started, random=os.urandom)
+    assert isinstance(begun, outset.Begun)
+    (place / "out").mkdir(exist_ok=True)
+    (place / "out" / "model.bin").write_bytes(b"a model")
+    begun.session.release()
+    return begun.session.directory
+
+
+def earlier(*paths: Path) -> float:
+    """Let these files, and those in them, be hours old -> since when."""
+    when = time.time() - HOURS
+    for path in (inner for top in paths for inner in (top, *top.rglob("*"))):
+        os.utime(path, (when, when))
+    return when
+
+
+def recovered(place: Path) -> Run:
+    repo = Repo.open(place)
+    (ref,) = recovery.recover(repo)
+    return runs.load(repo, ref)
+
+
+@pytest.fixture
+def worktree(repo_dir: Path, git: Git) -> Path:
+    """A linked work tree beside the repository."""
+    place = repo_dir.with_name("linked")
+    git(repo_dir, "worktree", "add", "-q", os.fspath(place))
+    return place
+
+
+def test_a_run_lost_in_another_work_tree_keeps_what_it_made(repo_dir: Path, worktree: Path) -> None:
+    """The next command may be given anywhere: paths are those of the run's own work tree."""
+    lost(worktree)
+    run = recovered(repo_dir)
+    assert [kept.path for kept in run.artifacts] == ["out/model.bin"]
+    assert [(read.path, read.changed) for read in run.data] == [("in.csv", False)]
+    assert run.faults == ()
+
+
+def test_a_run_below_the_root_is_found_from_another_work_tree(
+    repo_dir: Path, worktree: Path
+) -> None:
+    """Where it was started is not where its work tree begins."""
+    inner = worktree / "sub" / "dir"
+    inner.mkdir(parents=True)
+    lost(inner)
+    assert [kept.path for kept in recovered(repo_dir).artifacts] == ["sub/dir/out/model.bin"]
+
+
+def test_a_run_whose_work_tree_is_gone_is_recorded_all_the_same(
+    repo_dir: Path, worktree: Path, git: Git
+) -> None:
+    """Its files went with it; that is said, and nothing waits for ever."""
+    lost(worktree)
+    git(repo_dir, "worktree", "remove", "--force", os.fspath(worktree))
+    run = recovered(repo_dir)
+    assert run.status == "killed"
+    assert run.artifacts == ()
+    assert [fault for fault in run.faults if "recorded in part" in fault]
+
+
+def test_files_of_another_repository_are_not_taken_for_the_runs(
+    repo_dir: Path, worktree: Path, git: Git
+) -> None:
+    """Somebody cloned something else to where the work tree was."""
+    lost(worktree)
+    shutil.rmtree(worktree)
+    git(repo_dir, "clone", "-q", ".", os.fspath(worktree))
+    (worktree / "out").mkdir()
+    (worktree / "out" / "model.bin").write_bytes(b"another model")
+    run = recovered(repo_dir)
+    assert run.artifacts == ()
+    assert [fault for fault in run.faults if "is not the work tree any more" in fault]
+
+
+def test_a_lost_run_ended_when_it_last_gave_a_sign(repo_dir: Path) -> None:
+    """It is found hours later; what recovery writes in its directory is no sign of life."""
+    directory = lost(repo_dir)
+    when = earlier(directory, repo_dir / "out")
+    run = recovered(repo_dir)
+    assert run.ended is not None
+    assert abs((run.ended - moment(when)).total_seconds()) < 60
+    assert [kept.path for kept in run.artifacts] == ["out/model.bin"]
+
+
+def test_a_second_recovery_knows_when_the_run_was_lost(repo_dir: Path) -> None:
+    """The first was killed too: what others wrote between the two is not the run's."""
+    directory = lost(repo_dir)
+    earlier(directory, repo_dir / "out")
+    recovery._pin_last_sign(directory)
+    Writer(directory).close()
+    (repo_dir / "out" / "late.bin").write_bytes(b"of another run")
+    run = recovered(repo_dir)
+    assert [kept.path for kept in run.artifacts] == ["out/model.bin"]
+    assert [fault for fault in run.faults if "out/late.bin" in fault]
+
+
+def test_what_is_said_twice_stands_once(repo_dir: Path) -> None:
+    """Who was killed while gathering may have said all of it but that it is done."""
+    directory = lost(repo_dir)
+    (repo_dir / "in.csv").write_text("changed\n")
+    repo = Repo.open(repo_dir)
+    harvest.gather(repo, directory)
+    harvest.gather(repo, directory)
+    story = journal.read(directory)
+    assert story is not None
+    said = [event["fault"] for event in story.events if "fault" in event]
+    assert said == ["'in.csv' changed while the run ran"]
+    assert sessions.is_lost(directory)
+    assert recovered(repo_dir).faults == tuple(said)
+    assert len(list(refs.all_runs(repo))) == 1
