@@ -42,6 +42,7 @@ POINTS = {
 # Together about 130.
 BYTES = {**KEPT, **SWEPT}
 BYTES_POINTS = {
+    "beginning-with-data": 14,
     "gathering": 8,
     "gathering-again": 6,
     "logging-artifacts": 14,

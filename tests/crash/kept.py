@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from crash.scenarios import Scenario, Trial
 from crash.things import Thing, cache_of, damage, empty, lacking, thing
 from crash.world import Expected, Fault, World, aftermath, begin, nothing, session_of, shown
 from gittrack import cache as caches
-from gittrack import journal, names, record, recovery, refs, retrieve, runs, setup
+from gittrack import journal, names, outset, record, recovery, refs, retrieve, runs, setup
 from gittrack.cache import Cache
 from gittrack.git import Repo
 from gittrack.records import Data
@@ -43,6 +44,43 @@ def again(work: Callable[[], list[str]]) -> list[str]:
         return isolated(work)
     except Failed as failed:
         return [f"doing it again fails: {failed}"]
+
+
+# -- a run, from its beginning -----------------------------------------------------------------
+
+
+def beginning(world: World, seed: int, point: int | None, fault: Fault = nothing) -> Trial:
+    """A run that will read and keep something: it began and knows what, or nothing remains."""
+    empty(world)
+    before = shown(world)
+    read, older = thing(f"{seed}", "input.bin"), thing(f"{seed}", "older.bin")
+    request = replace(world.request, data=["input.bin"], outs=["older.bin", "none.bin"])
+    for one in (read, older):
+        one.write(world.path)
+    prepared = outset.prepare(world.repo, request)
+
+    def act(repo: Repo, tell: Tell) -> None:
+        outset.begin(repo, request, prepared, now=lambda: _START + seed, random=os.urandom)
+        tell(b"begun")
+
+    death = kill_at(point, lambda: _opened(world, fault), act)
+    faults = (
+        "not kept: there is no 'none.bin'",
+        "not kept: 'older.bin': it was there before, and this run did not write it",
+    )
+    facts = {
+        "status": "killed",
+        "included": "('features.py',)",
+        "data": repr((Data(read.path, read.md5, read.artifact.size),)),
+        "artifacts": "()",
+        "faults": repr(faults),
+    }
+    expected, begun = Expected("", "", facts), bool(death.told)
+    wrong = faulty(death.fault)
+    wrong += aftermath(world, expected, before, fault=fault, optional=not begun)
+    for one in (read, older):
+        (world.path / one.path).unlink()
+    return Trial(death, wrong)
 
 
 # -- the end of a run ----------------------------------------------------------------------------
@@ -345,6 +383,7 @@ def _recorded(world: World) -> tuple[list[Thing], RunRef]:
 
 
 KEPT: dict[str, Scenario] = {
+    "beginning-with-data": beginning,
     "gathering": gathering("finished"),
     "gathering-again": gathering("killed", 120),
     "logging-artifacts": logging,

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from crash.faults import buffered
+from crash.faults import buffered, empty_directories_stay, leftovers_stay
 from crash.world import Fault
 from gittrack import (
     active,
@@ -35,10 +35,11 @@ from gittrack.errors import WriteFailed
 from gittrack.git import Repo
 from gittrack.hashing import Hashed
 from gittrack.intake import Intake
-from gittrack.journal import Story
+from gittrack.journal import Story, frame
 from gittrack.placing import Placing
 from gittrack.records import Artifact
 from gittrack.refs import RunRef
+from gittrack.sessions import Session
 
 __all__ = ["NOTICED_BY"]
 
@@ -46,6 +47,22 @@ __all__ = ["NOTICED_BY"]
 def _replace(owner: Any, **functions: Any) -> None:
     for name, function in functions.items():
         setattr(owner, name, function)
+
+
+# -- a run, from its beginning -----------------------------------------------------------------
+
+
+def data_later() -> None:
+    """What it reads is written down when it has begun already."""
+    original, held = Session.begin, ("data", "outs")
+
+    def begin(self: Session, known: Mapping[str, Any]) -> None:
+        original(self, {key: value for key, value in known.items() if key not in held})
+        for _ in range(50):
+            os.getppid()
+        (self.directory / "begin").write_bytes(frame(known))
+
+    _replace(Session, begin=begin)
 
 
 # -- the end of a run ----------------------------------------------------------------------------
@@ -341,6 +358,7 @@ def stamped_first() -> None:
 
 
 NOTICED_BY: Mapping[str, tuple[Fault, ...]] = {
+    "beginning-with-data": (data_later, empty_directories_stay, leftovers_stay),
     "gathering": (told_before_done, one_is_enough, in_place, said_each_time),
     "gathering-again": (lost_now, told_before_done, in_place),
     "logging-artifacts": (said_before_kept, in_place, buffered),

@@ -25,8 +25,10 @@ from crash.kept_faults import NOTICED_BY
 from crash.ptrace import fork, orphans_are_ours, reap
 from crash.scenarios import SCENARIOS, finishing, recovering, sweep
 from crash.swept import SWEPT
+from crash.things import cache_of, damage, empty
 from crash.world import Expected, Fault, World, aftermath, cleanliness, make_world, shown
 from gittrack import execute, refs, runs
+from gittrack.cache import Cache
 from gittrack.git import Repo
 
 EVERY = int(os.environ.get("CRASH_EVERY", "10"))
@@ -36,6 +38,16 @@ _LOGGER = """\
 import os, sys, gittrack
 for step in range(10**9):
     gittrack.log_metric("acc", step / 8, step=step)
+    os.write({told}, b".")
+"""
+
+# The same with artifacts, for a while; what it wrote last is kept by the recorder too.
+_KEEPER = """\
+import os, gittrack
+for number in range({count}):
+    with open("made.bin", "wb") as file:
+        file.write(bytes([number]) * 300_000)
+    gittrack.log_artifact("made.bin", name="copy-%d.bin" % number)
     os.write({told}, b".")
 """
 
@@ -148,6 +160,48 @@ def test_a_killed_group_loses_nothing(world: World) -> None:
                 assert logged == [step / 8 for step in range(len(logged))]
                 assert len(logged) >= told
     assert 20 < before_any < 280
+    assert cleanliness(world) == []
+
+
+def test_a_killed_group_keeps_nothing_half(world: World) -> None:
+    """What a run kept before its container ended is there, and whole."""
+    rand = random.Random(9)
+    endings = set()
+    for trial in range(300):
+        before = shown(world)
+        reader, writer = os.pipe()
+        os.set_inheritable(writer, True)
+        count = rand.randrange(1, 12)
+
+        def work(writer: int = writer, count: int = count) -> None:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            os.dup2(null, 2)
+            argv = [sys.executable, "-c", _KEEPER.format(told=writer, count=count)]
+            request = replace(world.request, argv=argv, outs=["made.bin"])
+            execute.command(Repo.open(world.path), request)
+
+        pid = fork(work)
+        os.close(writer)
+        select.select([reader], [], [], 5)
+        time.sleep(rand.random() * 0.2)
+        os.killpg(pid, signal.SIGKILL)
+        reap(pid)
+        with os.fdopen(reader, "rb") as file:
+            told = len(file.read())
+        wrong = damage(cache_of(world))
+        wrong += aftermath(world, Expected("", "", {}), before, optional=not told)
+        assert wrong + damage(cache_of(world)) == [], f"trial {trial}"
+        for ref in (found for found in refs.all_runs(world.repo) if found.full not in before):
+            run = runs.load(world.repo, ref)
+            endings.add((run.status, "made.bin" in {kept.path for kept in run.artifacts}))
+            assert {f"copy-{n}.bin" for n in range(told)} <= {kept.path for kept in run.artifacts}
+            store = Cache(cache_of(world))
+            assert all(store.path(kept.md5).is_file() for kept in run.artifacts)
+            assert run.faults == ()
+        empty(world)
+        (world.path / "made.bin").unlink(missing_ok=True)
+    assert endings == {("finished", True), ("killed", True)}
     assert cleanliness(world) == []
 
 
