@@ -146,3 +146,73 @@ def test_a_fingerprint_is_of_everything_that_goes_in(repo_dir: Path) -> None:
     ]  # fmt: skip
     assert made() == made() and len({made(), *others}) == len(others) + 1
     assert made(code=["src", "train.py"]) == made(code=["train.py", "src", "src"])
+
+
+def made(track: Track, place: Path, *words: str) -> tuple[str, list[str]]:
+    """Run with --reuse -> `reused` or the status, and the lines that follow."""
+    done = track(place, "run", "--reuse", *words, check=0)
+    lines = done.stderr.splitlines()
+    return lines[0].split()[1], [line.strip() for line in lines[1:]]
+
+
+def test_a_run_that_did_not_keep_it_cannot_stand_in(
+    step: Any, repo_dir: Path, track: Track
+) -> None:
+    """The file in the work tree would be another run's."""
+    words = ("--data", "in.txt", "--", sys.executable, "shout.py")
+    assert made(track, repo_dir, *words)[0] == "finished"
+    name, reused = step()
+    assert not reused and (repo_dir / "out.txt").read_text() == "A"
+    assert step() == (name, True)
+    for status in ("finished", "finished"):
+        found, lines = made(track, repo_dir, "--out", "none", "--", "true")
+        assert found == status and "not kept: there is no 'none'" in lines
+
+
+def test_what_a_traced_run_read_must_be_the_same(repo_dir: Path, step: Any, track: Track) -> None:
+    """Its data was never named, and is on record all the same."""
+    words = ("--trace", "--out", "out.txt", "--", sys.executable, "shout.py")
+    assert made(track, repo_dir, *words)[0] == "finished"
+    assert made(track, repo_dir, *words)[0] == "reused"
+    (repo_dir / "in.txt").write_text("b")
+    found, lines = made(track, repo_dir, *words)
+    assert found == "finished" and (repo_dir / "out.txt").read_text() == "B"
+    assert any("'in.txt' is another one now: run again" in line for line in lines)
+    assert made(track, repo_dir, *words[1:])[0] == "finished"
+
+
+def test_data_that_changed_meanwhile_spoils_the_run(
+    repo_dir: Path, step: Any, track: Track
+) -> None:
+    """Its result is of neither version."""
+    words = ("--data", "in.txt", "--", "sh", "-c", "echo b >in.txt")
+    assert made(track, repo_dir, *words)[0] == "finished"
+    (repo_dir / "in.txt").write_text("a")
+    found, lines = made(track, repo_dir, *words)
+    assert found == "finished" and any("changed while it ran" in line for line in lines)
+
+
+def test_inputs_by_hand_count_and_those_a_script_chose_prevent(
+    repo_dir: Path, step: Any, track: Track
+) -> None:
+    """`best:acc` may be another run tomorrow."""
+    first, _ = step()
+    other = made(track, repo_dir, "--name", "other", "--", "true")[0]
+    assert other == "finished"
+    for name in (first, "other"):
+        assert made(track, repo_dir, "--input", name, "--", "echo")[0] == "finished"
+        assert made(track, repo_dir, "--input", name, "--", "echo")[0] == "reused"
+    script = f"import gittrack; gittrack.load_artifact({first!r}, 'out.txt')"
+    for _ in range(2):
+        assert made(track, repo_dir, "--", sys.executable, "-c", script)[0] == "finished"
+
+
+def test_what_a_reused_run_is_not_is_said(repo_dir: Path, step: Any, track: Track) -> None:
+    """Another experiment, and words that go nowhere."""
+    step()
+    words = ("-x", "other", "-m", "try", "--data", "in.txt", "--out", "out.txt")
+    found, lines = made(track, repo_dir, *words, "--", sys.executable, "shout.py")
+    assert found == "reused"
+    assert "it is a run of the experiment 'default', not of 'other'" in lines
+    assert "nothing new is recorded: -m and --tag were not used" in lines
+    assert "there again: out.txt (1 B)" in lines

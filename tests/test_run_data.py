@@ -67,7 +67,7 @@ def test_what_was_read_and_kept_is_part_of_the_run(wine: Path, track: Track) -> 
     assert f"data/raw.csv {data.md5[:7]} (8 B)" in lines[2] and "kept model.bin (8 B)" in lines[2]
     assert lines[3].strip() == (
         "'data/raw.csv' is not under DVC: its hash is kept, its content is not "
-        "(keep it: dvc add 'data/raw.csv')"
+        "(keep it: git track init, then dvc add data/raw.csv)"
     )
 
 

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from gittrack import environment, refs
@@ -22,8 +23,8 @@ from gittrack.outset import Request, Reused, begin, prepare
 from gittrack.owner import Owner
 from gittrack.process import Exit
 from gittrack.process import run as run_process
-from gittrack.quoting import one_line
-from gittrack.records import Row, Run, Snapshot, Status
+from gittrack.quoting import command_line, one_line
+from gittrack.records import Data, Row, Run, Snapshot, Status
 from gittrack.recovery import finish, signs, undisturbed, waiting
 from gittrack.refs import RunRef
 from gittrack.scanner import Scanner
@@ -45,7 +46,8 @@ _SIGN_EVERY = 5.0
 class Outcome:
     """A recorded run, how its command ended, and sentences that the user should read.
 
-    `reused`: the run is an earlier one that did the same, and the command was not started.
+    `reused`: the run is an earlier one that did the same, and the command was not started; the
+    artifacts called `restored` are back where the command would have written them.
     """
 
     run: Run
@@ -54,6 +56,7 @@ class Outcome:
     snapshot: Snapshot
     notices: tuple[str, ...]
     reused: bool = False
+    restored: tuple[str, ...] = ()
 
 
 # -- a command, from its start to its record ----------------------------------------------------
@@ -86,7 +89,15 @@ def command(
     begun = begin(repo, request, prepare(repo, request), now=now, random=random, meter=meter)
     if isinstance(begun, Reused):
         exit = Exit(0, None, (), False)
-        return Outcome(begun.run, begun.ref, exit, begun.snapshot, begun.notices, reused=True)
+        return Outcome(
+            begun.run,
+            begun.ref,
+            exit,
+            begun.snapshot,
+            begun.notices,
+            reused=True,
+            restored=begun.restored,
+        )
     session, known, taken = begun.session, begun.known, begun.snapshot
     recorder: _Recorder | None = None
     try:
@@ -137,7 +148,7 @@ def command(
     notices = [
         *begun.notices,
         *_notices(taken),
-        *_not_kept(repo, run, taken),
+        *_not_kept(repo, run, request, taken),
         *offered,
         *run.faults,
     ]
@@ -148,29 +159,39 @@ def _scans(repo: Repo) -> bool:
     return repo.flag("track.scan", default=True)
 
 
-def _not_kept(repo: Repo, run: Run, taken: Snapshot) -> list[str]:
+def _not_kept(repo: Repo, run: Run, request: Request, taken: Snapshot) -> list[str]:
     """A sentence about data whose hash is all that there will be of it."""
     if not run.data:
         return []
     from gittrack import setup
     from gittrack.cache import open_cache
 
-    cache = open_cache(repo, setup.read(repo))
+    found = setup.read(repo)
+    cache = open_cache(repo, found)
     lost = [
-        one_line(item.path)
+        item
         for item in run.data
-        if item.pointer is None
+        if (item.pointer is None or item.modified)
         and repo.entry(taken.tree, item.path) is None
         and not cache.holds(item.md5)
     ]
     if not lost:
         return []
-    more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    first, more = lost[0], f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+    how = "not what DVC has" if first.modified else "not under DVC"
     are, its = ("are", "their") if more else ("is", "its")
-    return [
-        f"'{lost[0]}'{more} {are} not under DVC: {its} hash is kept, {its} content is not "
-        f"(keep it: dvc add '{lost[0]}')"
-    ]
+    way = _way_to_keep(repo, first, request.directory, known=found.directory is not None)
+    name = one_line(first.path)
+    return [f"'{name}'{more} {are} {how}: {its} hash is kept, {its} content is not{way}"]
+
+
+def _way_to_keep(repo: Repo, item: Data, directory: Path, *, known: bool) -> str:
+    """What to type, from where the user stands; nothing where DVC would refuse."""
+    if os.path.isabs(item.path) or repo.root is None:
+        return ""
+    path = os.path.relpath(os.path.realpath(repo.root / item.path), os.path.realpath(directory))
+    command = f"dvc add {command_line([path])}"
+    return f" (keep it: {command})" if known else f" (keep it: git track init, then {command})"
 
 
 def _environ(repo: Repo, request: Request, session: Session) -> dict[str, str]:

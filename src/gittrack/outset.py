@@ -80,7 +80,7 @@ def prepare(repo: Repo, request: Request) -> Prepared:
         UsageError: a name, key or setting is no good.
         BadFile: a file of params or metrics that was asked for makes no sense.
     """
-    experiment = request.experiment or repo.config.get("track.experiment") or DEFAULT_EXPERIMENT
+    experiment = _experiment(repo, request)
     names.check(experiment, "experiment")
     if request.name is not None:
         names.generate(bytes(6), request.name)
@@ -102,6 +102,10 @@ def prepare(repo: Repo, request: Request) -> Prepared:
         faults=tuple(faults),
         notices=tuple(notices),
     )
+
+
+def _experiment(repo: Repo, request: Request) -> str:
+    return request.experiment or repo.config.get("track.experiment") or DEFAULT_EXPERIMENT
 
 
 def _params_files(repo: Repo, request: Request) -> tuple[dict[str, Value], list[str]]:
@@ -146,12 +150,16 @@ class Begun(NamedTuple):
 
 
 class Reused(NamedTuple):
-    """A finished run that did the same, its kept files back in place; nothing has begun."""
+    """A finished run that did the same; nothing has begun.
+
+    `restored` are the names of its artifacts that were put back in place.
+    """
 
     ref: RunRef
     run: Run
     snapshot: Snapshot
     notices: tuple[str, ...]
+    restored: tuple[str, ...]
 
 
 def begin(
@@ -184,9 +192,12 @@ def begin(
         known = _known(repo, request, prepared, taken, session, now(), random(16))
         known |= _held(outs, data, request)
         known["fingerprint"] = _fingerprint(repo, request, known, data)
-        if request.reuse and (found := _same(repo, known["fingerprint"], outs, notices, meter)):
-            session.end()
-            return Reused(*found, taken, tuple(notices))
+        if request.reuse:
+            found = _same(repo, request, known["fingerprint"], data, outs, notices, meter)
+            if found is not None:
+                session.end()
+                ref, run, restored = found
+                return Reused(ref, run, taken, tuple(notices), restored)
         session.begin(known)
     except OSError as error:
         session.end()
@@ -272,26 +283,42 @@ def _fingerprint(
         directory=known["directory"],
         params=known["params"],
         data=data,
+        inputs=request.inputs,
+        trace=request.trace,
     )
 
 
 def _same(
-    repo: Repo, fingerprint: str, outs: Outs | None, notices: list[str], meter: Meter
-) -> tuple[RunRef, Run] | None:
-    """The finished run that did the same, its kept files back in place; None if there is none.
+    repo: Repo,
+    request: Request,
+    fingerprint: str,
+    data: Sequence[Data],
+    outs: Outs | None,
+    notices: list[str],
+    meter: Meter,
+) -> tuple[RunRef, Run, tuple[str, ...]] | None:
+    """The finished run that did the same, and what of it was put back; None if there is none.
 
     A run whose files are gone cannot stand in for another.
     """
     from gittrack import reuse
 
-    found = reuse.find(repo, fingerprint)
-    if found is not None and outs is not None:
-        try:
-            reuse.restore(repo, *found, outs.patterns, meter=meter)
-        except DataMissing as error:
-            notices.append(f"{found[1].name} did the same, but cannot be reused: {error.message}")
-            return None
-    return found
+    patterns = () if outs is None else outs.patterns
+    found, reasons = reuse.find(repo, fingerprint, data=data, patterns=patterns, meter=meter)
+    notices += reasons[:1]
+    if found is None:
+        return None
+    try:
+        restored = reuse.restore(repo, *found, patterns, meter=meter)
+    except DataMissing as error:
+        notices.append(f"{found[1].name} did the same, but {error.message}: run again")
+        return None
+    asked = _experiment(repo, request)
+    if found[1].experiment != asked:
+        notices.append(f"it is a run of the experiment '{found[1].experiment}', not of '{asked}'")
+    if request.message or request.tags:
+        notices.append("nothing new is recorded: -m and --tag were not used")
+    return *found, restored
 
 
 def _session(repo: Repo, prefix: str | None, random: Callable[[int], bytes]) -> Session:

@@ -16,10 +16,14 @@ from gittrack import refs, runs
 from gittrack.errors import GittrackError, UsageError
 from gittrack.git import Repo
 from gittrack.meter import SILENT, Meter
-from gittrack.records import Data, Run
+from gittrack.quoting import one_line
+from gittrack.records import Data, Input, Run
 from gittrack.refs import RunRef
 
 __all__ = ["find", "fingerprint", "restore"]
+
+_PARTIAL = ("not kept", "recorded in part", "not recorded", "' was read", "left out")
+"""What the faults of a run say whose record is not all that it did."""
 
 
 def fingerprint(
@@ -31,11 +35,15 @@ def fingerprint(
     directory: str,
     params: Mapping[str, Any],
     data: Sequence[Data],
+    inputs: Sequence[Input] = (),
+    trace: bool = False,
 ) -> str:
     """32 hexadecimal digits over all that goes into a run; equal ones did the same.
 
     `code` are the paths of the code that counts, relative to the root of `tree`; none: all of it.
-    What a command reads besides (the environment, files that nobody named) is not in it.
+    `inputs` are runs named by hand. A traced run (`trace`) has data that is not known before, so
+    that only traced ones do the same. What a command reads besides (the environment, files that
+    nobody named) is not in it.
 
     Raises:
         UsageError: there is no such path in the code.
@@ -46,6 +54,8 @@ def fingerprint(
         directory,
         sorted((key, repr(value)) for key, value in params.items()),
         sorted((item.path, item.md5) for item in data),
+        sorted(given.id for given in inputs),
+        trace,
     ]
     text = json.dumps(said, separators=(",", ":"))
     # Git's own hash is at hand, where hashlib would first load a library.
@@ -69,36 +79,86 @@ def _code(repo: Repo, tree: str, code: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
-def find(repo: Repo, wanted: str) -> tuple[RunRef, Run] | None:
-    """The newest finished run with this fingerprint that is not deleted, None if there is none."""
-    from gittrack.annotations import overlay
+def find(
+    repo: Repo,
+    wanted: str,
+    *,
+    data: Sequence[Data],
+    patterns: Sequence[str],
+    meter: Meter = SILENT,
+) -> tuple[tuple[RunRef, Run] | None, tuple[str, ...]]:
+    """The newest finished run with this fingerprint that can stand in, and why others cannot.
+
+    It is not deleted, its record is whole, it kept something for each of the `--out` patterns
+    (absolute), and what it was seen to read besides `data` is still the same.
+    """
     from gittrack.index import open_index
 
     with open_index(repo) as index:
         candidates = index.with_fingerprint(wanted)
+    reasons = []
     for known in candidates:
         ref = refs.find(repo, known.experiment, known.name)
-        if ref is None:
+        run = None if ref is None else _finished(repo, ref, wanted)
+        if ref is None or run is None:
             continue
-        try:
-            run = runs.load(repo, ref)
-        except GittrackError:
-            # A record that cannot be read answers for nothing.
-            continue
-        if run.status != "finished" or run.fingerprint != wanted:
-            continue
-        if not overlay(repo, [runs.summarize(run)])[0].deleted:
-            return ref, run
+        reason = _flaw(run) or _not_kept(repo, run, patterns) or _other(repo, run, data, meter)
+        if reason is None:
+            return (ref, run), ()
+        reasons.append(f"{run.name} did the same, but {reason}: run again")
+    return None, tuple(reasons)
+
+
+def _finished(repo: Repo, ref: RunRef, wanted: str) -> Run | None:
+    from gittrack.annotations import overlay
+
+    try:
+        run = runs.load(repo, ref)
+    except GittrackError:
+        # A record that cannot be read answers for nothing.
+        return None
+    if run.status != "finished" or run.fingerprint != wanted:
+        return None
+    return None if overlay(repo, [runs.summarize(run)])[0].deleted else run
+
+
+def _flaw(run: Run) -> str | None:
+    """Why the record of a run does not tell the whole."""
+    if changed := next((item.path for item in run.data if item.changed), None):
+        return f"'{one_line(changed)}' changed while it ran"
+    fault = next((fault for fault in run.faults if any(word in fault for word in _PARTIAL)), None)
+    return None if fault is None else f"of it is said: {one_line(fault)}"
+
+
+def _not_kept(repo: Repo, run: Run, patterns: Sequence[str]) -> str | None:
+    assert repo.root is not None
+    top = os.path.realpath(repo.root)
+    for pattern in patterns:
+        if not any(_named(os.path.join(top, kept.path), [pattern]) for kept in run.artifacts):
+            return f"kept no '{one_line(os.path.relpath(pattern, top))}'"
     return None
+
+
+def _other(repo: Repo, run: Run, data: Sequence[Data], meter: Meter) -> str | None:
+    """What it read without being told, and is another one now."""
+    given = {item.path for item in data}
+    seen = [item for item in run.data if item.path not in given]
+    if not seen:
+        return None
+    from gittrack import inputs, setup
+
+    again = inputs.again(repo, setup.read(repo), seen, meter=meter)
+    changed = next((item.path for item in again if item.changed), None)
+    return None if changed is None else f"'{one_line(changed)}' is another one now"
 
 
 def restore(
     repo: Repo, ref: RunRef, run: Run, patterns: Sequence[str], *, meter: Meter = SILENT
-) -> None:
+) -> tuple[str, ...]:
     """Put the artifacts of a run that is reused where the command would have written them.
 
-    Only what the `--out` patterns (absolute) name; running the command would have overwritten it
-    too.
+    Only what the `--out` patterns (absolute) name -> the names of these; running the command would
+    have overwritten it too. The files are no links into the cache: a later step may write them.
 
     Raises:
         DataMissing: the bytes are nowhere to be had: the command must run after all.
@@ -110,6 +170,7 @@ def restore(
     names = [kept.path for kept in run.artifacts if _named(os.path.join(top, kept.path), patterns)]
     if names:
         retrieve.get(repo, ref, names, target=repo.root, force=True, meter=meter)
+    return tuple(names)
 
 
 def _named(path: str, patterns: Sequence[str]) -> bool:

@@ -78,7 +78,8 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, list[Ro
         data=_told_data(story),
         artifacts=_told_artifacts(story, faults),
         inputs=_told_inputs(story),
-        fingerprint=begin.get("fingerprint"),
+        # One that chose inputs itself may choose others another time.
+        fingerprint=None if any("inputs" in e for e in story.events) else begin.get("fingerprint"),
         params=said,
         metrics=points.last(rows),
         environment=_told_environment(story),

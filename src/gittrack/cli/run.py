@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gittrack.execute import Outcome
     from gittrack.git import Repo
     from gittrack.process import Exit
-    from gittrack.records import Input, Run
+    from gittrack.records import Artifact, Data, Input, Run
 
 __all__ = ["run"]
 
@@ -176,14 +176,25 @@ def _closing_lines(outcome: Outcome, *, named: bool) -> list[str]:
     leading = [f"{key} {short(value)}" for key, value in sorted(run.metrics.items())[:4]]
     how = _reused(run) if outcome.reused else [run.status, duration(seconds)]
     first = "  ".join([run.name, *how, *leading])
-    show = f"git track show {run.name if named else SUFFIX.sub('', run.name)}"
+    # The beginning of a name finds it, unless others may well have the same.
+    name = run.name if named or outcome.reused else SUFFIX.sub("", run.name)
     kept = [] if outcome.reused else [_code_words(outcome)]
-    if run.params:
+    if run.params and not outcome.reused:
         kept.append(f"{len(run.params)} param{'s' if len(run.params) > 1 else ''}")
-    lines = [[*kept, show], _data_words(run)]
+    data = _restored_words(outcome) if outcome.reused else _data_words(run)
     notices = [*_lost(outcome.exit), *outcome.notices]
+    lines = [[*kept, f"git track show {name}"], data]
     drawn = ["  " + "  \u00b7  ".join(words) for words in lines if words]
     return [first, *drawn, *(f"  {line}" for line in notices)]
+
+
+def _restored_words(outcome: Outcome) -> list[str]:
+    from gittrack.cells import size
+    from gittrack.quoting import one_line
+
+    there = [kept for kept in outcome.run.artifacts if kept.path in outcome.restored]
+    back = [f"{one_line(kept.path)} ({size(kept.size)})" for kept in there]
+    return [f"there again: {_few(back)}"] if back else []
 
 
 def _reused(run: Run) -> list[str]:
@@ -199,16 +210,23 @@ def _data_words(run: Run) -> list[str]:
     """What it read, kept and was built from, a few of each."""
     if not (run.data or run.artifacts or run.inputs):
         return []
-    from gittrack.cells import size
     from gittrack.quoting import one_line
 
-    read = [f"{one_line(d.path)} {d.md5[:7]} ({size(d.size)})" for d in run.data]
-    kept = [f"{one_line(a.path)} ({size(a.size)})" for a in run.artifacts]
+    read = [f"{one_line(d.path)} {d.md5[:7]} ({_extent(d)})" for d in run.data]
+    kept = [f"{one_line(a.path)} ({_extent(a)})" for a in run.artifacts]
     built = list(dict.fromkeys(one_line(i.run.rpartition("/")[2]) for i in run.inputs))
     words = [_few(read)] if read else []
     words += [f"kept {_few(kept)}"] if kept else []
     words += [f"built on {_few(built)}"] if built else []
     return words
+
+
+def _extent(item: Data | Artifact) -> str:
+    from gittrack.cells import size
+
+    if item.nfiles is None:
+        return size(item.size)
+    return f"{item.nfiles} file{'s' * (item.nfiles != 1)}, {size(item.size)}"
 
 
 def _few(words: Sequence[str]) -> str:
