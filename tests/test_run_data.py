@@ -253,10 +253,18 @@ def test_traced_files_are_data_and_offers(wine: Path, track: Track) -> None:
     run = newest(wine)
     assert [(d.path, d.md5) for d in run.data] == [("data/raw.csv", md5(b"a,b\n1,2\n"))]
     assert [a.path for a in run.artifacts] == ["model.bin"]
-    assert "written, not kept: data/log.csv and 1 more (--out 'data/log.csv'" in done.stderr
+    offer = "written, not kept: data/log.csv, plot.bin (--out data/log.csv keeps it)"
+    assert offer in done.stderr
     assert run.faults == (
         "'data/log.csv' was read and then written again: what was read is not known",
     )
+
+
+def test_a_trace_of_nothing_is_said(wine: Path, track: Track) -> None:
+    """A command in another language reads data that nobody notices."""
+    done = track(wine, "run", "--trace", "--", "cat", "data/raw.csv", check=0)
+    assert "nothing was traced: no Python process" in done.stderr
+    assert newest(wine).data == ()
 
 
 def test_a_traced_run_that_is_killed_has_its_data(

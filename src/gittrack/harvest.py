@@ -18,13 +18,15 @@ from gittrack.errors import BadPath, GittrackError
 from gittrack.git import Repo
 from gittrack.journal import Story, Writer
 from gittrack.meter import SILENT, Meter
-from gittrack.quoting import one_line
+from gittrack.quoting import command_line, one_line
 from gittrack.records import Data
 from gittrack.setup import Setup
 from gittrack.story import plain_artifact, plain_data, told_data
 from gittrack.trace import Seen
 
 __all__ = ["gather"]
+
+_MOST_OFFERED = 10
 
 
 def gather(
@@ -87,6 +89,8 @@ def _events(
         seen = trace.read(directory, tracked=repo.paths(begin["tree"]))
         yield from _traced(repo, found, seen, given, meter)
         offered += _offers(repo, seen, kept)
+        if not seen.processes:
+            yield {"fault": "nothing was traced: no Python process of this command noted anything"}
 
 
 def _home(repo: Repo, begin: Mapping[str, Any]) -> Repo:
@@ -155,8 +159,9 @@ def _offers(repo: Repo, seen: Seen, kept: Collection[str]) -> list[str]:
     rest = [name for name in names if not any(_within(name, above) for above in kept)]
     if not rest:
         return []
-    more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""
-    return [f"written, not kept: {rest[0]}{more} (--out '{rest[0]}' keeps it)"]
+    more = f" and {len(rest) - _MOST_OFFERED} more" if len(rest) > _MOST_OFFERED else ""
+    named = ", ".join(rest[:_MOST_OFFERED])
+    return [f"written, not kept: {named}{more} (--out {command_line([rest[0]])} keeps it)"]
 
 
 def _shown(repo: Repo, path: Path) -> str:

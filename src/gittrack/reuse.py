@@ -22,7 +22,14 @@ from gittrack.refs import RunRef
 
 __all__ = ["find", "fingerprint", "restore"]
 
-_PARTIAL = ("not kept", "recorded in part", "not recorded", "' was read", "left out")
+_PARTIAL = (
+    "not kept",
+    "recorded in part",
+    "not recorded",
+    "' was read",
+    "left out",
+    "nothing was traced",
+)
 """What the faults of a run say whose record is not all that it did."""
 
 

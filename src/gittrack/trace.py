@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gittrack.errors import WriteFailed
@@ -48,12 +48,14 @@ class Seen:
     `read` was opened for reading before this run wrote it, `written` is what this run wrote; both
     are regular files that are there now. One that is in both is not any more what was read. `gone`
     was read and is not there any more. `complete` is false where more was opened than was noted.
+    `processes` counts the interpreters that noted anything.
     """
 
     read: tuple[Path, ...] = ()
     written: tuple[Path, ...] = ()
     gone: tuple[Path, ...] = ()
     complete: bool = True
+    processes: int = 0
 
 
 def roots(repo: Repo) -> tuple[Path, ...]:
@@ -110,7 +112,7 @@ def read(directory: Path, *, tracked: Collection[str] = frozenset()) -> Seen:
     for name in files:
         if name != _ROOTS:
             history.add(name, _bytes(notes / name))
-    return history.seen()
+    return replace(history.seen(), processes=len(files) - (_ROOTS in files))
 
 
 def _bytes(path: Path) -> bytes:
