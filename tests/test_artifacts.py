@@ -137,6 +137,28 @@ def test_one_bad_file_does_not_cost_the_others(cache: Cache, root: Path) -> None
     assert "secret" in found.faults[0]
 
 
+def test_what_looks_like_a_secret_is_not_kept(cache: Cache, root: Path) -> None:
+    """Artifacts go to a data remote, where others read them: one rule, however they are kept."""
+    outs = artifacts.plan(["sd", "id_rsa", "set.ini", "good"], directory=root, root=root)
+    (root / "sd").mkdir()
+    (root / "sd" / ".env").write_text("x")
+    (root / "id_rsa").write_text("x")
+    (root / "set.ini").write_text(
+        "\naws_secret_access_key = wJalrXUtnFEMIK7MDENGbPxRfiCYzz9+3kLmQ2Xa\n"
+    )
+    (root / "good").mkdir()
+    (root / "good" / ".env").symlink_to(root)
+    found = artifacts.collect(cache, outs, root=root)
+    assert names(found) == ["good"]
+    more = "(gittrack.log_artifact(..., allow_secret=True) keeps it)"
+    assert found.faults == (
+        f"not kept: 'id_rsa': its name looks like that of a secret {more}",
+        f"not kept: 'sd': 'sd/.env' looks like a secret {more}",
+        "not kept: 'set.ini': line 2 looks like a secret (value of aws_secret_access_key) " + more,
+    )
+    assert not any(cache.path(md5).read_bytes() == b"x" for md5, _ in cache.objects())
+
+
 def test_of_a_lost_run_what_was_written_later_is_not_kept(cache: Cache, root: Path) -> None:
     """It may be another run's: the lost one ended at its last sign of life."""
     outs = artifacts.plan(["early", "late"], directory=root, root=root)

@@ -440,7 +440,7 @@ def test_a_directory_with_a_secret_in_it_is_left_out(run: Kept) -> None:
     assert list(run.artifacts) == ["out"]
     (run.root / "out" / "deep" / ".env").write_text("x")
     gittrack.log_artifact("out", "again")
-    assert list(run.artifacts) == ["out"] and "'deep/.env'" in run.faults[0]
+    assert list(run.artifacts) == ["out"] and "'out/deep/.env'" in run.faults[0]
 
 
 def test_a_file_whose_content_looks_secret_is_left_out(run: Kept) -> None:

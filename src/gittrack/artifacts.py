@@ -18,11 +18,12 @@ from gittrack.manifest import check_artifact
 from gittrack.meter import SILENT, Meter
 from gittrack.quoting import one_line
 from gittrack.records import Artifact
-from gittrack.secrets import secret_filename
+from gittrack.vetting import suspicion
 
 __all__ = ["Collected", "Outs", "collect", "plan"]
 
 _MAGIC = frozenset("*?[")
+_KEEP_IT = "gittrack.log_artifact(..., allow_secret=True) keeps it"
 _SLACK = 2.0
 """How many seconds after a run's last sign of life a file may still be its own."""
 
@@ -187,13 +188,12 @@ def _refusal(path: str, name: str, outs: Outs, latest: float | None) -> str | No
         check_artifact(name)
     except BadPath as error:
         return error.message
-    if secret_filename(name):
-        return "its name looks like that of a secret"
     if path in outs.before and outs.before[path] == _stamp(path):
         return "it was there before, and this run did not write it"
     if latest is not None and _newest(path) > latest + _SLACK:
         return "it was written again after the run was lost"
-    return None
+    secret = suspicion(Path(path), name)
+    return secret and f"{secret} ({_KEEP_IT})"
 
 
 def _newest(path: str) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -25,6 +25,7 @@ from gittrack.manifest import MOST_ARTIFACTS, check_artifact
 from gittrack.quoting import one_line
 from gittrack.records import Artifact, Input
 from gittrack.stats import Stats
+from gittrack.vetting import suspicion
 
 __all__ = [
     "load_artifact",
@@ -37,7 +38,6 @@ __all__ = [
 
 _Path: TypeAlias = str | os.PathLike[str]
 
-_SCANNED = 1 << 20
 _MASKED = 16 << 20
 
 _names: defaultdict[str, set[str]] = defaultdict(set)
@@ -70,7 +70,7 @@ def log_artifact(path: _Path, name: _Path | None = None, *, allow_secret: bool =
     source = Path(os.fsdecode(path))
     _look(source)
     called = _free(begin, _called(source, name, begin))
-    reason = None if allow_secret else _secret(source, called)
+    reason = None if allow_secret else suspicion(source, os.fspath(source), called)
     if reason is not None:
         _fault(called, f"{reason} (keep it with allow_secret=True)")
         return
@@ -265,28 +265,6 @@ def _look(source: Path) -> None:
         )
     if not os.access(source, os.R_OK):
         raise BadPath(f"cannot keep '{shown}': Permission denied", path=os.fspath(source))
-
-
-def _secret(source: Path, name: str) -> str | None:
-    """Why something looks as if it held a secret; None if it does not."""
-    if any(map(secrets.secret_filename, (name, Path(os.path.abspath(source)).as_posix()))):
-        return "its name looks like that of a secret"
-    if source.is_dir():
-        inner = next(filter(secrets.secret_filename, _files(source)), None)
-        return None if inner is None else f"the name of '{one_line(inner)}' looks like a secret's"
-    try:
-        if source.stat().st_size > _SCANNED:
-            return None
-        found = secrets.find(source.read_bytes())
-    except OSError:
-        return None  # who copies it will say so
-    return f"line {found[0].line} looks like a secret ({found[0].kind})" if found else None
-
-
-def _files(top: Path) -> Iterable[str]:
-    for directory, _, files in os.walk(top):
-        below = os.path.relpath(directory, top)
-        yield from (os.path.normpath(os.path.join(below, name)) for name in files)
 
 
 # -- keeping ------------------------------------------------------------------------------------
