@@ -359,3 +359,57 @@ def test_submodules_stay_empty(repo_dir: Path, git: Git, tmp_path: Path) -> None
     repo = Repo.open(outer)
     checkout.as_worktree(repo, recorded(repo, {"n.py": ""}), tmp_path / "x", author=AUTHOR)
     assert os.listdir(tmp_path / "x" / "inner") == []
+
+
+# -- the cache of DVC ---------------------------------------------------------------------------
+
+
+def of_project(repo: Repo, **files: tuple[str, int]) -> RunRef:
+    """A run whose code has a `.dvc` with these files, and is otherwise empty."""
+    blobs = {name.replace("__", "."): (repo.write_blob(text.encode()), mode)
+             for name, (text, mode) in files.items()}  # fmt: skip
+    return written(repo, repo.write_tree({".dvc": (repo.write_tree(blobs), TREE)}))
+
+
+def test_dvc_in_the_new_work_tree_is_told_of_the_cache(bare_dir: Path, tmp_path: Path) -> None:
+    """Whatever the code's own configuration says, which may be anybody's and is not even read."""
+    repo = Repo.open(bare_dir)
+    ref = of_project(repo, config=("[cache\n dir = /etc\n", BLOB), __gitignore=("", BLOB))
+    checkout.as_worktree(repo, ref, tmp_path / "x", author=AUTHOR)
+    local = tmp_path / "x" / ".dvc" / "config.local"
+    assert local.read_text() == f'[cache]\n    dir = "{repo.state}/dvc"\n'
+
+
+def test_dvc_is_told_nothing_where_it_was_told(repo_dir: Path, tmp_path: Path) -> None:
+    """Or where the code knows no DVC."""
+    repo = Repo.open(repo_dir)
+    ref = of_project(repo, config=("", BLOB), config__local=("[core]\n", BLOB))
+    checkout.as_worktree(repo, ref, tmp_path / "x", author=AUTHOR)
+    assert (tmp_path / "x" / ".dvc" / "config.local").read_text() == "[core]\n"
+    plain = recorded(repo, {"new.py": ""}, name="b-aaaaaa", id="2" * 32)
+    checkout.as_worktree(repo, plain, tmp_path / "y", author=AUTHOR)
+    assert not (tmp_path / "y" / ".dvc").exists()
+
+
+def test_no_symlink_leads_what_dvc_is_told_astray(repo_dir: Path, tmp_path: Path) -> None:
+    """The code of a run may be a stranger's."""
+    repo, victim = Repo.open(repo_dir), tmp_path / "victim"
+    victim.mkdir()
+    (victim / "config").write_text("")
+    link = (repo.write_blob(os.fsencode(victim)), 0o120000)
+    ref = written(repo, repo.write_tree({".dvc": link}))
+    checkout.as_worktree(repo, ref, tmp_path / "x", author=AUTHOR)
+    assert os.listdir(victim) == ["config"]
+    assert (tmp_path / "x" / ".dvc").is_symlink()
+
+
+def test_a_configuration_that_cannot_be_read_stops_no_checkout(
+    repo_dir: Path, tmp_path: Path
+) -> None:
+    """The code is what was asked for."""
+    repo = Repo.open(repo_dir)
+    ref = of_project(repo, config=("", BLOB), __gitignore=("", BLOB))
+    (repo_dir / ".dvc").mkdir()
+    (repo_dir / ".dvc" / "config").write_text("[cache\n")
+    checkout.as_worktree(repo, ref, tmp_path / "x", author=AUTHOR)
+    assert (tmp_path / "x" / ".dvc" / "config").exists()

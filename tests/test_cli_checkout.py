@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from gittrack.cache import open_cache
 from gittrack.git import Repo
 from gittrack.records import Code, Data, Skipped
 from gittrack.refs import RunRef
+from remotes import set_up
 from test_checkout import recorded
 
 NAME = "amber-otter-7f3kq2"
@@ -206,6 +208,26 @@ def test_data_that_git_has_is_there_already(repo_dir: Path, track: Track) -> Non
     recorded(Repo.open(repo_dir), {}, data=(same, other), name="b-aaaaaa", id="2" * 32)
     done = track(repo_dir, "checkout", "b-aaaaaa", "--data", check=1)
     assert "warning: train.py was not under DVC" in done.stderr
+
+
+def test_stock_dvc_finds_the_data_there(repo_dir: Path, git: Git, track: Track) -> None:
+    """It would look into a cache of the new work tree's own, and miss everything."""
+    set_up(repo_dir, "")
+    (repo_dir / ".dvc" / "config.local").write_text("[cache]\n    dir = elsewhere\n")
+    repo = Repo.open(repo_dir)
+    hashed = open_cache(repo, setup.read(repo)).add_bytes(b"1,2\n")
+    pointer = f"outs:\n- md5: {hashed.md5}\n  size: 4\n  hash: md5\n  path: raw.csv\n"
+    (repo_dir / "raw.csv.dvc").write_text(pointer)
+    git(repo_dir, "add", ".dvc", "raw.csv.dvc")
+    git(repo_dir, "commit", "-q", "-m", "data")
+    recorded(repo, {}, data=(Data("raw.csv", hashed.md5, 4, pointer="raw.csv.dvc"),))
+    track(repo_dir, "checkout", NAME, "--worktree", "../x", "--data", check=0)
+    place = repo_dir.parent / "x"
+    local = (place / ".dvc" / "config.local").read_text()
+    assert local == f'[cache]\n    dir = "{repo_dir}/.dvc/elsewhere"\n'
+    assert git(place, "status", "--porcelain") == "?? raw.csv\n"
+    dvc = [sys.executable, "-m", "dvc", "data", "status", "--json"]
+    assert subprocess.run(dvc, cwd=place, capture_output=True, text=True).stdout == "{}\n"
 
 
 def test_a_run_without_data(repo_dir: Path, run: RunRef, track: Track) -> None:

@@ -273,8 +273,27 @@ def test_all_work_trees_of_a_clone_share_one_cache(repo_dir: Path, git) -> None:
     write(repo_dir / ".dvc" / "config")
     for place in (repo_dir, linked):
         assert setup.read(Repo.open(place)).cache == repo_dir / ".dvc" / "cache"
+    write(repo_dir / ".dvc" / "config.local", "[cache]\n dir = /srv/objects\n")
+    for place in (repo_dir, linked):
+        assert setup.read(Repo.open(place)).cache == Path("/srv/objects")
     write(linked / ".dvc" / "config.local", "[cache]\n dir = own\n")
     assert setup.read(Repo.open(linked)).cache == linked / ".dvc" / "own"
+
+
+def test_a_project_below_the_root_has_one_cache_too(repo_dir: Path, git) -> None:
+    """As `dvc init --subdir` makes it."""
+    write(repo_dir / "sub" / ".dvc" / "config")
+    git(repo_dir, "add", "sub")
+    git(repo_dir, "commit", "-q", "-m", "sub")
+    linked = repo_dir.parent / "linked"
+    git(repo_dir, "worktree", "add", "-q", str(linked))
+    for place in (repo_dir, linked):
+        assert setup.read(Repo.open(place)).cache == repo_dir / "sub" / ".dvc" / "cache"
+    opened = Repo.open(linked)
+    assert setup.is_apart(opened, setup.read(opened))
+    (said,) = setup.initialize(opened)
+    assert str(repo_dir / "sub" / ".dvc" / "cache") in said
+    assert not setup.is_apart(opened, setup.read(opened))
 
 
 def test_reading_loads_neither_dvc_nor_a_parser_for_nothing(repo_dir: Path) -> None:

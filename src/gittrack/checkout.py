@@ -10,8 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from gittrack import runs
-from gittrack.errors import BadPath, GitFailed
+from gittrack import runs, setup
+from gittrack.errors import BadFile, BadPath, GitFailed, WriteFailed
 from gittrack.git import Commit, Identity, Repo
 from gittrack.records import Run
 from gittrack.refs import RunRef
@@ -54,7 +54,8 @@ def as_worktree(
 
     All or nothing. What is missing above the directory is made; an empty directory may be there.
     No hook runs: many do what the code of the run tells them. Submodules stay empty, as with
-    `git worktree add`.
+    `git worktree add`. Where the code has a `.dvc`, DVC is told there of the cache of this
+    repository, unless that cannot be written: then it goes on without.
 
     Raises:
         BadPath: there is something in the directory, or it lies in Git's own.
@@ -71,7 +72,25 @@ def as_worktree(
         repo.add_worktree(directory, made, branch=branch)
     except GitFailed as error:
         raise _refused(error, branch) from error
+    _share_cache(repo, made, directory)
     return Checkout(made, base, directory, branch)
+
+
+def _share_cache(repo: Repo, commit: str, root: Path) -> None:
+    """Tell DVC in a new work tree of the cache; `git track doctor` there says if it could not be.
+
+    Its own configuration came with the code and may be anybody's: it is not asked.
+    """
+    try:
+        found = setup.read(repo)
+        inner = DVC_CONFIG.partition("/")[0]
+        if found.directory and repo.root and found.directory.is_relative_to(repo.root):
+            inner = found.directory.relative_to(repo.root).as_posix()
+        # Git follows no symlink: what is an entry of its tree lies within the new work tree.
+        if repo.entry(commit, f"{inner}/config") is not None:
+            setup.share(found, root, inner)
+    except (BadFile, WriteFailed):
+        pass
 
 
 def as_branch(repo: Repo, ref: RunRef, name: str, *, author: Identity) -> Checkout:

@@ -23,7 +23,7 @@ from gittrack.errors import BadFile, GitFailed, UnsupportedRepository, WriteFail
 from gittrack.git import Repo
 from gittrack.quoting import one_line
 
-__all__ = ["LINKS", "Setup", "config_for_run", "initialize", "read"]
+__all__ = ["LINKS", "Setup", "config_for_run", "initialize", "is_apart", "read", "share"]
 
 LINKS = ("reflink", "hardlink", "symlink", "copy")
 """The ways in which DVC puts an object of its cache into a work tree."""
@@ -78,8 +78,9 @@ def read(repo: Repo) -> Setup:
 
     The `.dvc` that counts is that of the work tree's root; else one above it, as DVC looks for it;
     else the only tracked one below it (`dvc init --subdir`). All work trees of a clone share one
-    cache: where `cache.dir` names none, a linked work tree uses the main one's, because its own
-    would go when the work tree goes. Without a `.dvc` that is `dvc` in the repository's state.
+    cache: where `cache.dir` names none, a linked work tree uses the one that the main work tree
+    uses, because its own would go when the work tree goes. Without a `.dvc` that is `dvc` in the
+    repository's state.
 
     Raises:
         BadFile: a configuration file cannot be understood; the message names the line.
@@ -135,12 +136,25 @@ def _default_cache(repo: Repo, directory: Path | None, former: Path) -> Path:
     if _dangling(former):
         # `initialize` made it lead to a `.dvc/cache` that is no more.
         former.unlink(missing_ok=True)
-    if repo.git_dir != repo.common_dir:
-        # A linked work tree: `git worktree remove` would take its ignored files, the cache, along.
-        main = repo.common_dir.parent / ".dvc"
-        shared = repo.common_dir.name == ".git" and main.is_dir()
-        return main / "cache" if shared else former
+    if _is_linked(repo):
+        # `git worktree remove` would take its ignored files, the cache, along.
+        main = repo.common_dir.parent / _inside(repo, directory)
+        if repo.common_dir.name != ".git" or not main.is_dir():
+            return former
+        named = _layered(main).get("cache", {}).get("dir")
+        return Path(named) if named else main / "cache"
     return directory / "cache" if directory else former
+
+
+def _is_linked(repo: Repo) -> bool:
+    return repo.git_dir != repo.common_dir
+
+
+def _inside(repo: Repo, directory: Path | None) -> Path:
+    """Where a `.dvc` lies below the root of its work tree."""
+    if directory is None or repo.root is None or not directory.is_relative_to(repo.root):
+        return Path(".dvc")
+    return directory.relative_to(repo.root)
 
 
 def _holds_other(former: Path, cache: Path) -> bool:
@@ -373,7 +387,7 @@ def _initialize(repo: Repo, root: Path) -> Iterator[str]:
         made = _make(repo, root)
         yield f"set up DVC in {_shown(root / '.dvc')}, unstaged: {', '.join(made)}"
         found = read(repo)
-    if _share(repo, root, found):
+    if _share(repo, found):
         yield f"told DVC there of the cache of all work trees, {_shown(found.cache)}"
     former = repo.state / "dvc"
     if found.former is not None:
@@ -405,16 +419,51 @@ def _make(repo: Repo, root: Path) -> list[str]:
     return made
 
 
-def _share(repo: Repo, root: Path, found: Setup) -> bool:
+def _share(repo: Repo, found: Setup) -> bool:
     """Name the shared cache to DVC in a linked work tree that has none of its own."""
-    local, own = root / ".dvc" / "config.local", root / ".dvc" / "cache"
-    if repo.git_dir == repo.common_dir or found.directory != root / ".dvc":
+    if found.directory is None or not is_apart(repo, found):
         return False
-    if os.path.lexists(local) or os.path.lexists(own):
+    if os.path.lexists(found.directory / "cache"):
         return False
-    if found.cache != _default_cache(repo, found.directory, repo.state / "dvc"):
+    return _name_cache(found.directory, found.cache)
+
+
+def is_apart(repo: Repo, found: Setup) -> bool:
+    """Whether DVC, in this linked work tree, uses another cache than all work trees share.
+
+    Raises:
+        BadFile: as `read` does.
+    """
+    place = found.directory
+    if not _is_linked(repo) or place is None or not place.is_relative_to(repo.root or place):
         return False
-    _write(local, f"[cache]\n    dir = {_quoted(found.cache)}\n")
+    return "dir" not in _layered(place).get("cache", {}) and found.cache != place / "cache"
+
+
+def share(setup: Setup, root: Path, directory: str = ".dvc") -> bool:
+    """Name the cache of `setup` to DVC in a work tree just made at `root` -> whether it was done.
+
+    It goes into `config.local` of the `.dvc` that `directory` names below the root. One that is
+    there stays, and nothing is written through a symlink. What the tree itself says is not read.
+
+    Raises:
+        WriteFailed: the file cannot be written, or cannot hold the path.
+    """
+    place = root / directory
+    if place.is_symlink() or not place.is_dir() or not (place / "config").is_file():
+        return False
+    try:
+        return _name_cache(place, setup.cache)
+    except OSError as error:
+        local = place / "config.local"
+        raise WriteFailed(f"cannot write '{_shown(local)}': {error.strerror or error}") from error
+
+
+def _name_cache(directory: Path, cache: Path) -> bool:
+    local = directory / "config.local"
+    if os.path.lexists(local):
+        return False
+    _write(local, f"[cache]\n    dir = {_quoted(cache)}\n")
     return True
 
 
@@ -441,7 +490,8 @@ def _write(path: Path, text: str) -> None:
     """Write a file that is there whole or not at all."""
     new = path.with_name(f"{path.name}.new-{os.getpid()}")
     try:
-        with open(new, "w", encoding="utf-8", errors="surrogateescape") as file:
+        new.unlink(missing_ok=True)
+        with open(new, "x", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
