@@ -44,9 +44,11 @@ _MOST_PARTS = 32
 _LONGEST_PART = 240
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 # A part that is empty, climbs, or is one of the spellings under which a file system may find
-# `.git`: any case (macOS), `git~1`, dots, blanks and streams at its end (NTFS).
+# `.git` and the like: any case (macOS), `git~1`, dots, blanks and streams at its end (NTFS).
 _BAD_PART = re.compile(
-    r"(?:^|[/\\])(?:\.{0,2}|(?:\.git|git~[0-9]+)[ .]*(?::[^/\\]*)?)(?=$|[/\\])", re.I
+    r"(?:^|[/\\])(?:\.{0,2}|(?:\.(?:git|dvc|gittrack)|(?:git|dvc|gittra)~[0-9]+)[ .]*(?::[^/\\]*)?)"
+    r"(?=$|[/\\])",
+    re.I,
 )
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 # What HFS+ does not see in a name (Git's utf8.c, next_hfs_char).
@@ -72,14 +74,15 @@ def check_md5(md5: str) -> str:
 
 
 def check_path(path: str) -> str:
-    """Give `path` back if it stays inside the directory it is relative to, and out of `.git`.
+    """Give `path` back if it stays inside its directory, and out of `.git`, `.dvc`, `.gittrack`.
 
-    Refused whatever the system here: what is harmless on one may leave the directory on another.
+    Whoever writes into these decides what Git and DVC do next. Refused whatever the system here:
+    what is harmless on one may leave the directory on another.
 
     Raises:
         BadPath: it is empty, absolute, climbs (`..`), has an empty or `.` part, also behind a
-            backslash, names `.git` under any of its spellings, holds a NUL or what is neither
-            Unicode nor a byte, or is longer than 4,096 characters.
+            backslash, names one of these under any of its spellings, holds a NUL or what is
+            neither Unicode nor a byte, or is longer than 4,096 characters.
     """
     if (
         len(path) > _LONGEST
@@ -91,7 +94,8 @@ def check_path(path: str) -> str:
         raise BadPath(
             f"the path {path[:80]!a} is refused: it could lead out of its directory",
             path=path,
-            hint="only relative paths with '/' that stay below, and not in .git, are followed.",
+            hint="only relative paths with '/' that stay below, and out of .git, .dvc and "
+            ".gittrack, are followed.",
         )
     return path
 
