@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from gittrack import doctor, refs, runs, setup
-from gittrack.cache import open_cache
+from gittrack.cache import Cache, open_cache
 from gittrack.cli.doctor import doctor as command
 from gittrack.cli.main import VERBS
 from gittrack.git import Identity, Repo
@@ -179,6 +179,10 @@ def _no_cache(repo: Repo, git: Git) -> None:
     record(repo, "keeps", "1" * 32)
 
 
+def _cache_in_a_file(repo: Repo, git: Git) -> None:
+    begin_dvc(repo, "[cache]\n    dir = ../train.py\n")
+
+
 def _links(repo: Repo, git: Git) -> None:
     begin_dvc(repo, "[cache]\n    type = hardlink,symlink\n")
     open_cache(repo, setup.read(repo)).add_bytes(b"model")
@@ -231,8 +235,9 @@ PLANTED = [
     (_kept_without_dvc, "risky", "1 run keeps artifacts and DVC is not set up", "git track init"),
     (_kept_without_dvc, "risky", "no data remote is set: 5 B of 1 run", "git track init"),
     (_nowhere, "wrong", "1 artifact of 1 run (keeps-aaaaaa) are not in the cache", "dvc remote"),
-    (_nowhere, "risky", "`dvc gc` deletes the artifacts of 1 run", "git track gc --data"),
-    (_no_cache, "wrong", "'/nowhere/at/all' is not there", "dvc cache dir"),
+    (_nowhere, "note", "never run `dvc gc` here: it deletes the artifacts of 1 run;", None),
+    (_no_cache, "wrong", "'/nowhere/at/all' is not there, nor is '/nowhere/at'", "mkdir -p "),
+    (_cache_in_a_file, "wrong", "'{root}/train.py' cannot be written", "ls -ld "),
     (_links, "risky", "hardlink and symlink", "dvc config --unset cache.type"),
     (_left_behind, "wrong", "objects are left in", "git track init"),
     (_broken_config, "wrong", "config, line 1", "dvc config --list"),
@@ -250,7 +255,7 @@ def test_what_is_planted_is_found(
     record(repo, "good")
     assert ills(repo) == []
     plant(repo, git)
-    [found] = [one for one in ills(repo) if what in one.what]
+    [found] = [one for one in ills(repo) if what.format(root=repo.root) in one.what]
     assert found.severity == severity
     assert mend is None or (found.mend is not None and mend in found.mend)
     assert "\n" not in found.what
@@ -270,6 +275,52 @@ def test_what_mends_it_mends_it(repo: Repo, git: Git, plant) -> None:
     words = found.mend.split(" and fetch")[0]
     subprocess.run(words, shell=True, cwd=repo.root, check=True)
     assert ills(repo) == []
+
+
+@pytest.mark.parametrize(
+    "there", [(), ("config.local",), ("cache",), ("config.local", "cache")], ids=" and ".join
+)
+def test_one_cache_for_all_work_trees(repo_dir: Path, git: Git, there: tuple[str, ...]) -> None:
+    """In a linked work tree DVC uses one of its own, until it is told; nothing in it is lost."""
+    linked = repo_dir.parent / "linked"
+    git(repo_dir, "worktree", "add", "-q", str(linked))
+    main, repo = Repo.open(repo_dir), Repo.open(linked)
+    begin_dvc(main)
+    assert ills(repo) == []
+    begin_dvc(repo)
+    if "config.local" in there:
+        (linked / ".dvc" / "config.local").write_text("[core]\n    autostage = true\n")
+    if "cache" in there:
+        held = Cache(linked / ".dvc" / "cache").add_bytes(b"added there").md5
+    [found] = ills(repo)
+    assert found.severity == "wrong" and f"'{repo_dir}/.dvc/cache'" in found.what
+    subprocess.run(str(found.mend), shell=True, cwd=linked, check=True, env=_programs_at_hand())
+    assert ills(repo) == []
+    assert setup.read(repo).cache == setup.read(main).cache == repo_dir / ".dvc" / "cache"
+    if "cache" in there:
+        open_cache(main, setup.read(main)).check(held)
+
+
+def _programs_at_hand() -> dict[str, str]:
+    """An environment in which `git track` and `dvc` are those that are tested."""
+    own = os.path.dirname(sys.executable)
+    return {**os.environ, "PATH": f"{own}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_a_cache_that_is_not_there_yet_is_no_fault(repo: Repo, git: Git, track) -> None:
+    """A fresh clone has none: the first `get` or run makes it."""
+    remote = "[core]\n    remote = hub\n['remote \"hub\"']\n    url = /srv/data\n"
+    begin_dvc(repo, remote)
+    record(repo, "keeps", "1" * 32)
+    assert [one.severity for one in ills(repo)] == ["note"]
+    assert "'{}' is made when".format(setup.read(repo).cache) in "".join(
+        one.what for one in examined(repo)
+    )
+    (repo.root / ".dvc" / "config").write_text(f"{remote}[cache]\n    dir = {repo.root}-data\n")
+    assert [one.severity for one in ills(repo)] == ["note"]
+    said = track(repo.root, "doctor", check=0).stdout.splitlines()
+    assert len(said) == 2 and said[0].startswith("note: never run `dvc gc` here: ")
+    assert said[1] == "nothing is wrong"
 
 
 def test_a_run_that_waits_is_said_with_its_reason(repo: Repo, git: Git, track) -> None:

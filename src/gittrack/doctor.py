@@ -32,9 +32,10 @@ from gittrack.setup import Setup
 
 __all__ = ["Finding", "Severity", "examine", "from_error"]
 
-Severity = Literal["wrong", "risky", "ok"]
+Severity = Literal["wrong", "risky", "note", "ok"]
 """`wrong` does not work now, or the next ordinary command destroys something; `risky` may cost
-something one day; `ok` is said to those who want to know what was looked at."""
+something one day; `note` is nothing to mend, but worth knowing; `ok` is said to those who want to
+know what was looked at."""
 
 _MOST = 5
 _MOST_POINTERS = 2_000
@@ -357,13 +358,8 @@ def _dvc(case: _Case) -> Iterator[Finding]:
     if found.former is not None:
         what = f"objects are left in '{found.former}', where nobody looks for them"
         yield Finding("wrong", "dvc", what, "git track init")
-    if found.directory is not None and kept:
-        yield Finding(
-            "risky",
-            "dvc",
-            f"`dvc gc` deletes the artifacts of {_count(kept, 'run')}: it does not know refs/runs",
-            "git track gc --data",
-        )
+    if setup.is_apart(case.repo, found) and found.directory is not None:
+        yield _apart(found, found.directory)
     if found.remote is None and any(length is not None for length in case.sizes.values()):
         yield Finding(
             "risky",
@@ -375,6 +371,28 @@ def _dvc(case: _Case) -> Iterator[Finding]:
         what = f"the default data remote {one_line(found.remote)!r} has no URL"
         yield Finding("wrong", "dvc", what, f"dvc remote add -d {shlex.quote(found.remote)} URL")
     yield from _dvc_version(bool(case.artifacts or found.directory))
+
+
+def _apart(found: Setup, directory: Path) -> Finding:
+    """Two caches in a linked work tree, and what makes them one."""
+    own = directory / "cache"
+    what = f"in this work tree `dvc` keeps data in '{own}', gittrack and others in '{found.cache}'"
+    mend = "git track init"
+    if own.exists() or (directory / "config.local").exists():
+        mend = f"dvc config --local cache.dir {_quoted(found.cache)}"
+    if own.exists():
+        # Objects are what they are called, so none is in the way of another.
+        shared = _quoted(found.cache)
+        mend = f"mkdir -p {shared} && cp -Rn {_quoted(own)}/. {shared}/ && {mend}"
+    return Finding("wrong", "dvc", what, mend)
+
+
+def _dvc_gc(case: _Case) -> Iterator[Finding]:
+    """What no set-up changes: DVC's own cleaning looks at branches and tags at most."""
+    kept = len({name for names in case.artifacts.values() for name in names})
+    if case.setup.directory is not None and kept:
+        what = f"never run `dvc gc` here: it deletes the artifacts of {_count(kept, 'run')}"
+        yield Finding("note", "dvc", f"{what}; `git track gc --data` is the safe way")
 
 
 def _dvc_version(needed: bool) -> Iterator[Finding]:
@@ -414,14 +432,19 @@ def _members(cache: Cache, md5: str) -> list[str]:
 
 def _cache(case: _Case) -> Iterator[Finding]:
     cache, links = case.cache, case.setup.links
-    if not cache.directory.exists():
-        if case.artifacts:
-            what = f"the data cache '{cache.directory}' is not there"
-            yield Finding("wrong", "cache", what, "dvc cache dir, or mount it")
+    place = cache.directory
+    there = next(above for above in (place, *place.parents) if above.exists())
+    if there not in (place, place.parent) and not _is_ours(case.repo, place):
+        what = f"the data cache '{place}' is not there, nor is '{place.parent}'"
+        mend = f"mount it, or mkdir -p {_quoted(place)}"
+        yield Finding("wrong", "cache", what, mend)
         return
-    if not os.access(cache.directory, os.W_OK | os.X_OK):
-        what = f"the data cache '{cache.directory}' cannot be written: no artifact can be kept"
-        yield Finding("wrong", "cache", what, f"ls -ld {_quoted(cache.directory)}")
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = f"the data cache '{place}' cannot be written: no artifact can be kept"
+        yield Finding("wrong", "cache", what, f"ls -ld {_quoted(there)}")
+    if there != place:
+        yield _ok("cache", f"'{place}' is made when there is something for it")
+        return
     if risky := [link for link in links if link in ("hardlink", "symlink")]:
         yield Finding(
             "risky",
@@ -433,6 +456,13 @@ def _cache(case: _Case) -> Iterator[Finding]:
     root = case.repo.root
     if root is not None and os.stat(root).st_dev != os.stat(cache.directory).st_dev:
         yield _ok("cache", "it is on another disk than the work tree: files are copied out of it")
+
+
+def _is_ours(repo: Repo, place: Path) -> bool:
+    """Whether a path lies in this repository, or in the work tree here."""
+    real = Path(os.path.realpath(place))
+    own = [repo.common_dir, *([repo.root] if repo.root else [])]
+    return any(real.is_relative_to(os.path.realpath(one)) for one in own)
 
 
 def _absent(case: _Case) -> Iterator[Finding]:
@@ -546,4 +576,5 @@ _CHECKS: tuple[tuple[str, Callable[[_Case], Iterator[Finding]]], ...] = (
     ("cache", _cache),
     ("data", _absent),
     ("data", _pointers),
+    ("dvc", _dvc_gc),
 )

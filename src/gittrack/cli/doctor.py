@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-_COLORS = {"wrong": "1;31", "risky": "1;33", "ok": "32"}
+_COLORS = {"wrong": "1;31", "risky": "1;33", "note": "1", "ok": "32"}
 
 
 @click.command()
