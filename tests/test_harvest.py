@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
 from conftest import Git
-from gittrack import harvest, journal, outset, recovery, refs, runs, sessions
+from gittrack import artifacts, harvest, journal, outset, recovery, refs, runs, sessions
 from gittrack.git import Repo
 from gittrack.journal import Writer
 from gittrack.message import moment
@@ -137,3 +138,24 @@ def test_what_is_said_twice_stands_once(repo_dir: Path) -> None:
     assert sessions.is_lost(directory)
     assert recovered(repo_dir).faults == tuple(said)
     assert len(list(refs.all_runs(repo))) == 1
+
+
+def test_a_recovery_that_is_interrupted_leaves_all_to_the_next(
+    repo_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copying a hundred gigabytes for somebody who only wants a list must be possible to stop."""
+    lost(repo_dir)
+    blocked = []
+
+    def stopped(*_: object, **__: object) -> None:
+        blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts, "collect", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            recovery.recover(Repo.open(repo_dir))
+    assert blocked == [set()]
+    run = recovered(repo_dir)
+    assert [kept.path for kept in run.artifacts] == ["out/model.bin"]
+    assert run.faults == ()

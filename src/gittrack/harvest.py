@@ -39,7 +39,8 @@ def gather(
     The event `gathered` tells that this was done.
 
     `latest` (seconds since the epoch) is the last sign of life of a run that was lost; None: it
-    ended just now. Ctrl-C ends the gathering, not the run: what is missing then is said.
+    ended just now. Then Ctrl-C ends the gathering, not the run, and what is missing is said; who
+    gathers for a lost run is interrupted, and the next one does it again.
 
     Raises:
         OSError: the journal cannot be written.
@@ -59,6 +60,8 @@ def gather(
         except GittrackError as error:
             writer.append({"fault": f"data and artifacts are recorded in part: {error.message}"})
         except KeyboardInterrupt:
+            if latest is not None:
+                raise
             writer.append({"fault": "data and artifacts are recorded in part: interrupted"})
         writer.append({"gathered": True})
     finally:

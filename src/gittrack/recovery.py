@@ -60,16 +60,20 @@ def finish(repo: Repo, session: Session) -> tuple[Run, RunRef]:
 
 def _whole_story(repo: Repo, directory: Path) -> Story:
     """What the directory tells, after what the run read and kept was gathered too."""
+    _gather_what_is_due(repo, directory)
+    story = journal.read(directory)
+    if story is None:
+        raise WriteFailed(f"'{directory}' does not say how its run began")
+    return story
+
+
+def _gather_what_is_due(repo: Repo, directory: Path) -> None:
     story = journal.read(directory)
     if story is not None and _is_due(story):
         from gittrack import harvest
 
         _pin_last_sign(directory)
         harvest.gather(repo, directory, latest=_last_sign(directory))
-        story = journal.read(directory)
-    if story is None:
-        raise WriteFailed(f"'{directory}' does not say how its run began")
-    return story
 
 
 def _is_due(story: Story) -> bool:
@@ -317,6 +321,8 @@ def _recover_one(repo: Repo, directory: Path) -> RunRef | None:
         return None
     repo.sync(repo.flag("track.fsync", default=True))
     try:
+        # This may take long, and who is interrupted goes on the next time.
+        _gather_what_is_due(repo, directory)
         with undisturbed():
             return finish(repo, session)[1]
     except OSError as error:
