@@ -59,6 +59,22 @@ def test_what_the_run_did_not_write_is_not_its_artifact(cache: Cache, root: Path
     )
 
 
+def test_what_a_pattern_names_besides_goes_without_saying(cache: Cache, root: Path) -> None:
+    """The models of other steps lie in the same directory: that is no fault of this run."""
+    for name in ("old.bin", "older.bin", "asked.txt"):
+        (root / name).write_text(name)
+    outs = artifacts.plan(["*.bin", "o*", "*.txt", "asked.txt"], directory=root, root=root)
+    (root / "new.bin").write_text("new")
+    found = artifacts.collect(cache, outs, root=root)
+    assert names(found) == ["new.bin"]
+    untouched = "it was there before, and this run did not write it"
+    assert found.faults == (
+        f"not kept: 'o*': all of {untouched}",
+        f"not kept: '*.txt': all of {untouched}",
+        f"not kept: 'asked.txt': {untouched}",
+    )
+
+
 def test_a_directory_is_written_when_any_file_in_it_is(cache: Cache, root: Path) -> None:
     """Deleting one is writing it, too."""
     (root / "d" / "e").mkdir(parents=True)
@@ -94,11 +110,12 @@ def test_what_is_missing_is_said(cache: Cache, root: Path) -> None:
 
 def test_what_lies_inside_of_another_is_kept_once(cache: Cache, root: Path) -> None:
     """DVC refuses outputs that overlap."""
-    outs = artifacts.plan(["d/*", "d", "d/a"], directory=root, root=root)
+    outs = artifacts.plan(["d/*", "d", "d/a", "d-x"], directory=root, root=root)
     (root / "d").mkdir()
     (root / "d" / "a").write_text("a")
+    (root / "d-x").write_text("x")
     found = artifacts.collect(cache, outs, root=root)
-    assert names(found) == ["d"] and found.faults == ()
+    assert names(found) == ["d", "d-x"] and found.faults == ()
 
 
 def test_a_name_with_pattern_characters_that_exists_is_itself(cache: Cache, root: Path) -> None:

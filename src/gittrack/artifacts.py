@@ -58,7 +58,8 @@ def plan(words: Sequence[str], *, directory: Path, root: Path) -> Outs:
         UsageError: it is empty, or names the whole work tree.
     """
     patterns = tuple(_absolute(word, directory, root) for word in words)
-    return Outs(patterns, {path: _stamp(path) for path in _matches(patterns)})
+    found = _outermost(path for pattern in patterns for path in _expand(pattern))
+    return Outs(patterns, {path: _stamp(path) for path in found.values()})
 
 
 def _absolute(word: str, directory: Path, root: Path) -> str:
@@ -94,14 +95,15 @@ def _name(path: str, top: str) -> str:
     return os.path.relpath(path, top).replace(os.sep, "/")
 
 
-def _matches(patterns: Iterable[str]) -> list[str]:
-    """The paths that exist, each once, without those inside of another."""
-    found = sorted({path for pattern in patterns for path in _expand(pattern)})
-    kept: list[str] = []
-    for path in found:
-        if not kept or not _within(path, kept[-1]):
-            kept.append(path)
-    return kept
+def _outermost(paths: Iterable[str]) -> dict[str, str]:
+    """Each path, in order, and the one among them that it lies in, or is."""
+    found: dict[str, str] = {}
+    last = None
+    # Not as text, in which `d-x` stands between `d` and `d/x`.
+    for path in sorted(set(paths), key=lambda path: path.split(os.sep)):
+        last = path if last is None or not _within(path, last) else last
+        found[path] = last
+    return found
 
 
 def _expand(pattern: str) -> list[str]:
@@ -156,20 +158,22 @@ def collect(
 ) -> Collected:
     """Put what the run wrote into the cache -> the artifacts, named by their paths below `root`.
 
-    What the run did not touch is not its artifact. `latest` (seconds since the epoch) is the last
-    sign of life of a run that was lost: what was written later may be another run's. Nothing here
-    raises for one bad file; the sentences say what was not kept, and why.
+    What the run did not touch is not its artifact; of a pattern's matches that goes without saying,
+    unless nothing is left. `latest` (seconds since the epoch) is the last sign of life of a run
+    that was lost: what was written later may be another run's. Nothing here raises for one bad
+    file; the sentences say what was not kept, and why.
     """
     top = os.path.realpath(root)
+    named = {pattern: _expand(pattern) for pattern in outs.patterns}
+    found = _outermost(path for paths in named.values() for path in paths)
+    written = {path: not _is_untouched(path, outs) for path in found.values()}
     kept: list[Artifact] = []
     faults: list[str] = []
-    found = _matches(outs.patterns)
-    for pattern in outs.patterns:
-        if not any(_within(path, pattern) for path in found) and not _expand(pattern):
-            faults.append(f"not kept: there is no '{one_line(_name(pattern, top))}'")
-    for path in found:
+    for pattern, paths in named.items():
+        faults += _fruitless(pattern, top, [written[found[path]] for path in paths])
+    for path in (path for path, new in written.items() if new):
         name = _name(path, top)
-        reason = _refusal(path, name, outs, latest)
+        reason = _refusal(path, name, latest)
         if reason is None:
             try:
                 got = cache.add(Path(path), meter=meter)
@@ -182,14 +186,27 @@ def collect(
     return Collected(tuple(kept), tuple(faults))
 
 
-def _refusal(path: str, name: str, outs: Outs, latest: float | None) -> str | None:
-    """Why something that is there is not kept."""
+def _is_untouched(path: str, outs: Outs) -> bool:
+    return path in outs.before and outs.before[path] == _stamp(path)
+
+
+def _fruitless(pattern: str, top: str, written: Sequence[bool]) -> list[str]:
+    """A sentence where nothing can be kept of what one word names: of each, if it was written."""
+    name = one_line(_name(pattern, top))
+    if not written:
+        return [f"not kept: there is no '{name}'"]
+    if any(written):
+        return []
+    many = "" if os.path.lexists(pattern) else "all of "
+    return [f"not kept: '{name}': {many}it was there before, and this run did not write it"]
+
+
+def _refusal(path: str, name: str, latest: float | None) -> str | None:
+    """Why something that the run wrote is not kept."""
     try:
         check_artifact(name)
     except BadPath as error:
         return error.message
-    if path in outs.before and outs.before[path] == _stamp(path):
-        return "it was there before, and this run did not write it"
     if latest is not None and _newest(path) > latest + _SLACK:
         return "it was written again after the run was lost"
     secret = suspicion(Path(path), name)
