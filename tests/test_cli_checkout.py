@@ -69,6 +69,7 @@ def test_from_a_subdirectory_paths_are_those_of_the_user(
     done = track(repo_dir, "-C", "src", "checkout", NAME, "--worktree", "-x", check=0)
     assert "  cd ./-x/src && " in done.stdout
     assert (repo_dir / "src" / "-x" / "new.py").exists()
+    assert done.stderr.startswith("note: ./-x is inside of this work tree")
 
 
 def test_a_branch_alone(repo_dir: Path, run: RunRef, git: Git, track: Track) -> None:
@@ -139,6 +140,19 @@ def test_code_that_was_not_recorded_is_said(repo_dir: Path, track: Track) -> Non
     assert done.stderr == (
         f"note: 1 path was not recorded as the run saw it (git track show {NAME})\n"
     )
+
+
+def test_a_place_inside_is_said(repo_dir: Path, run: RunRef, track: Track) -> None:
+    """It shows up in `git status`, and is a step from being deleted; not so where it is ignored."""
+    done = track(repo_dir / "src", "checkout", NAME, "--worktree", "in", check=0)
+    assert done.stderr == (
+        "note: in is inside of this work tree and untracked: `git clean -ffd` would take it, "
+        "a line in .git/info/exclude hides it\n"
+    )
+    (repo_dir / ".git" / "info").mkdir(exist_ok=True)
+    (repo_dir / ".git" / "info" / "exclude").write_text("/src/in\n/other/\n")
+    for place in ("other/one", "../beside"):
+        assert track(repo_dir, "checkout", NAME, "--worktree", place, check=0).stderr == ""
 
 
 def test_completion_offers_runs(repo_dir: Path, run: RunRef, track: Track) -> None:

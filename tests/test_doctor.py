@@ -313,9 +313,7 @@ def test_a_cache_that_is_not_there_yet_is_no_fault(repo: Repo, git: Git, track) 
     begin_dvc(repo, remote)
     record(repo, "keeps", "1" * 32)
     assert [one.severity for one in ills(repo)] == ["note"]
-    assert "'{}' is made when".format(setup.read(repo).cache) in "".join(
-        one.what for one in examined(repo)
-    )
+    assert f"'{setup.read(repo).cache}' is made when" in "".join(one.what for one in examined(repo))
     (repo.root / ".dvc" / "config").write_text(f"{remote}[cache]\n    dir = {repo.root}-data\n")
     assert [one.severity for one in ills(repo)] == ["note"]
     said = track(repo.root, "doctor", check=0).stdout.splitlines()

@@ -132,12 +132,33 @@ def _stands(item: Retrieved) -> bool:
 
 
 def _notes(repo: Repo, run: Run, made: Checkout) -> Iterator[str]:
-    """What is not there, although the run may have had it."""
+    """What is not there although the run may have had it, and where nobody looks for a tree."""
+    if made.worktree is not None and _is_untracked(repo, made.worktree):
+        yield (
+            f"{_near(made.worktree)} is inside of this work tree and untracked: `git clean -ffd` "
+            "would take it, a line in .git/info/exclude hides it"
+        )
     if left_out := len(run.code.skipped) + len(run.code.hidden):
         words = "1 path was" if left_out == 1 else f"{left_out} paths were"
         yield f"{words} not recorded as the run saw it (git track show {run.name})"
     if repo.entry(made.commit, ".gitmodules") is not None:
         yield "submodules are empty (git submodule update --init)"
+
+
+def _is_untracked(repo: Repo, place: Path) -> bool:
+    """Whether it lies in the work tree that the user stands in, and Git does not ignore it."""
+    from gittrack.errors import GitFailed
+
+    if repo.root is None:
+        return False
+    inner = Path(os.path.realpath(place))
+    if not inner.is_relative_to(os.path.realpath(repo.root)):
+        return False
+    try:
+        repo.git("check-ignore", "-q", "--no-index", "--", os.fspath(inner))
+    except GitFailed:
+        return True
+    return False
 
 
 def _next(run: Run, worktree: Path) -> str:
