@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from gittrack import setup
+from gittrack.cache import Cache
 from gittrack.errors import BadFile, UnsupportedRepository, WriteFailed
 from gittrack.git import Repo
 
@@ -448,8 +451,6 @@ def test_objects_move_to_another_disk(repo_dir: Path, tmp_path: Path) -> None:
         assert (repo.state / "dvc").resolve() == shared and setup.read(repo).former is None
         assert (shared / "files" / "md5" / md5[:2] / md5[2:]).stat().st_mode & 0o777 == 0o444
     finally:
-        import shutil
-
         shutil.rmtree(shared, ignore_errors=True)
 
 
@@ -469,14 +470,57 @@ def test_of_two_copies_the_whole_one_stays(repo_dir: Path) -> None:
     assert sorted(contents(new).values()) == [b"first", b"same", b"second"]
 
 
+def test_a_torn_copy_of_the_same_size_does_not_cost_the_good_one(repo_dir: Path) -> None:
+    """Same size proves nothing: what lies in the way may be all zeros after a power cut."""
+    repo = Repo.open(repo_dir)
+    old, new = repo.state / "dvc", repo_dir / ".dvc" / "cache"
+    write(repo_dir / ".dvc" / "config")
+    put(old, b"good")
+    md5 = put(new, b"good")
+    torn = new / "files" / "md5" / md5[:2] / md5[2:]
+    torn.chmod(0o644)
+    torn.write_bytes(b"\0\0\0\0")
+    setup.initialize(repo)
+    assert contents(new) == {md5: b"good"}
+
+
+def test_what_a_killed_move_to_another_disk_leaves_is_swept(
+    repo_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy that was killed has a name by which a cleaning of the cache knows it."""
+    repo = Repo.open(repo_dir)
+    md5 = put(repo.state / "dvc", b"far")
+    write(repo_dir / ".dvc" / "config")
+    real = os.replace
+
+    def apart(source: Any, target: Any) -> None:
+        if os.path.basename(source) == md5[2:]:
+            raise OSError(errno.EXDEV, "another disk")
+        real(source, target)
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+        raise Killed
+
+    monkeypatch.setattr(os, "replace", apart)
+    monkeypatch.setattr(shutil, "copystat", killed)
+    with pytest.raises(Killed):
+        setup.initialize(repo)
+    monkeypatch.undo()
+    cache = Cache(repo_dir / ".dvc" / "cache")
+    left = [path.read_bytes() for path, _ in cache.leftovers()]
+    assert left == [b"far"] and not list(cache.objects())
+
+
 def test_a_cache_that_was_deleted_does_not_block_the_next(repo_dir: Path) -> None:
     """Removing `.dvc` takes one back to the beginning."""
     repo = Repo.open(repo_dir)
     repo.state.mkdir()
     setup.initialize(repo)
     assert (repo.state / "dvc").is_symlink()
-    import shutil
-
     shutil.rmtree(repo_dir / ".dvc")
     found = setup.read(repo)
     assert found.cache == repo.state / "dvc" and not found.cache.is_symlink()

@@ -531,7 +531,8 @@ def _move(former: Path, cache: Path) -> int:
 
 
 def _move_object(source: Path, target: Path) -> int:
-    if target.exists() and (_same_size(source, target) or _is_whole(target)):
+    if target.exists() and _is_whole(target):
+        # Only now: its size would prove nothing, and this may be the last good copy.
         source.unlink()
         return 1
     try:
@@ -542,10 +543,6 @@ def _move_object(source: Path, target: Path) -> int:
         _carry(source, target)
         source.unlink()
     return 1
-
-
-def _same_size(source: Path, target: Path) -> bool:
-    return target.stat().st_size == source.stat().st_size
 
 
 def _is_whole(target: Path) -> bool:
@@ -567,7 +564,10 @@ def _other_disk() -> int:
 
 def _carry(source: Path, target: Path) -> None:
     """Copy an object to another disk, whole or not at all."""
-    new = target.with_name(f".{target.name}.new-{os.getpid()}")
+    from gittrack.intake import TEMPORARY
+
+    # As the cache's own, so that a cleaning finds it after a SIGKILL.
+    new = target.with_name(f"{TEMPORARY}{os.urandom(6).hex()}-init")
     try:
         shutil.copyfile(source, new)
         with open(new, "rb+") as file:
