@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from gittrack import artifacts
 from gittrack.cache import Cache
-from gittrack.errors import BadPath, UsageError
+from gittrack.errors import BadPath, UsageError, WriteFailed
 
 Keep = Callable[..., artifacts.Collected]
 
@@ -195,3 +196,90 @@ def test_a_work_tree_behind_a_symbolic_link(cache: Cache, root: Path, tmp_path: 
     )
     (root / "m.bin").write_text("a")
     assert names(artifacts.collect(cache, outs, root=tmp_path / "alias")) == ["m.bin"]
+
+
+# -- links into the cache -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def linked(cache: Cache, root: Path) -> Callable[[str, str], bytes]:
+    """Put an object into the work tree by a kind of link -> its bytes."""
+
+    def link(name: str, kind: str) -> bytes:
+        data = f"bytes of {name}".encode()
+        (root / name).parent.mkdir(exist_ok=True)
+        other = Cache(cache.directory, links=(kind,), sync=False)
+        other.place(other.add_bytes(data).md5, root / name)
+        os.utime(root / name, ns=(10**18, 10**18))
+        return data
+
+    return link
+
+
+@pytest.mark.parametrize("kind", ["hardlink", "symlink"])
+def test_a_link_into_the_cache_becomes_a_file_before_a_run_writes_to_it(
+    cache: Cache, root: Path, linked: Callable[[str, str], bytes], kind: str
+) -> None:
+    """Else the step fails, or as root damages the object that earlier runs count on."""
+    data = [linked(name, kind) for name in ("m.bin", "out/m.txt", "other.bin")]
+    outs = artifacts.plan(["m.bin", "ou*"], directory=root, root=root)
+    freed = tuple(str(root / name) for name in ("m.bin", "out/m.txt"))
+    assert artifacts.free(cache, outs) == freed
+    assert artifacts.free(cache, outs) == ()
+    for path, content in zip(map(Path, freed), data, strict=False):
+        seen = path.lstat()
+        assert path.read_bytes() == content and seen.st_mtime_ns == 10**18
+        assert seen.st_nlink == 1 and not path.is_symlink() and seen.st_mode & 0o200
+        path.write_text("new")
+    assert (root / "other.bin").is_symlink() or (root / "other.bin").stat().st_nlink == 2
+    for md5, _ in cache.objects():
+        cache.check(md5)
+    assert sorted(found.name for found in root.rglob("*")) == [
+        "m.bin", "m.txt", "other.bin", "out", "sub",
+    ]  # fmt: skip
+
+
+def test_other_links_stay(cache: Cache, root: Path) -> None:
+    """They are the user's; equal bytes in the cache make nobody an object."""
+    (root / "a").write_text("a")
+    os.link(root / "a", root / "b")
+    cache.add(root / "a")
+    (root / "c").symlink_to("a")
+    (root / "d").symlink_to("sub")
+    (root / "e").symlink_to("nowhere")
+    os.mkfifo(root / "pipe")
+    names = ("a", "b", "c", "d", "e", "pipe", "none")
+    outs = artifacts.plan(names, directory=root, root=root)
+    before = [(path.name, path.lstat()) for path in sorted(root.iterdir())]
+    assert artifacts.free(cache, outs) == ()
+    assert [(path.name, path.lstat()) for path in sorted(root.iterdir())] == before
+
+
+def test_a_link_whose_object_is_gone_is_removed(
+    cache: Cache, root: Path, linked: Callable[[str, str], bytes]
+) -> None:
+    """`open(path, "w")` would put other bytes under the object's name."""
+    linked("out/m.bin", "symlink")
+    (md5,) = (md5 for md5, _ in cache.objects())
+    cache.discard(md5)
+    outs = artifacts.plan(["out"], directory=root, root=root)
+    assert artifacts.free(cache, outs) == ()
+    (root / "out" / "m.bin").write_text("new")
+    assert list(cache.objects()) == []
+
+
+def test_a_link_that_cannot_be_replaced_is_an_error(
+    cache: Cache, root: Path, linked: Callable[[str, str], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command would fail there, hours later; the link is as it was."""
+    linked("m.bin", "hardlink")
+    outs = artifacts.plan(["m.bin"], directory=root, root=root)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "rename", full)
+    with pytest.raises(WriteFailed, match=r"m\.bin.*No space left"):
+        artifacts.free(cache, outs)
+    assert sorted(found.name for found in root.iterdir()) == ["m.bin", "sub"]
+    assert (root / "m.bin").stat().st_nlink == 2

@@ -12,15 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gittrack import hashing
 from gittrack.cache import Cache
 from gittrack.errors import BadPath, GittrackError, UsageError
 from gittrack.manifest import check_artifact
 from gittrack.meter import SILENT, Meter
+from gittrack.placing import part
 from gittrack.quoting import one_line
 from gittrack.records import Artifact
 from gittrack.vetting import suspicion
 
-__all__ = ["Collected", "Outs", "collect", "plan"]
+__all__ = ["Collected", "Outs", "collect", "free", "plan"]
 
 _MAGIC = frozenset("*?[")
 _KEEP_IT = "gittrack.log_artifact(..., allow_secret=True) keeps it"
@@ -146,6 +148,54 @@ def _walk(top: str) -> Iterator[tuple[str, os.stat_result]]:
             found = _look(os.path.join(directory, name))
             if found is not None:
                 yield os.path.join(directory, name), found
+
+
+def free(cache: Cache, outs: Outs, *, meter: Meter = SILENT) -> tuple[str, ...]:
+    """Make files of their own of the links into the cache, as `dvc unprotect` does -> which ones.
+
+    A run that writes its outputs again would fail at a hard or symbolic link, or write into the
+    object. Looked at is what `outs` names now, also inside of directories; other links, and
+    reflinks, stay. Each is replaced atomically, content and time stay. A link whose object is gone
+    is removed: writing to it would make a false one. How things looked before has changed then:
+    `plan` again.
+
+    Raises:
+        WriteFailed: one cannot be replaced.
+    """
+    named = _outermost(path for pattern in outs.patterns for path in _expand(pattern))
+    inside = (path for place in dict.fromkeys(named.values()) for path in _inside(place))
+    return tuple(p for p in inside if _is_linked(cache, p, meter) and part(Path(p)))
+
+
+def _inside(path: str) -> Iterator[str]:
+    """The files of a directory, also links to nothing; or the file itself."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        yield path
+    for directory, inner, files in os.walk(path):
+        inner.sort()
+        yield from (os.path.join(directory, name) for name in sorted(files))
+
+
+def _is_linked(cache: Cache, path: str, meter: Meter) -> bool:
+    """Whether a file is a symbolic link into the cache, or the very file of an object there."""
+    try:
+        seen = os.lstat(path)
+        if stat.S_ISLNK(seen.st_mode):
+            return _leads_into(cache, path)
+        if not stat.S_ISREG(seen.st_mode) or seen.st_nlink < 2:
+            return False
+        md5 = hashing.file(Path(path), stats=cache.stats, meter=meter).md5
+        return os.path.samestat(seen, os.stat(cache.path(md5)))
+    except (OSError, BadPath):
+        # No object of this content, or one that cannot be read: everybody may read objects.
+        return False
+
+
+def _leads_into(cache: Cache, path: str) -> bool:
+    """Whether a symbolic link leads into the cache, wherever it may lead from there."""
+    above, name = os.path.split(os.path.join(os.path.dirname(path), os.readlink(path)))
+    target = os.path.join(os.path.realpath(above), name)
+    return _within(target, os.path.realpath(cache.directory))
 
 
 def collect(

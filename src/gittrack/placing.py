@@ -1,5 +1,7 @@
 """One object of the cache put where somebody wants it: linked or copied, checked, atomically.
 
+Also the way back, from a link to a file that may be written to.
+
 Knows DVC's four ways (`cache.type`). Knows nothing of hashes but that they must be right.
 """
 
@@ -19,9 +21,10 @@ from gittrack.meter import Meter
 from gittrack.reading import open_source, pour
 from gittrack.stats import Stats
 
-__all__ = ["Placing", "damaged"]
+__all__ = ["Placing", "damaged", "part"]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_PIECE = 1 << 20
 
 # For DVC these mean that a kind of link is not possible here (dvc_objects/fs/generic.py).
 _UNABLE = {
@@ -44,6 +47,40 @@ def damaged(md5: str, path: str) -> DataDamaged:
         md5=md5,
         hint="remove that file; `git track get` or `dvc pull` brings it again from a data remote.",
     )
+
+
+def part(path: Path) -> bool:
+    """Put a file of its own, writable and with the same content and times, in the place of a link.
+
+    Atomic; a reflink where possible. False where the link led to nothing: then it is gone.
+
+    Raises:
+        WriteFailed: it cannot be read or written; the link stays.
+    """
+    temporary = path.parent / f".{TEMPORARY}{os.urandom(6).hex()}"
+    try:
+        if not os.path.exists(path):
+            path.unlink()
+            return False
+        try:
+            _copy_to(path, temporary)
+            os.rename(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise refused(path, error, hint="make it and its directory writable.") from error
+    return True
+
+
+def _copy_to(path: Path, target: Path) -> None:
+    from shutil import copyfileobj
+
+    with open(path, "rb") as old, open(os.open(target, _NEW, 0o666), "wb") as new:
+        if not clone(old.fileno(), new.fileno()):
+            copyfileobj(old, new, _PIECE)
+        new.flush()
+        seen = os.fstat(old.fileno())
+        os.utime(new.fileno(), ns=(seen.st_atime_ns, seen.st_mtime_ns))
 
 
 @dataclass
