@@ -54,7 +54,7 @@ def beginning(world: World, seed: int, point: int | None, fault: Fault = nothing
     empty(world)
     before = shown(world)
     read, older = thing(f"{seed}", "input.bin"), thing(f"{seed}", "older.bin")
-    request = replace(world.request, data=["input.bin"], outs=["older.bin", "none.bin"])
+    request = replace(world.request, data=["input.bin"], outs=["none.bin", "older.bin"])
     for one in (read, older):
         one.write(world.path)
     prepared = outset.prepare(world.repo, request)
