@@ -216,3 +216,75 @@ def test_what_a_reused_run_is_not_is_said(repo_dir: Path, step: Any, track: Trac
     assert "it is a run of the experiment 'default', not of 'other'" in lines
     assert "nothing new is recorded: -m and --tag were not used" in lines
     assert "there again: out.txt (1 B)" in lines
+
+
+def test_a_run_of_somebody_else_is_not_believed(
+    repo_dir: Path, step: Any, track: Track, git: Git
+) -> None:
+    """Who can push a run could put any file into our work tree; `track.reuseFetched` allows it."""
+    step()
+    (repo_dir / ".git" / "gittrack" / "own").unlink()
+    assert step()[1] is False
+    (repo_dir / ".git" / "gittrack" / "own").unlink()
+    git(repo_dir, "config", "track.reuseFetched", "true")
+    assert step()[1] is True
+
+
+@pytest.mark.parametrize("kind", ["untracked", "masked", "off", "tracked", "assumed"])
+def test_what_is_not_on_record_cannot_be_the_same(
+    repo_dir: Path, git: Git, track: Track, kind: str
+) -> None:
+    """Code that the snapshot leaves out, words that are masked: have they changed? Nobody knows."""
+    words: list[str] = ["--", "true"]
+    if kind == "untracked":
+        (repo_dir / "big.dat").write_bytes(bytes(2 << 20))
+    elif kind == "masked":
+        words += ["--password=first111-Xy7"]
+    elif kind == "assumed":
+        git(repo_dir, "update-index", "--assume-unchanged", "train.py")
+    else:
+        git(repo_dir, "config", "track.snapshot", kind)
+        (repo_dir / "train.py").write_text("print(1)")
+    for _ in range(2):
+        found, lines = made(track, repo_dir, *words)
+        assert found == "finished"
+        assert any(line.startswith("nothing can be reused: ") for line in lines)
+    if kind != "masked" and kind != "off":
+        assert made(track, repo_dir, "--code", "src", *words)[0] == "finished"
+        assert made(track, repo_dir, "--code", "src", *words)[0] == "reused"
+
+
+def test_the_executable_bit_is_code(repo_dir: Path, git: Git, track: Track) -> None:
+    """Whether a script can be run at all hangs on it."""
+    words = ("--code", "train.py", "--", "true")
+    assert made(track, repo_dir, *words)[0] == "finished"
+    (repo_dir / "train.py").chmod(0o755)
+    assert made(track, repo_dir, *words)[0] == "finished"
+    assert made(track, repo_dir, *words)[0] == "reused"
+
+
+def test_a_damaged_file_is_made_anew(repo_dir: Path, step: Any) -> None:
+    """The cache has other bytes than it says; the command has the right ones."""
+    step()
+    (kept,) = [p for p in (repo_dir / ".git/gittrack/dvc/files").rglob("*") if p.is_file()]
+    kept.chmod(0o644)
+    kept.write_text("Z")
+    (repo_dir / "out.txt").unlink()
+    assert step()[1] is False and (repo_dir / "out.txt").read_text() == "A"
+    (repo_dir / "out.txt").unlink()
+    assert step()[1] is True and (repo_dir / "out.txt").read_text() == "A"
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "fits"),
+    [
+        ("/r/a.pkl", "/r/*.pkl", True), ("/r/sub/a.pkl", "/r/*.pkl", False),
+        ("/r/sub/a.pkl", "/r/**/*.pkl", True), ("/r/a.pkl", "/r/**/*.pkl", True),
+        ("/r/m[1].bin", "/r/m[1].bin", True), ("/r/m1.bin", "/r/m[1].bin", True),
+        ("/r/out/x", "/r/out", True), ("/r/out/x/y", "/r/o*", True), ("/r/output", "/r/out", False),
+        ("/r/.hidden", "/r/*", False), ("/r/.hidden", "/r/.h*", True),
+    ],
+)  # fmt: skip
+def test_patterns_mean_what_they_mean_to_the_shell(path: str, pattern: str, fits: bool) -> None:
+    """Else a file of the user's would be written over, or one of the run's not put back."""
+    assert reuse._named(path, [pattern]) is fits

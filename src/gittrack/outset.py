@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import names, params, secrets
 from gittrack import snapshot as snapshots
-from gittrack.errors import BadFile, DataMissing, RunExists, WriteFailed
+from gittrack.errors import BadFile, GittrackError, RunExists, WriteFailed
 from gittrack.git import Repo
 from gittrack.keys import check_key
 from gittrack.meter import SILENT, Meter
-from gittrack.quoting import utf8
+from gittrack.quoting import one_line, utf8
 from gittrack.records import Data, Input, Run, Snapshot, Value
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
@@ -71,6 +71,7 @@ class Prepared(NamedTuple):
     files: Mapping[str, str]
     faults: tuple[str, ...]
     notices: tuple[str, ...]
+    masked: bool
 
 
 def prepare(repo: Repo, request: Request) -> Prepared:
@@ -101,6 +102,7 @@ def prepare(repo: Repo, request: Request) -> Prepared:
         files=_metrics_files(request),
         faults=tuple(faults),
         notices=tuple(notices),
+        masked=bool(hidden_words),
     )
 
 
@@ -192,7 +194,11 @@ def begin(
         known = _known(repo, request, prepared, taken, session, now(), random(16))
         known |= _held(outs, data, request)
         known["fingerprint"] = _fingerprint(repo, request, known, data)
-        if request.reuse:
+        unknown = _unknown(repo, request, prepared, taken)
+        if unknown is not None:
+            known["fingerprint"] = None
+            notices += [f"nothing can be reused: {unknown}"] if request.reuse else []
+        elif request.reuse:
             found = _same(repo, request, known["fingerprint"], data, outs, notices, meter)
             if found is not None:
                 session.end()
@@ -269,12 +275,45 @@ def _held(outs: Outs | None, data: Sequence[Data], request: Request) -> dict[str
     return held
 
 
+def _counting(repo: Repo, request: Request) -> Sequence[str]:
+    """The paths of the code that counts; none: all of it."""
+    return request.code or repo.config_all("track.code")
+
+
+def _unknown(repo: Repo, request: Request, prepared: Prepared, taken: Snapshot) -> str | None:
+    """What goes into the run and is not in its record, so that nothing can be said to be the same.
+
+    Masked words; code that the snapshot leaves out or Git hides, if it counts.
+    """
+    if prepared.masked:
+        return "what is masked in the command may have been another"
+    mode = repo.config.get("track.snapshot", "all")
+    code = _counting(repo, request)
+    if (mode == "off" and taken.code.dirty) or (mode == "tracked" and not code):
+        return f"track.snapshot is {mode}, so not all code is known"
+    for item in (*taken.code.skipped, *taken.code.hidden):
+        if not code or any(_within(item.path, path) for path in code):
+            return (
+                f"'{one_line(item.path)}' is not in the snapshot ({item.reason}): "
+                "ignore it, name it with --data, or say with --code which code counts"
+            )
+    return None
+
+
+def _within(path: str, above: str) -> bool:
+    above = above.rstrip("/")
+    return path == above or path.startswith(f"{above}/")
+
+
 def _fingerprint(
-    repo: Repo, request: Request, known: Mapping[str, Any], data: Sequence[Data]
+    repo: Repo,
+    request: Request,
+    known: Mapping[str, Any],
+    data: Sequence[Data],
 ) -> str:
     from gittrack import reuse
 
-    code = request.code or repo.config_all("track.code")
+    code = _counting(repo, request)
     return reuse.fingerprint(
         repo,
         tree=known["tree"],
@@ -310,7 +349,7 @@ def _same(
         return None
     try:
         restored = reuse.restore(repo, *found, patterns, meter=meter)
-    except DataMissing as error:
+    except GittrackError as error:
         notices.append(f"{found[1].name} did the same, but {error.message}: run again")
         return None
     asked = _experiment(repo, request)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import journal, names, record, refs, runs, secrets, sessions
+from gittrack import journal, names, own, record, refs, runs, secrets, sessions
 from gittrack.errors import GittrackError, RunExists, WriteFailed
 from gittrack.git import Identity, Repo
 from gittrack.journal import Story
@@ -135,6 +135,7 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
         # As set now, not then: a run whose signing failed can still be recorded without.
         sign=signs(repo),
     )
+    own.note(repo, ref.commit)
     return replace(run, commit=ref.commit), ref
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from gittrack import refs, runs
+from gittrack import own, refs, runs
 from gittrack.errors import GittrackError, UsageError
 from gittrack.git import Repo
 from gittrack.meter import SILENT, Meter
@@ -82,7 +82,7 @@ def _code(repo: Repo, tree: str, code: Sequence[str]) -> list[tuple[str, str]]:
                 f"there is no '{path}' in the code of this run",
                 hint="paths are relative to the top of the work tree; ignored files are no code.",
             )
-        found.append((path, entry.id))
+        found.append((path, f"{entry.id} {entry.mode:o}"))
     return found
 
 
@@ -96,7 +96,8 @@ def find(
 ) -> tuple[tuple[RunRef, Run] | None, tuple[str, ...]]:
     """The newest finished run with this fingerprint that can stand in, and why others cannot.
 
-    It is not deleted, its record is whole, it kept something for each of the `--out` patterns
+    It was recorded by this clone, unless `track.reuseFetched` trusts those of others too; it is
+    not deleted, its record is whole, it kept something for each of the `--out` patterns
     (absolute), and what it was seen to read besides `data` is still the same.
     """
     from gittrack.index import open_index
@@ -104,7 +105,14 @@ def find(
     with open_index(repo) as index:
         candidates = index.with_fingerprint(wanted)
     reasons = []
+    trusts_all = repo.flag("track.reusefetched", default=False)
     for known in candidates:
+        if not (trusts_all or own.is_own(repo, known.commit)):
+            reasons.append(
+                f"{known.name} did the same, but was not recorded here: run again "
+                "(`git config track.reuseFetched true` trusts it)"
+            )
+            continue
         ref = refs.find(repo, known.experiment, known.name)
         run = None if ref is None else _finished(repo, ref, wanted)
         if ref is None or run is None:
@@ -181,8 +189,20 @@ def restore(
 
 
 def _named(path: str, patterns: Sequence[str]) -> bool:
-    """Whether a pattern names this path or a directory above it."""
-    parents = [path]
-    while (above := os.path.dirname(parents[-1])) != parents[-1]:
-        parents.append(above)
-    return any(fnmatchcase(place, pattern) for place in parents for pattern in patterns)
+    """Whether a pattern names this path or a directory above it, as `glob` means it."""
+    parts = path.split(os.sep)
+    above = [parts[:count] for count in range(1, len(parts) + 1)]
+    return any(
+        path == pattern or any(_fits(some, pattern.split(os.sep)) for some in above)
+        for pattern in patterns
+    )
+
+
+def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_fits(parts[count:], pattern[1:]) for count in range(len(parts) + 1))
+    if not parts or (parts[0].startswith(".") and not pattern[0].startswith(".")):
+        return False
+    return fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])

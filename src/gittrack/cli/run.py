@@ -106,7 +106,7 @@ def run(
     from gittrack import execute
     from gittrack.cli.output import say
     from gittrack.cli.progress import bar
-    from gittrack.errors import BadFile, BadPath, GittrackError
+    from gittrack.errors import BadFile, GittrackError
     from gittrack.process import die_as
 
     try:
@@ -135,7 +135,7 @@ def run(
     except GittrackError as error:
         # `git bisect run` reads 125 as "skip": the command's own answer is not known.
         if error.exit_code == 1:
-            error.exit_code = 2 if isinstance(error, BadFile | BadPath) else 125
+            error.exit_code = 2 if isinstance(error, BadFile) else 125
         raise
     except OSError as error:
         known = circumstance(error)
