@@ -288,3 +288,14 @@ def test_a_damaged_file_is_made_anew(repo_dir: Path, step: Any) -> None:
 def test_patterns_mean_what_they_mean_to_the_shell(path: str, pattern: str, fits: bool) -> None:
     """Else a file of the user's would be written over, or one of the run's not put back."""
     assert reuse._named(path, [pattern]) is fits
+
+
+def test_files_beside_what_is_put_back_are_said(repo_dir: Path, track: Track) -> None:
+    """The next step reads a mix that no run made; nobody's file is removed for that."""
+    words = ("--out", "out", "--", "sh", "-c", "rm -rf out; mkdir out; echo 1 >out/a")
+    assert made(track, repo_dir, *words)[0] == "finished"
+    assert made(track, repo_dir, *words)[1][-1].startswith("there again: out (1 file")
+    (repo_dir / "out" / "mine").write_text("x")
+    found, lines = made(track, repo_dir, *words)
+    assert found == "reused" and (repo_dir / "out" / "mine").read_text() == "x"
+    assert "'out' also holds files that this run did not keep" in lines

@@ -349,6 +349,10 @@ def _same(
         return None
     try:
         restored = reuse.restore(repo, *found, patterns, meter=meter)
+        notices += [
+            f"'{one_line(path)}' also holds files that this run did not keep"
+            for path in reuse.mixed(repo, found[1], restored, meter=meter)
+        ]
     except GittrackError as error:
         notices.append(f"{found[1].name} did the same, but {error.message}: run again")
         return None

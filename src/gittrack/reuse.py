@@ -20,7 +20,7 @@ from gittrack.quoting import one_line
 from gittrack.records import Data, Input, Run
 from gittrack.refs import RunRef
 
-__all__ = ["find", "fingerprint", "restore"]
+__all__ = ["find", "fingerprint", "mixed", "restore"]
 
 _PARTIAL = (
     "not kept",
@@ -186,6 +186,21 @@ def restore(
     if names:
         retrieve.get(repo, ref, names, target=repo.root, force=True, meter=meter)
     return tuple(names)
+
+
+def mixed(repo: Repo, run: Run, names: Sequence[str], *, meter: Meter = SILENT) -> tuple[str, ...]:
+    """Of these restored artifacts those directories that hold more than the run kept."""
+    from gittrack import hashing, setup
+    from gittrack.cache import open_cache
+
+    assert repo.root is not None
+    stats = open_cache(repo, setup.read(repo)).stats
+    found = []
+    for kept in run.artifacts:
+        if kept.path in names and kept.nfiles is not None:
+            there = hashing.of(repo.root / kept.path, stats=stats, meter=meter)
+            found += [kept.path] if there.md5 != kept.md5 else []
+    return tuple(found)
 
 
 def _named(path: str, patterns: Sequence[str]) -> bool:

@@ -189,11 +189,10 @@ def _closing_lines(outcome: Outcome, *, named: bool) -> list[str]:
 
 
 def _restored_words(outcome: Outcome) -> list[str]:
-    from gittrack.cells import size
     from gittrack.quoting import one_line
 
     there = [kept for kept in outcome.run.artifacts if kept.path in outcome.restored]
-    back = [f"{one_line(kept.path)} ({size(kept.size)})" for kept in there]
+    back = [f"{one_line(kept.path)} ({_extent(kept)})" for kept in there]
     return [f"there again: {_few(back)}"] if back else []
 
 
