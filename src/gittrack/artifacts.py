@@ -164,7 +164,10 @@ def free(cache: Cache, outs: Outs, *, meter: Meter = SILENT) -> tuple[str, ...]:
     """
     named = _outermost(path for pattern in outs.patterns for path in _expand(pattern))
     inside = (path for place in dict.fromkeys(named.values()) for path in _inside(place))
-    return tuple(p for p in inside if _is_linked(cache, p, meter) and part(Path(p)))
+    freed = tuple(p for p in inside if _is_linked(cache, p, meter) and part(Path(p)))
+    if cache.stats:
+        cache.stats.flush()
+    return freed
 
 
 def _inside(path: str) -> Iterator[str]:
