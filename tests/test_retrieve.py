@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -210,6 +211,19 @@ def test_an_empty_directory_comes_back_empty(repo: Repo, tmp_path: Path) -> None
 
 
 # -- links --------------------------------------------------------------------------------------
+
+
+def test_the_caller_may_choose_the_kind_of_link(repo: Repo, tmp_path: Path) -> None:
+    """What the next step is going to write to must not be the object itself."""
+    assert repo.root is not None
+    set_up(repo.root, "[cache]\n    type = symlink\n")
+    kept = keep(repo, tmp_path / "made", THINGS)
+    run = record(repo, "bold-crow-0xw8nc", artifacts=kept)
+    get(repo, run, target=tmp_path / "one")
+    get(repo, run, target=tmp_path / "two", links=("reflink", "copy"))
+    assert (tmp_path / "one" / "model.joblib").is_symlink()
+    path = tmp_path / "two" / "model.joblib"
+    assert not path.is_symlink() and path.stat().st_nlink == 1 and path.stat().st_mode & 0o200
 
 
 @pytest.mark.parametrize("kind", ["hardlink", "symlink", "copy"])
@@ -470,22 +484,47 @@ def test_what_is_at_hand_is_checked_and_mended(repo: Repo, sent: RunRef) -> None
     assert retrieve.load(repo, sent, "model.joblib").read_text() == "the model\n"
 
 
+class Watch:
+    """A meter that remembers every piece that it is told of."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int | None]] = []
+        self.pieces: list[int] = []
+
+    def start(self, what: str, total: int | None, unit: str = "B") -> None:
+        self.told.append((what, total))
+
+    def advance(self, count: int) -> None:
+        self.pieces.append(count)
+
+    def end(self) -> None:
+        pass
+
+
 def test_a_directory_of_many_files_has_progress(repo: Repo, tmp_path: Path) -> None:
     """Ten thousand files take seconds: the bytes that were written add up to all."""
-    told = []
-
-    class Watch:
-        def start(self, what: str, total: int | None, unit: str = "B") -> None:
-            told.append([what, total, 0])
-
-        def advance(self, count: int) -> None:
-            told[-1][2] += count
-
-        def end(self) -> None:
-            pass
-
     kept = keep(repo, tmp_path / "made", {"many": {f"{n}.txt": f"{n}" for n in range(500)}})
     run = record(repo, "calm-lynx-0xw8nc", artifacts=kept)
-    retrieve.get(repo, run, target=tmp_path / "out", meter=Watch())
-    assert told == [["writing", kept[0].size, kept[0].size]]
+    watch = Watch()
+    retrieve.get(repo, run, target=tmp_path / "out", meter=watch)
+    assert watch.told == [("writing", kept[0].size)] and sum(watch.pieces) == kept[0].size
     assert len(files(tmp_path / "out")) == 500
+
+
+@pytest.mark.parametrize("link", ["copy", "reflink", "hardlink", "symlink", "hardlink,copy"])
+def test_one_large_file_has_progress(
+    repo: Repo, tmp_path: Path, link: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It moves while the bytes are copied or compared, and ends at their number, not beyond."""
+    if link == "hardlink,copy":
+        monkeypatch.setattr(os, "link", refusing)
+    kept = keep(repo, tmp_path / "made", {"big.bin": b"0123456789abcdef" * (1 << 17)})
+    run = record(repo, "calm-lynx-0xw8nc", artifacts=kept)
+    watch, links = Watch(), [*link.split(","), "copy"]
+    retrieve.get(repo, run, target=tmp_path / "out", links=links, meter=watch)
+    assert watch.told == [("writing", 1 << 21)] and sum(watch.pieces) == 1 << 21
+    assert len(watch.pieces) >= 8
+
+
+def refusing(*_: object, **__: object) -> None:
+    raise OSError(errno.EXDEV, "Invalid cross-device link")

@@ -12,12 +12,13 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gittrack import hashing, manifest, reading
-from gittrack.errors import BadFile, BadPath, DataDamaged, DataMissing
+from gittrack.errors import BadFile, BadPath, DataDamaged, DataMissing, WriteFailed
 from gittrack.hashing import Hashed, Tree
 from gittrack.inode import Numbers, numbers
 from gittrack.intake import TEMPORARY, Incoming, Intake, clone, refused
@@ -36,6 +37,7 @@ __all__ = ["Cache", "open_cache", "open_stats"]
 _PREFIX = re.compile(r"[0-9a-f]{2}")
 _REST = re.compile(r"[0-9a-f]{30}(\.dir)?")
 _WRITABLE = 0o222
+_TRIES = 5
 # An object's time says that it was wanted lately; it need not be exact.
 _STALE = 3600.0
 # Below this, sharing blocks costs more than it saves.
@@ -43,12 +45,18 @@ _WORTH_SHARING = 1 << 20
 
 
 def open_cache(repo: Repo, setup: Setup) -> Cache:
-    """The cache that this repository uses, with its memory of known files; makes nothing yet."""
+    """The cache that this repository uses, with its memory of known files; makes nothing yet.
+
+    What `git track init` has yet to move into it is read where it lies.
+    """
+    from gittrack import setup as setups
+
     return Cache(
         setup.cache,
         links=setup.links,
         stats=open_stats(repo),
         sync=repo.flag("track.fsync", default=True),
+        formers=setups.earlier(repo),
     )
 
 
@@ -67,13 +75,16 @@ class Cache:
         links: Sequence[str] = ("reflink", "copy"),
         stats: Stats | None = None,
         sync: bool = True,
+        formers: Sequence[Path] = (),
     ) -> None:
+        """`formers` are caches that are read too, and whose objects may move into this one."""
         self.directory = directory
         self.links = tuple(links)
         self.stats = stats
         self._sync = sync
         self._unshared: set[tuple[int, int]] = set()
         self._objects = Path(os.path.abspath(directory)) / "files" / "md5"
+        self._formers = [Path(os.path.abspath(former)) / "files" / "md5" for former in formers]
 
     def path(self, md5: str) -> Path:
         """Where the object of this hash lies, if it does.
@@ -81,10 +92,23 @@ class Cache:
         Raises:
             BadFile: `md5` is no hash.
         """
-        return Path(self._place(manifest.check_md5(md5)))
+        manifest.check_md5(md5)
+        return Path(next(self._found(md5), self._place(md5)))
 
     def _place(self, md5: str) -> str:
         return f"{self._objects}/{md5[:2]}/{md5[2:]}"
+
+    def _found(self, md5: str) -> Iterator[str]:
+        """Where an object lies; the next place where it was moved away meanwhile."""
+        place = self._place(md5)
+        if os.path.exists(place):
+            yield place
+        for former in self._formers:
+            if os.path.exists(other := f"{former}/{md5[:2]}/{md5[2:]}"):
+                yield other
+        # It may have been moved here between these looks.
+        if self._formers and os.path.exists(place):
+            yield place
 
     # -- putting in -----------------------------------------------------------------------------
 
@@ -102,9 +126,9 @@ class Cache:
             WriteFailed: the cache cannot be written; no object is there in part.
         """
         if stat.S_ISDIR(reading.look(path).st_mode):
-            added = self._add_directory(path, meter)
+            added = _moved_on(lambda: self._add_directory(path, meter))
         else:
-            added = self._add_file(path, meter)
+            added = _moved_on(lambda: self._add_file(path, meter))
         if self.stats:
             self.stats.flush()
         return added
@@ -118,9 +142,13 @@ class Cache:
         from hashlib import md5
 
         digest = md5(data, usedforsecurity=False).hexdigest()
-        with self._intake() as intake:
-            self._add_data(intake, digest, data)
-        return Hashed(digest, len(data))
+
+        def store() -> Hashed:
+            with self._intake() as intake:
+                self._add_data(intake, digest, data)
+            return Hashed(digest, len(data))
+
+        return _moved_on(store)
 
     def adopt(self, path: Path, md5: str) -> int:
         """Make a file that lies in the cache's file system an object -> its bytes.
@@ -274,11 +302,12 @@ class Cache:
         return True
 
     def _listed(self, md5: str) -> bool:
-        try:
-            self.check(md5)
-        except (DataMissing, DataDamaged):
-            return False
         place = self._place(md5)
+        try:
+            if not _is_sound(place, md5, SILENT):
+                return False
+        except DataDamaged:
+            return False
         _freshen(place, os.stat(place))
         return True
 
@@ -306,9 +335,12 @@ class Cache:
         asked: dict[str, None] = {}
         for md5 in md5s:
             asked[manifest.check_md5(md5)] = None
-            if md5.endswith(".dir") and os.path.exists(self._place(md5)):
+            if md5.endswith(".dir") and self._is_here(md5):
                 asked.update(dict.fromkeys(member.md5 for member in self.members(md5)))
-        return [md5 for md5 in asked if not os.path.exists(self._place(md5))]
+        return [md5 for md5 in asked if not self._is_here(md5)]
+
+    def _is_here(self, md5: str) -> bool:
+        return next(self._found(md5), None) is not None
 
     def size(self, md5: str) -> int | None:
         """Bytes of the object, of a directory those of its listing; None if it is not here.
@@ -328,15 +360,11 @@ class Cache:
             DataDamaged: it has another content, or cannot be read.
             DataMissing: it is not here.
         """
-        path = self.path(md5)
-        if not os.path.exists(path):
-            raise _missing(md5)
-        try:
-            found = hashing.file(path, meter=meter)
-        except BadPath as error:
-            raise damaged(md5, os.fspath(path)) from error
-        if found.md5 != md5[:32]:
-            raise damaged(md5, os.fspath(path))
+        manifest.check_md5(md5)
+        for place in self._found(md5):
+            if _is_sound(place, md5, meter):
+                return
+        raise _missing(md5)
 
     def members(self, md5: str) -> tuple[Member, ...]:
         """The files of a directory, from its listing, which is checked.
@@ -358,19 +386,21 @@ class Cache:
         """
         from hashlib import md5 as hasher
 
-        path = self.path(md5)
-        try:
-            with open(path, "rb") as file:
-                data = file.read(limit + 1)
-        except FileNotFoundError:
-            raise _missing(md5) from None
-        except OSError as error:
-            raise damaged(md5, os.fspath(path)) from error
-        if len(data) > limit:
-            raise BadFile(f"the object {md5} has more than {limit:,} bytes", path=os.fspath(path))
-        if hasher(data, usedforsecurity=False).hexdigest() != md5[:32]:
-            raise damaged(md5, os.fspath(path))
-        return data
+        manifest.check_md5(md5)
+        for place in self._found(md5):
+            try:
+                with open(place, "rb") as file:
+                    data = file.read(limit + 1)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise damaged(md5, place) from error
+            if len(data) > limit:
+                raise BadFile(f"the object {md5} has more than {limit:,} bytes", path=place)
+            if hasher(data, usedforsecurity=False).hexdigest() != md5[:32]:
+                raise damaged(md5, place)
+            return data
+        raise _missing(md5)
 
     def objects(self) -> Iterator[tuple[str, os.stat_result]]:
         """Every object that is here, with what `stat` says of its file; in no order."""
@@ -405,6 +435,7 @@ class Cache:
 
         A copy is hashed as it is made. For a link the object is hashed, unless it is known by its
         `stat` since it last was. A file linked hard or softly is the object itself and read-only.
+        `meter` hears its bytes as they are read, each once.
 
         Raises:
             DataMissing: the object is not here.
@@ -414,20 +445,22 @@ class Cache:
         """
         if md5.endswith(".dir"):
             raise ValueError("a listing is not placed: place its members")
-        placing = Placing(
-            md5=md5,
-            object=os.fspath(self.path(md5)),
-            target=target,
-            dir_fd=dir_fd,
-            links=self.links,
-            stats=self.stats,
-            unshared=self._unshared,
-            meter=meter,
-        )
-        try:
-            placing.run()
-        except FileNotFoundError:
-            raise _missing(md5) from None
+        manifest.check_md5(md5)
+        for place in self._found(md5):
+            placing = Placing(
+                md5=md5,
+                object=place,
+                target=target,
+                dir_fd=dir_fd,
+                # A link to what is about to move would lead nowhere.
+                links=self.links if place == self._place(md5) else ("reflink", "copy"),
+                stats=self.stats,
+                unshared=self._unshared,
+                meter=meter,
+            )
+            with suppress(FileNotFoundError):
+                return placing.run()
+        raise _missing(md5)
 
     def discard(self, md5: str) -> int:
         """Remove an object -> the bytes that its file had; 0 if it was not here.
@@ -436,7 +469,7 @@ class Cache:
             BadFile: `md5` is no hash.
             WriteFailed: it cannot be removed.
         """
-        path = self.path(md5)
+        path = Path(self._place(manifest.check_md5(md5)))
         try:
             size = path.lstat().st_size
             path.unlink()
@@ -447,6 +480,17 @@ class Cache:
         return size
 
 
+def _moved_on(store: Callable[[], Hashed]) -> Hashed:
+    """Store something, again where `git track init` renamed the directory in between."""
+    for _ in range(_TRIES):
+        try:
+            return store()
+        except WriteFailed as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+    return store()
+
+
 def _freshen(place: str, status: os.stat_result) -> None:
     """Give an object a new time, if it is allowed: in a shared cache it may be somebody else's."""
     if time.time() - status.st_mtime > _STALE:
@@ -454,6 +498,23 @@ def _freshen(place: str, status: os.stat_result) -> None:
             os.utime(place)
         except OSError:
             pass
+
+
+def _is_sound(place: str, md5: str, meter: Meter) -> bool:
+    """Whether a file is what its name says; False where it is gone.
+
+    Raises:
+        DataDamaged: it is something else.
+    """
+    try:
+        found = hashing.file(Path(place), meter=meter)
+    except BadPath as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return False
+        raise damaged(md5, place) from error
+    if found.md5 != md5[:32]:
+        raise damaged(md5, place)
+    return True
 
 
 def _listing(directory: Path | str) -> list[os.DirEntry[str]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from gittrack.errors import BadPath, DataDamaged, WriteFailed
 from gittrack.inode import numbers
 from gittrack.intake import TEMPORARY, clone, refused
-from gittrack.meter import Meter
+from gittrack.meter import SILENT, Meter
 from gittrack.reading import open_source, pour
 from gittrack.stats import Stats
 
@@ -103,6 +103,7 @@ class Placing:
     _status: os.stat_result = field(init=False)
     _temporary: str = field(init=False)
     _linked: bool = field(init=False, default=False)
+    _verified: bool = field(init=False, default=False)
 
     def run(self) -> None:
         """Make it under another name, then rename.
@@ -168,7 +169,9 @@ class Placing:
         descriptor = self._open()
         try:
             os.lseek(self._source, 0, os.SEEK_SET)
-            found = pour(self._source, _writer(descriptor), self.meter)
+            # Each byte is told once, although a link that was tried first had it verified.
+            meter = SILENT if self._verified else self.meter
+            found = pour(self._source, _writer(descriptor), meter)
         finally:
             os.close(descriptor)
         self._compare(found)
@@ -219,13 +222,15 @@ class Placing:
         Raises:
             DataDamaged: it is not.
         """
-        stats = self.stats
-        if stats and stats.get(self._status) == self.md5:
-            self.meter.advance(self._status.st_size)
+        if self._verified:
             return
-        os.lseek(self._source, 0, os.SEEK_SET)
-        self._compare(pour(self._source, None, self.meter))
-        self._known(self._status)
+        if self.stats and self.stats.get(self._status) == self.md5:
+            self.meter.advance(self._status.st_size)
+        else:
+            os.lseek(self._source, 0, os.SEEK_SET)
+            self._compare(pour(self._source, None, self.meter))
+            self._known(self._status)
+        self._verified = True
 
     def _compare(self, found: str) -> None:
         if found != self.md5:

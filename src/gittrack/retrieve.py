@@ -85,6 +85,7 @@ def get(
     force: bool = False,
     dry_run: bool = False,
     remote: str | None = None,
+    links: Sequence[str] | None = None,
     meter: Meter = SILENT,
 ) -> tuple[Retrieved, ...]:
     """Write artifacts of a run below `target`, each under its path among them.
@@ -92,8 +93,9 @@ def get(
     A name is an artifact's path, a directory that artifacts lie in, or a file or directory inside
     an artifact that is a directory; without names it is all of them. What is there with the same
     content stays as it is; with another one it stays unless `force`, and then nothing is written.
-    Each file appears whole, by the kind of link that DVC's `cache.type` says; its content has been
-    checked. `dry_run` writes nothing, and fetches listings of directories at most.
+    Each file appears whole, by the first kind of link in `links` that works, None: as DVC's
+    `cache.type` says; its content has been checked. `dry_run` writes nothing, and fetches listings
+    of directories at most.
 
     Raises:
         BadPath: the run kept nothing, or nothing of a name; a path leads out of `target` or into
@@ -111,7 +113,7 @@ def get(
             hint="`git track run --out PATH` keeps files, `git track show` lists what a run has.",
         )
     _check_target(repo, target)
-    work = _Work(repo, remote, meter)
+    work = _Work(repo, remote, meter, links)
     wishes = _each(names, lambda name: _artifacts(work, run, name))
     return _bring(work, wishes, target, force=force, dry_run=dry_run)
 
@@ -266,9 +268,16 @@ def _check_target(repo: Repo, target: Path) -> None:
 class _Work:
     """The cache and what fills it, for one piece of work."""
 
-    def __init__(self, repo: Repo, remote: str | None, meter: Meter) -> None:
+    def __init__(
+        self,
+        repo: Repo,
+        remote: str | None,
+        meter: Meter,
+        links: Sequence[str] | None = None,
+    ) -> None:
         self._repo = repo
-        self._setup: Setup = setup.read(repo)
+        found = setup.read(repo)
+        self._setup: Setup = found if links is None else replace(found, links=tuple(links))
         self._remote = remote
         self.meter = meter
         self.cache: Cache = open_cache(repo, self._setup)
@@ -477,12 +486,10 @@ def _some(place: Enclosure, paths: Sequence[str]) -> str:
 
 
 def _write(work: _Work, place: Enclosure, steps: Sequence[_Step], *, force: bool) -> None:
-    sizes = [work.cache.size(step.md5) or 0 if step.md5 else 0 for step in steps]
-    work.meter.start("writing", sum(sizes))
+    work.meter.start("writing", sum(work.cache.size(step.md5) or 0 for step in steps if step.md5))
     try:
-        for step, size in zip(steps, sizes, strict=True):
+        for step in steps:
             _write_one(work, place, step, force=force)
-            work.meter.advance(size)
     finally:
         work.meter.end()
 
@@ -496,7 +503,7 @@ def _write_one(work: _Work, place: Enclosure, step: _Step, *, force: bool) -> No
         # It came after the look at everything, while data was fetched.
         _check_steps(place, [replace(step, seen=place.look(step.path))], force=False)
     try:
-        work.cache.place(step.md5, Path(name), dir_fd=opened)
+        work.cache.place(step.md5, Path(name), dir_fd=opened, meter=work.meter)
     except DataDamaged as error:
         work.mend(error)
         work.cache.place(step.md5, Path(name), dir_fd=opened)
