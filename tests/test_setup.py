@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gittrack import setup
-from gittrack.cache import Cache
+from gittrack.cache import Cache, open_cache
 from gittrack.errors import BadFile, UnsupportedRepository, WriteFailed
 from gittrack.git import Repo
 
@@ -53,6 +53,13 @@ CASES: Mapping[str, Mapping[str, str]] = {
     "not utf-8 safe": {"config": "[cache]\n    dir = caché\n"},
     "state": {"config": "[core]\n    site_cache_dir = /srv/site\n"},
 }
+
+BEGIN = """
+import pathlib, sys
+from gittrack import setup
+from gittrack.git import Repo
+print(*setup.initialize(Repo.open(pathlib.Path(sys.argv[1]))), sep="\\n", end="")
+"""
 
 ASK = """
 import json, os, sys
@@ -431,10 +438,106 @@ def test_a_move_that_is_interrupted_loses_nothing_and_goes_on(
         setup.initialize(repo)
     monkeypatch.undo()
     monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(repo_dir / "none"))
-    assert {**contents(repo.state / "dvc"), **contents(repo_dir / ".dvc" / "cache")} == before
+    found = setup.read(repo)
+    now = {md5: data for place in found.formers for md5, data in contents(place).items()}
+    assert {**now, **contents(repo_dir / ".dvc" / "cache")} == before
+    cache = open_cache(repo, found)
+    assert {md5: cache.read(md5, limit=99) for md5 in before} == before
     setup.initialize(repo)
     assert contents(repo_dir / ".dvc" / "cache") == before
     assert not list(repo_dir.rglob("*.new-*"))
+
+
+def test_a_cache_made_again_while_it_is_moved_is_moved_too(
+    repo_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that keeps beside `init` makes the directory again, just before its link is there."""
+    repo = Repo.open(repo_dir)
+    old = repo.state / "dvc"
+    kept = {put(old, b"before"): b"before"}
+    late = Cache(old)
+    real = os.symlink
+
+    def link(source: Any, target: Any) -> None:
+        if len(kept) < 4:
+            content = b"late %d" % len(kept)
+            kept[late.add_bytes(content).md5] = content
+        real(source, target)
+
+    monkeypatch.setattr(os, "symlink", link)
+    setup.initialize(repo)
+    assert len(kept) == 4 and contents(repo_dir / ".dvc" / "cache") == kept
+    assert old.is_symlink() and setup.read(repo).formers == ()
+    assert setup.initialize(repo) == ()
+
+
+def test_whoever_keeps_while_objects_move_tries_again(
+    repo_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its unfinished file went aside with the directory; the run must not lose an artifact."""
+    repo = Repo.open(repo_dir)
+    old = open_cache(repo, setup.read(repo))
+    source = repo_dir / "data"
+    source.mkdir()
+    for number in range(3):
+        (source / str(number)).write_bytes(b"%d" % number)
+    real, done = os.rename, []
+
+    def rename(*words: Any, **named: Any) -> None:
+        if not done and os.path.basename(words[0]).startswith("tmp-gittrack-"):
+            done.append(True)
+            setup.initialize(repo)
+        real(*words, **named)
+
+    monkeypatch.setattr(os, "rename", rename)
+    got = old.add(source)
+    new = open_cache(repo, setup.read(repo))
+    assert done and old.directory != new.directory
+    assert old.holds(got.md5) and new.holds(got.md5) and len(contents(new.directory)) == 4
+    assert setup.read(repo).formers == () and not list(new.leftovers())
+
+
+def test_what_is_not_moved_yet_is_read_placed_and_checked(repo_dir: Path) -> None:
+    """`init` of a large cache takes a while, or is interrupted: nothing is missing meanwhile."""
+    repo = Repo.open(repo_dir)
+    source = repo_dir / "data"
+    source.mkdir()
+    (source / "a").write_bytes(b"aside")
+    old = open_cache(repo, setup.read(repo))
+    md5 = old.add(source).md5
+    (inner,) = old.members(md5)
+    os.rename(repo.state / "dvc", repo.state / "dvc.aside")
+    write(repo_dir / ".dvc" / "config", "[cache]\n type = symlink\n")
+    for cache in (old, open_cache(repo, setup.read(repo))):
+        assert cache.holds(md5) and cache.missing([md5]) == [] and cache.size(inner.md5) == 5
+        cache.check(inner.md5)
+        assert cache.members(md5) == (inner,)
+        cache.place(inner.md5, repo_dir / "out")
+        assert (repo_dir / "out").read_bytes() == b"aside" and not (repo_dir / "out").is_symlink()
+        assert cache.discard(inner.md5) == 0 and cache.holds(md5)
+
+
+def test_a_cache_named_anew_gets_what_the_former_one_held(repo_dir: Path, tmp_path: Path) -> None:
+    """And a run that began before writes there too: its name for the cache leads on."""
+    repo = Repo.open(repo_dir)
+    setup.initialize(repo)
+    old = open_cache(repo, setup.read(repo))
+    md5 = Cache(repo.state / "dvc").add_bytes(b"first").md5
+    write(repo_dir / ".dvc" / "config", f"[cache]\n dir = {tmp_path}/shared\n")
+    assert setup.initialize(repo) == (f"moved 1 object into {tmp_path}/shared",)
+    late = Cache(repo.state / "dvc").add_bytes(b"late").md5
+    assert contents(tmp_path / "shared") == {md5: b"first", late: b"late"}
+    assert old.directory == repo_dir / ".dvc" / "cache" and old.holds(md5)
+
+
+def test_two_at_once_set_up_once(repo_dir: Path) -> None:
+    """The second waits for the first and finds nothing to do."""
+    repo = Repo.open(repo_dir)
+    md5s = {put(repo.state / "dvc", b"%d" % number): b"%d" % number for number in range(200)}
+    words = [sys.executable, "-c", BEGIN, str(repo_dir)]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = sorted(len(child.communicate()[0].splitlines()) for child in both)
+    assert said == [0, 2] and contents(repo_dir / ".dvc" / "cache") == md5s
 
 
 def test_objects_move_to_another_disk(repo_dir: Path, tmp_path: Path) -> None:

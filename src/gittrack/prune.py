@@ -321,8 +321,7 @@ def _caches(repo: Repo, found: Setup, *, shared: bool) -> list[Cache]:
         CannotClean: one lies outside of this repository, and nobody said that this is all right.
     """
     caches = [open_cache(repo, found)]
-    if found.former is not None:
-        caches.append(Cache(found.former))
+    caches += [Cache(former) for former in found.formers]
     if not shared:
         with claims.certain():
             own = [repo.common_dir, *_reachability(repo).worktree_roots()]

@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +24,7 @@ from gittrack.errors import BadFile, GitFailed, UnsupportedRepository, WriteFail
 from gittrack.git import Repo
 from gittrack.quoting import one_line
 
-__all__ = ["LINKS", "Setup", "config_for_run", "initialize", "is_apart", "read", "share"]
+__all__ = ["LINKS", "Setup", "config_for_run", "earlier", "initialize", "is_apart", "read", "share"]
 
 LINKS = ("reflink", "hardlink", "symlink", "copy")
 """The ways in which DVC puts an object of its cache into a work tree."""
@@ -34,6 +35,11 @@ _ABANDONED = 86_400.0
 _COMMA = "a value with a comma in it needs quotes."
 # What may stand in a commit that others read: where a remote is, never how to get in.
 _PUBLIC = ("url", "endpointurl", "region")
+# Beside the cache of a repository without a `.dvc`: what `initialize` has yet to move.
+_ASIDE = "dvc.aside"
+_LOCK = "setup.lock"
+# A run that keeps just then may make the directory again; not for ever.
+_TRIES = 100
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:/@+-]*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _FILES = {
@@ -55,9 +61,9 @@ class Setup:
 
     `directory` is its `.dvc`, None where there is none. `cache` is where objects go, `links` how
     they get out, the first that works. `remotes` maps a name to a URL or an absolute path;
-    `remote` is the default one. `former` is the cache from before there was a `.dvc`, where
-    something is left in it. `options` of a remote are those that say where it is, not how to get
-    in. `site` is `core.site_cache_dir`, where DVC keeps its own state.
+    `remote` is the default one. `formers` are the caches from before there was a `.dvc` in which
+    something is left. `options` of a remote are those that say where it is, not how to get in.
+    `site` is `core.site_cache_dir`, where DVC keeps its own state.
     """
 
     directory: Path | None
@@ -65,9 +71,14 @@ class Setup:
     links: tuple[str, ...] = _DEFAULT_LINKS
     remotes: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     remote: str | None = None
-    former: Path | None = None
+    formers: tuple[Path, ...] = ()
     options: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: _NOTHING)
     site: str | None = None
+
+    @property
+    def former(self) -> Path | None:
+        """The first of `formers`."""
+        return self.formers[0] if self.formers else None
 
 
 # -- reading ------------------------------------------------------------------------------------
@@ -91,19 +102,23 @@ def read(repo: Repo) -> Setup:
     remotes = config.get("remote", {})
     core = config.get("core", {})
     default, site = core.get("remote"), core.get("site_cache_dir")
-    former = repo.state / "dvc"
     cache = section.get("dir")
-    found = Path(cache) if cache else _default_cache(repo, directory, former)
+    found = Path(cache) if cache else _default_cache(repo, directory, repo.state / "dvc")
     return Setup(
         directory=directory,
         cache=found,
         links=section.get("type", _DEFAULT_LINKS),
         remotes={name: options["url"] for name, options in remotes.items() if "url" in options},
         remote=default.lower() if isinstance(default, str) and default else None,
-        former=former if _holds_other(former, found) else None,
+        formers=tuple(place for place in earlier(repo) if _holds_other(place, found)),
         options={name: _public(options) for name, options in remotes.items()},
         site=site if isinstance(site, str) else None,
     )
+
+
+def earlier(repo: Repo) -> tuple[Path, ...]:
+    """Where objects may lie that were kept before there was a `.dvc`, there or not."""
+    return repo.state / "dvc", repo.state / _ASIDE
 
 
 def _directory(repo: Repo) -> Path | None:
@@ -373,7 +388,8 @@ def initialize(repo: Repo) -> tuple[str, ...]:
             hint="run it in a clone or in a work tree: `git worktree add DIR`.",
         )
     try:
-        return tuple(_initialize(repo, repo.root))
+        with _alone(repo):
+            return tuple(_initialize(repo, repo.root))
     except OSError as error:
         raise WriteFailed(
             f"cannot set up DVC in '{repo.root}': {error.strerror or error}",
@@ -389,17 +405,24 @@ def _initialize(repo: Repo, root: Path) -> Iterator[str]:
         found = read(repo)
     if _share(repo, found):
         yield f"told DVC there of the cache of all work trees, {_shown(found.cache)}"
-    former = repo.state / "dvc"
-    if found.former is not None:
-        count = _move(found.former, found.cache)
-        if count:
-            objects = "1 object" if count == 1 else f"{count} objects"
-            yield f"moved {objects} into {_shown(found.cache)}"
-    if found.cache != former and not os.path.lexists(former) and repo.state.is_dir():
-        # A run under way keeps its artifacts where the cache was when it began.
-        found.cache.mkdir(parents=True, exist_ok=True)
-        inside = found.cache.is_relative_to(root)
-        os.symlink(os.path.relpath(found.cache, repo.state) if inside else found.cache, former)
+    count = _settle(repo, found)
+    if count:
+        objects = "1 object" if count == 1 else f"{count} objects"
+        yield f"moved {objects} into {_shown(found.cache)}"
+
+
+@contextmanager
+def _alone(repo: Repo) -> Iterator[None]:
+    """Wait until nobody else sets up this repository."""
+    import fcntl
+
+    repo.state.mkdir(parents=True, exist_ok=True)
+    handle = os.open(repo.state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _is_begun(found: Setup, root: Path) -> bool:
@@ -508,11 +531,65 @@ def _shown(path: Path) -> str:
     return one_line(os.fspath(path))
 
 
-def _move(former: Path, cache: Path) -> int:
+def _settle(repo: Repo, found: Setup) -> int:
+    """Move what was kept before into the cache, and lead its old name there -> number of objects.
+
+    The old name leads to the cache before anything is moved: a run under way keeps its artifacts
+    where the cache was when it began. What is left aside meanwhile is in `formers`.
+    """
+    former, aside = earlier(repo)
+    if found.cache == former:
+        return _move(aside, found.cache)
+    found.cache.mkdir(parents=True, exist_ok=True)
+    inside = repo.root is not None and found.cache.is_relative_to(repo.root)
+    target = os.path.relpath(found.cache, repo.state) if inside else found.cache
+    count = 0
+    for _ in range(_TRIES):
+        if former.is_symlink():
+            count += _redirect(former, Path(target), found.cache)
+            return count + _move(aside, found.cache, abandoned=0.0)
+        if former.is_dir():
+            _set_aside(former, aside)
+        with suppress(FileExistsError):
+            os.symlink(target, former)
+        count += _move(aside, found.cache, abandoned=0.0)
+    return count + _move(former, found.cache)
+
+
+def _redirect(former: Path, target: Path, cache: Path) -> int:
+    """Have a link lead to the cache that is configured now, with what lies where it led before."""
+    before = Path(os.path.realpath(former))
+    if before == Path(os.path.realpath(cache)):
+        return 0
+    count = _move(before, cache)
+    new = former.with_name(f"{former.name}.new-{os.getpid()}")
+    os.symlink(target, new)
+    os.replace(new, former)
+    return count + _move(before, cache)
+
+
+def _set_aside(former: Path, aside: Path) -> None:
+    try:
+        os.rename(former, aside)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        # Something was left aside before: it goes first.
+        if error.errno not in _not_empty():
+            raise
+
+
+def _not_empty() -> tuple[int, int]:
+    import errno
+
+    return errno.ENOTEMPTY, errno.EEXIST
+
+
+def _move(former: Path, cache: Path, *, abandoned: float = _ABANDONED) -> int:
     """Move every object of one cache into another -> their number.
 
     An object is at each instant whole in at least one of the two. Files that writers have not
-    finished are left for a day.
+    finished are left for `abandoned` seconds.
     """
     count = 0
     objects = former / "files" / "md5"
@@ -520,14 +597,27 @@ def _move(former: Path, cache: Path) -> int:
         target = cache / "files" / "md5" / shard.name
         target.mkdir(parents=True, exist_ok=True)
         for entry in sorted(shard.iterdir()):
-            if re.fullmatch(r"[0-9a-f]{30}(\.dir)?", entry.name) and entry.is_file():
-                count += _move_object(entry, target / entry.name)
-            elif time.time() - entry.lstat().st_mtime > _ABANDONED:
-                entry.unlink()
+            # A writer may take its own away at any time.
+            with suppress(FileNotFoundError):
+                if re.fullmatch(r"[0-9a-f]{30}(\.dir)?", entry.name) and entry.is_file():
+                    count += _move_object(entry, target / entry.name)
+                elif time.time() - entry.lstat().st_mtime >= abandoned:
+                    entry.unlink()
         _remove_if_empty(shard)
+    _sweep(objects, abandoned)
     for place in (objects, former / "files", former):
         _remove_if_empty(place)
     return count
+
+
+def _sweep(objects: Path, abandoned: float) -> None:
+    """Remove what is on its way in beside the directories of objects."""
+    from gittrack.intake import TEMPORARY
+
+    for entry in objects.glob(f"{TEMPORARY}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - entry.lstat().st_mtime >= abandoned:
+                entry.unlink()
 
 
 def _move_object(source: Path, target: Path) -> int:
