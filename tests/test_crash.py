@@ -54,8 +54,6 @@ BYTES_POINTS = {
     "cleaning": 8,
     "indexing": 14,
 }
-# A call of `init` killed between its last two directories leaves the empty one for good.
-MARKS = dict.fromkeys(("moving", "moving-elsewhere"), pytest.mark.xfail(strict=False))
 CASES = [(name, fault) for name, faults in CAUGHT_BY.items() for fault in faults]
 KILLED = [case for case in CASES if case[0] in SCENARIOS]
 NOTICED = [(name, faults[0]) for name, faults in NOTICED_BY.items()]
@@ -100,7 +98,7 @@ def test_a_faulty_writer_is_noticed_when_killed(world: World, name: str, fault: 
     assert wrong
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, ())) for name in BYTES])
+@pytest.mark.parametrize("name", BYTES)
 def test_a_kill_at_any_call_leaves_nothing_half(world: World, name: str) -> None:
     """Bytes that are kept, moved, fetched or cleaned away are whole, or not there."""
     killed, wrong = sweep(world, BYTES[name], BYTES_POINTS[name])

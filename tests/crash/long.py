@@ -70,12 +70,10 @@ def test_a_kill_at_every_call_loses_nothing(world: World, name: str) -> None:
 
 
 BYTES = {**KEPT, **SWEPT}
-# A call of `init` killed between its last two directories leaves the empty one for good.
-MARKS = dict.fromkeys(("moving", "moving-elsewhere"), pytest.mark.xfail(strict=False))
 NOTICED = [(name, fault) for name, faults in NOTICED_BY.items() for fault in faults]
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, ())) for name in BYTES])
+@pytest.mark.parametrize("name", BYTES)
 def test_a_kill_at_every_call_leaves_nothing_half(world: World, name: str) -> None:
     """The points that the short form leaves out."""
     _, wrong = sweep(world, BYTES[name], None)
