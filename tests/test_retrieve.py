@@ -89,6 +89,51 @@ def test_a_name_is_an_artifact_or_what_lies_in_one(
     assert files(tmp_path / "out") == {name: ALL[name] for name in expected}
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("models/*", {"models/first.pt", "models/second.pt"}),
+        ("*.pt", {"models/first.pt", "models/second.pt"}),
+        ("model.job[kl]ib", {"model.joblib"}),
+        ("processed/*.csv", {name for name in ALL if name.startswith("proc")}),
+        ("processed/deep/?.csv", {"processed/deep/x.csv"}),
+        ("proc*", {name for name in ALL if name.startswith("proc")}),
+        ("[ab]*", {"[ab]*"}),
+    ],
+)
+def test_a_pattern_names_what_it_describes(
+    name: str, expected: set[str], repo: Repo, tmp_path: Path
+) -> None:
+    """In quotes, as `git ls-files` takes them; what is called exactly so comes first."""
+    texts = {"[ab]*": "odd\n", "a": "a\n"}
+    run = record(
+        repo, "calm-lynx-0xw8nc", artifacts=keep(repo, tmp_path / "m", {**THINGS, **texts})
+    )
+    get(repo, run, name, target=tmp_path / "out")
+    assert files(tmp_path / "out") == {name: {**ALL, **texts}[name] for name in expected}
+
+
+def test_a_pattern_that_describes_nothing_is_an_error(
+    repo: Repo, run: RunRef, tmp_path: Path
+) -> None:
+    """Never an empty answer; and a script that loads one artifact names it."""
+    for name in ("*.none", "none/*", "model.joblib/*", "processed/*/none"):
+        with pytest.raises(BadPath, match="kept no"):
+            get(repo, run, name, target=tmp_path / "out")
+    with pytest.raises(BadPath, match="kept no"):
+        retrieve.load(repo, run, "model.*")
+
+
+def test_a_pattern_fetches_no_listing_that_it_cannot_describe(
+    sent: RunRef, repo: Repo, tmp_path: Path
+) -> None:
+    """A directory of a million files may be among the artifacts."""
+    get(repo, sent, "models/*", target=tmp_path / "out")
+    assert not any(md5.endswith(".dir") for md5, _ in cache_of(repo).objects())
+    get(repo, sent, "processed/t*", target=tmp_path / "out")
+    assert (tmp_path / "out" / "processed" / "train.csv").read_text() == "a,b\n"
+
+
 def test_an_answer_says_what_and_how_much(repo: Repo, run: RunRef, tmp_path: Path) -> None:
     """A part of a directory has the hash that it would have by itself."""
     out = tmp_path / "out"

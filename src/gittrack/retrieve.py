@@ -33,6 +33,7 @@ __all__ = ["Outcome", "Retrieved", "get", "get_data", "load"]
 Outcome = Literal["new", "replaced", "up to date", "missing"]
 """What became of a file or directory; `missing`: nobody has its content."""
 
+_MAGIC = frozenset("*?[")
 _MOST_SAID = 5
 _CHUNK = 1 << 20
 
@@ -91,7 +92,8 @@ def get(
     """Write artifacts of a run below `target`, each under its path among them.
 
     A name is an artifact's path, a directory that artifacts lie in, or a file or directory inside
-    an artifact that is a directory; without names it is all of them. What is there with the same
+    an artifact that is a directory; where there is none of that name, a pattern (`*`, which crosses
+    `/`, `?`, `[...]`) of such paths. Without names it is all of them. What is there with the same
     content stays as it is; with another one it stays unless `force`, and then nothing is written.
     Each file appears whole, by the first kind of link in `links` that works, None: as DVC's
     `cache.type` says; its content has been checked. `dry_run` writes nothing, and fetches listings
@@ -114,7 +116,7 @@ def get(
         )
     _check_target(repo, target)
     work = _Work(repo, remote, meter, links)
-    wishes = _each(names, lambda name: _artifacts(work, run, name))
+    wishes = _each(names, lambda name: _artifacts(work, run, name, patterns=True))
     return _bring(work, wishes, target, force=force, dry_run=dry_run)
 
 
@@ -188,8 +190,11 @@ def _each(names: Iterable[str], find: Callable[[str], list[_Wish]]) -> list[_Wis
     return list(found.values())
 
 
-def _artifacts(work: _Work, run: Run, name: str) -> list[_Wish]:
-    """The artifact of this name, those below it, or the part of one that it names."""
+def _artifacts(work: _Work, run: Run, name: str, *, patterns: bool = False) -> list[_Wish]:
+    """The artifact of this name, those below it, or the part of one that it names.
+
+    Where there is none, with `patterns`, those that the name describes.
+    """
     wanted = posixpath.normpath(name) if name else "."
     if wanted == ".":
         return [_wish(kept, kept.path) for kept in run.artifacts]
@@ -199,9 +204,30 @@ def _artifacts(work: _Work, run: Run, name: str) -> list[_Wish]:
             return [_wish(kept, kept.path)]
         if kept.nfiles is not None and wanted.startswith(kept.path + "/"):
             part = work.part(kept, wanted)
-            return [part] if part else _nothing(run, name)
-    below = [kept for kept in run.artifacts if kept.path.startswith(wanted + "/")]
-    return [_wish(kept, kept.path) for kept in below] or _nothing(run, name)
+            if part is not None:
+                return [part]
+    found = [_wish(kept, kept.path) for kept in run.artifacts if kept.path.startswith(wanted + "/")]
+    if not found and patterns and _MAGIC & set(wanted):
+        found = [wish for kept in run.artifacts for wish in _matching(work, kept, wanted)]
+    return found or _nothing(run, name)
+
+
+def _matching(work: _Work, kept: Artifact, pattern: str) -> Iterator[_Wish]:
+    """The artifact, or the files in it, that a pattern describes."""
+    from fnmatch import fnmatchcase
+
+    if fnmatchcase(kept.path, pattern):
+        yield _wish(kept, kept.path)
+    elif kept.nfiles is not None and _may_describe(pattern, kept.path + "/"):
+        for file in work.complete([_wish(kept, kept.path)])[0].files:
+            if fnmatchcase(file[0], pattern):
+                yield _Wish(file[0], file[0], file[1], -1, None, (file,))
+
+
+def _may_describe(pattern: str, folder: str) -> bool:
+    """Whether something in the directory may be described: its listing may have to be fetched."""
+    plain = pattern[: min(pattern.index(sign) for sign in _MAGIC if sign in pattern)]
+    return folder.startswith(plain) or plain.startswith(folder)
 
 
 def _nothing(run: Run, name: str) -> list[_Wish]:

@@ -65,13 +65,14 @@ def get(
     """Write the artifacts of a run into a directory.
 
     Each goes under the path that it was kept under. ARTIFACT may also name a directory of several,
-    or a file inside one that is a directory; without it, all are written. What is not in the cache
-    comes from the data remote. A file that is there with another content stays, unless --force.
+    or a file inside one that is a directory, or be a pattern in quotes; without it, all are
+    written. What is not in the cache comes from the data remote. A file that is there with another
+    content stays, unless --force.
 
     \b
     $ git track get amber-otter
     $ git track get best:accuracy model.joblib -o ../serving
-    $ git track get latest checkpoints/last.pt --force
+    $ git track get latest 'reports/*' --force
     """
     from gittrack import retrieve, revisions
     from gittrack.cli.progress import bar
