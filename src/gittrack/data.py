@@ -25,7 +25,7 @@ from gittrack.meter import SILENT, Meter
 from gittrack.quoting import one_line
 from gittrack.setup import Setup
 
-__all__ = ["Fetched", "Sent", "fetch", "mend", "send"]
+__all__ = ["Fetched", "Lacking", "Sent", "carry", "fetch", "lacking", "mend", "send"]
 
 _LISTING = ".dir"
 _STAGING = ".fetching-"
@@ -41,6 +41,20 @@ class Sent:
     objects: int
     size: int
     remote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """What a data remote lacks: `md5s` are here, `size` bytes together, `absent` are not.
+
+    A directory's listing is not among `md5s` where one of its files is absent: one that is there
+    says that they are, too.
+    """
+
+    remote: str
+    md5s: tuple[str, ...] = ()
+    size: int = 0
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +94,64 @@ def send(
         DataMissing: an object is neither here nor there; nothing was sent.
         DataDamaged: an object here is not what its hash says; it was not sent.
     """
-    cache = open_cache(repo, setup)
-    wanted = _with_files(cache, md5s)
-    if not wanted:
-        return Sent(0, 0, remote or setup.remote or "")
-    name = remote or setup.remote
-    if name is None:
-        raise _no_remote(setup, _stays(cache, wanted))
-    depot = open_depot(setup, name)
-    lacking = set(wanted) - depot.there(wanted, meter)
-    if absent := [md5 for md5 in cache.missing(sorted(lacking)) if md5 in lacking]:
+    found = lacking(repo, setup, md5s, remote=remote, meter=meter)
+    if found.absent:
         raise DataMissing(
-            f"{_named(absent)} neither in the cache nor in data remote '{name}'",
-            md5s=absent,
+            f"{_named(found.absent)} neither in the cache nor in data remote "
+            f"'{one_line(found.remote)}'",
+            md5s=found.absent,
             hint="nothing was sent; a clone that has it can send it.",
         )
-    return _carry(depot, cache, sorted(lacking), meter)
+    return carry(repo, setup, found, meter=meter)
+
+
+def lacking(
+    repo: Repo,
+    setup: Setup,
+    md5s: Iterable[str],
+    *,
+    remote: str | None = None,
+    meter: Meter = SILENT,
+) -> Lacking:
+    """What a data remote lacks of these objects; a directory stands for its files too.
+
+    Nothing is sent. Where nothing is asked for, no remote is needed.
+
+    Raises:
+        DataFailed: no data remote is set, none has this name, or it refused to say.
+        DataDamaged: a listing here is not what its hash says.
+        BadFile: one of `md5s` is no hash.
+    """
+    cache = open_cache(repo, setup)
+    wanted = _with_files(cache, md5s)
+    name = remote or setup.remote
+    if not wanted:
+        return Lacking(name or "")
+    if name is None:
+        raise _no_remote(setup, _stays(cache, wanted))
+    gone = set(wanted) - open_depot(setup, name).there(wanted, meter)
+    absent = gone.intersection(cache.missing(sorted(gone)))
+    ready = [md5 for md5 in sorted(gone - absent) if not _needs(cache, md5, absent)]
+    return Lacking(
+        name, tuple(ready), sum(cache.size(md5) or 0 for md5 in ready), tuple(sorted(absent))
+    )
+
+
+def _needs(cache: Cache, md5: str, absent: set[str]) -> bool:
+    """Whether an object is a directory's listing that names one of these."""
+    if not absent or not md5.endswith(_LISTING):
+        return False
+    return any(member.md5 in absent for member in cache.members(md5))
+
+
+def carry(repo: Repo, setup: Setup, found: Lacking, *, meter: Meter = SILENT) -> Sent:
+    """Give a data remote what it was found lacking, in the way and with the errors of `send`.
+
+    What is absent stays so: only without any may refs be pushed afterwards.
+    """
+    if not found.md5s:
+        return Sent(0, 0, found.remote)
+    return _carry(open_depot(setup, found.remote), open_cache(repo, setup), found.md5s, meter)
 
 
 def _with_files(cache: Cache, md5s: Iterable[str]) -> list[str]:

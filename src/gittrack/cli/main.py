@@ -59,6 +59,7 @@ VERBS: dict[str, Verb] = {
     "plot": Verb("plot", "plot", "Draw the curves of a metric."),
     "logs": Verb("show", "logs", "Print what a run wrote to the terminal."),
     "get": Verb("get", "get", "Write the artifacts of a run into a directory."),
+    "send": Verb("send", "send", "Send what runs kept to the data remote."),
     "checkout": Verb("checkout", "checkout", "Check the code of a run out, beside your own."),
     "lineage": Verb("lineage", "lineage", "Show what a run or a file came from, or led to."),
     "tag": Verb("annotate", "tag", "Set, remove or print the tags of a run."),
