@@ -291,6 +291,22 @@ def test_a_name_that_could_lead_elsewhere_is_raised(run: Kept, name: str) -> Non
     assert run.events() == []
 
 
+def test_an_empty_name_is_called_so(run: Kept) -> None:
+    """As a variable of a script may be; a suffix that is missing is not the matter."""
+    (run.root / "a").write_text("x")
+    for call in (
+        lambda: gittrack.log_artifact("a", ""),
+        lambda: gittrack.log_text("x", ""),
+        lambda: gittrack.log_dict({}, ""),
+        lambda: gittrack.log_table([], ""),
+        lambda: gittrack.log_figure(None, ""),
+        lambda: gittrack.load_artifact("latest", ""),
+    ):
+        with pytest.raises(BadPath, match=r"^the name of an artifact is empty$"):
+            call()
+    assert run.events() == []
+
+
 @pytest.mark.parametrize(
     ("most", "more"),
     [("a/" * 31 + "b", "a/" * 32 + "b"), ("n" * 240, "n" * 241), ("ü" * 120, "ü" * 121)],
@@ -602,6 +618,16 @@ def test_a_table_is_csv(run: Kept, table: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("table", [ROWS, COLUMNS], ids=["rows", "columns"])
+def test_a_table_is_tsv(run: Kept, table: Any) -> None:
+    """As metrics files of DVC often are: the name says what separates."""
+    gittrack.log_table(table, "t.tsv")
+    text = run.read("t.tsv").decode()
+    assert text.startswith("step\tloss\tnote\n1\t0.1\t\n")
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t"))
+    assert rows[1:] == [["1", "0.1", ""], ["2", "nan", 'a "b",\nc']]
+
+
+@pytest.mark.parametrize("table", [ROWS, COLUMNS], ids=["rows", "columns"])
 def test_a_table_is_json(run: Kept, table: Any) -> None:
     """A list of rows, which anything reads."""
     gittrack.log_table(table, "t.json")
@@ -646,6 +672,8 @@ def test_a_data_frame(run: Kept) -> None:
     third = 0.1 + 0.2
     frame = pandas.DataFrame({"x": [third, None], "y": ["a", "b"]})
     gittrack.log_table(frame, "plain.csv")
+    gittrack.log_table(frame, "plain.tsv")
+    assert run.read("plain.tsv") == run.read("plain.csv").replace(b",", b"\t")
     gittrack.log_table(frame.set_index("y"), "named.csv")
     gittrack.log_table(frame, "plain.json")
     gittrack.log_table(frame.set_index("y"), "named.json")

@@ -106,9 +106,8 @@ def test_a_pattern_names_what_it_describes(
 ) -> None:
     """In quotes, as `git ls-files` takes them; what is called exactly so comes first."""
     texts = {"[ab]*": "odd\n", "a": "a\n"}
-    run = record(
-        repo, "calm-lynx-0xw8nc", artifacts=keep(repo, tmp_path / "m", {**THINGS, **texts})
-    )
+    kept = keep(repo, tmp_path / "made", {**THINGS, **texts})
+    run = record(repo, "calm-lynx-0xw8nc", artifacts=kept)
     get(repo, run, name, target=tmp_path / "out")
     assert files(tmp_path / "out") == {name: {**ALL, **texts}[name] for name in expected}
 

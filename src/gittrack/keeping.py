@@ -129,7 +129,8 @@ def log_figure(figure: Any, name: _Path, *, save_kwargs: Mapping[str, Any] | Non
 def log_table(table: Any, name: _Path, *, allow_secret: bool = False) -> None:
     """Keep a pandas DataFrame, a list of dicts or a dict of columns; see `log_text`.
 
-    `.csv` (also without a suffix), `.json` (a list of rows) or, where pandas can, `.parquet`.
+    `.csv` (also without a suffix), `.tsv`, `.json` (a list of rows) or, where pandas can,
+    `.parquet`.
     Logging under a name again replaces the table: MLflow would append the rows.
 
     Raises:
@@ -159,13 +160,14 @@ def load_artifact(run: str, name: _Path, *, repo: _Path | None = None) -> Path:
     from gittrack import retrieve, revisions, runs
     from gittrack.git import Repo
 
+    wanted = _said(name)
     begin = _begun()
     opened = Repo.open(repo or (begin["where"] if begin else "."))
     ref = revisions.resolve(opened, run)
-    place = Path(retrieve.load(opened, ref, os.fspath(name)))
+    place = Path(retrieve.load(opened, ref, wanted))
     if begin is not None and repo is None:
         for read in runs.listing(opened, [ref]).runs:
-            told = Input(ref.short, read.id, ref.commit, os.fspath(name))
+            told = Input(ref.short, read.id, ref.commit, wanted)
             active.append({"inputs": [asdict(told)]})
     return place
 
@@ -184,7 +186,7 @@ def _called(source: Path, name: _Path | None, begin: Mapping[str, Any]) -> str:
     """What an artifact is called whose name the user gave in part, or not at all."""
     whole = os.path.abspath(source)
     if name is not None:
-        given = os.fspath(name)
+        given = _said(name)
         return given + os.path.basename(whole) if given.endswith("/") else given
     root = _root(begin)
     real = os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))
@@ -232,8 +234,20 @@ def _overlap(one: str, other: str) -> bool:
     return long.startswith((f"{short}/", f"{short}.dvc/"))
 
 
+def _said(name: _Path) -> str:
+    """The name that the user gave.
+
+    Raises:
+        BadPath: it is empty.
+    """
+    said = os.fspath(name)
+    if not said:
+        raise BadPath("the name of an artifact is empty", path="")
+    return said
+
+
 def _suffix(name: _Path) -> str:
-    return os.path.splitext(name)[1].lower().removeprefix(".")
+    return os.path.splitext(_said(name))[1].lower().removeprefix(".")
 
 
 def _shown(name: object) -> str:
@@ -275,7 +289,7 @@ def _log(
 ) -> None:
     """Keep what `render` makes; what it raises is a fault, because content can do that too."""
     begin = active.begun()
-    name = _free(begin, os.fspath(called))
+    name = _free(begin, _said(called))
     if not allow_secret and secrets.secret_filename(name):
         _fault(name, "its name looks like that of a secret (keep it with allow_secret=True)")
         return

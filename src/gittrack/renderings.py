@@ -135,8 +135,9 @@ def _is_installed(package: str) -> bool:
 def table(value: Any, suffix: str) -> Render:
     """A pandas DataFrame, a list of mappings (rows) or a mapping of lists (columns), as a table.
 
-    `.csv`, also where there is no suffix; `.json`, a list of rows, where what is missing is null;
-    `.parquet`, by pandas. A DataFrame's index is a column unless it only counts.
+    `.csv`, also where there is no suffix; `.tsv`, the same with tabs; `.json`, a list of rows,
+    where what is missing is null; `.parquet`, by pandas. A DataFrame's index is a column unless it
+    only counts.
 
     Raises:
         BadValue: it is none of these, or `suffix` is another one, or `.parquet` needs a library.
@@ -149,17 +150,20 @@ def table(value: Any, suffix: str) -> Render:
             "log_table takes a pandas DataFrame, a list of dicts or a dict of columns, not "
             f"something of type {type(value).__name__}"
         )
-    if suffix not in ("", "csv", "json", "parquet"):
-        raise _unknown(suffix, "log_table", ["csv", "json", "parquet"])
+    if suffix not in ("", "csv", "tsv", "json", "parquet"):
+        raise _unknown(suffix, "log_table", ["csv", "tsv", "json", "parquet"])
     if suffix == "parquet":
         if not _is_installed("pandas") or not any(map(_is_installed, ("pyarrow", "fastparquet"))):
             raise BadValue(
                 "log_table writes '.parquet' only where pandas and pyarrow are installed"
             )
         return lambda: _parquet(value if is_frame else _columns(value))
+    separator = "\t" if suffix == "tsv" else ","
     if is_frame:
-        return lambda: _frame_json(value) if suffix == "json" else _frame_csv(value)
-    return lambda: _rows_json(_columns(value)) if suffix == "json" else _csv(_columns(value))
+        return lambda: _frame_json(value) if suffix == "json" else _frame_csv(value, separator)
+    if suffix == "json":
+        return lambda: _rows_json(_columns(value))
+    return lambda: _csv(_columns(value), separator)
 
 
 def _columns(value: Any) -> _Columns:
@@ -181,11 +185,11 @@ def _columns(value: Any) -> _Columns:
     return found
 
 
-def _csv(columns: _Columns) -> bytes:
+def _csv(columns: _Columns, separator: str) -> bytes:
     import csv
 
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
     if columns:
         writer.writerow(columns)
     for row in zip(*columns.values(), strict=True):
@@ -203,8 +207,8 @@ def _counts_only(frame: Any) -> bool:
     return type(index).__name__ == "RangeIndex" and getattr(index, "name", None) is None
 
 
-def _frame_csv(frame: Any) -> bytes:
-    text = frame.to_csv(index=not _counts_only(frame), lineterminator="\n")
+def _frame_csv(frame: Any, separator: str) -> bytes:
+    text = frame.to_csv(sep=separator, index=not _counts_only(frame), lineterminator="\n")
     return utf8(text).encode("utf-8")
 
 
