@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import subprocess
@@ -84,6 +85,14 @@ def test_files_pass_through_as_they_are(
     assert get(store, list(FILES), tmp_path / "back") == {}
     assert {name: (tmp_path / "back" / name).read_text() for name in FILES} == FILES
     assert len(os.listdir(tmp_path / "back")) == len(FILES)
+
+
+def test_where_a_remote_is_gone_the_hint_helps(store: Depot) -> None:
+    """A disk that is not mounted is no reason to look for a fault in the run."""
+    error = store.refusal(FileNotFoundError(errno.ENOENT, "there is nothing at this address"))
+    assert str(error.hint).startswith("is a disk not mounted, or was it moved? `dvc remote list`")
+    assert "`dvc remote modify store url ADDRESS`" in str(error.hint)
+    assert store.refusal(PermissionError(errno.EACCES, "Permission denied")).hint is None
 
 
 def test_what_does_not_arrive_is_named(store: Depot, here: dict[str, Path], tmp_path: Path) -> None:

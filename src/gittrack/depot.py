@@ -342,6 +342,12 @@ def _refusal(name: str, url: str, error: BaseException, so_far: str = "") -> Dat
         hint = f"`pip install 'dvc[{one_line(kind)}]'` brings what DVC needs for it."
     elif so_far:
         hint = f"{so_far}; the same command goes on from there."
+    elif isinstance(error, FileNotFoundError):
+        missing = "is a disk not mounted, or was it moved?" if kind == "local" else "was it moved?"
+        hint = (
+            f"{missing} `dvc remote list` names all data remotes, --remote takes another one; "
+            f"`dvc remote modify {one_line(name)} url ADDRESS` says where it is now."
+        )
     return DataFailed(words, hint=hint)
 
 
