@@ -103,7 +103,8 @@ def test_a_kill_at_any_call_leaves_nothing_half(world: World, name: str) -> None
     """Bytes that are kept, moved, fetched or cleaned away are whole, or not there."""
     killed, wrong = sweep(world, BYTES[name], BYTES_POINTS[name])
     assert wrong == []
-    assert killed > BYTES_POINTS[name] * 0.8
+    # Fewer than above: what a cache knows already takes fewer calls than the dry run.
+    assert killed > BYTES_POINTS[name] * 0.5
 
 
 @pytest.mark.parametrize(("name", "fault"), NOTICED, ids=named(NOTICED))
