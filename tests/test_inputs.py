@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gittrack import hashing, inputs, memory, setup
+from gittrack import hashing, inode, inputs, memory, setup
 from gittrack.errors import BadFile, BadPath
 from gittrack.git import Repo
 from gittrack.quoting import quote_path
@@ -429,7 +429,9 @@ def test_thousands_of_traced_files_are_their_directories(
 
 @pytest.fixture
 def remembered(added: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Added more than a minute ago, as far as anybody can tell."""
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(added / "site"))
+    monkeypatch.setattr(inode, "_REST", 0)
     yield added
 
 
@@ -473,15 +475,24 @@ def test_what_dvc_hashed_is_not_hashed_again(
     }
 
 
-def test_dvcs_memory_is_believed_only_of_what_it_saw(remembered: Path, tmp_path: Path) -> None:
-    """Inode, time and size must be the same; a file that was touched is read."""
+def test_dvcs_memory_is_believed_only_of_what_it_saw(
+    remembered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inode, time and size must be the same; a file that was touched is read.
+
+    Also one whose mtime was put back: DVC would take the new content for the old one.
+    """
     root, stats = remembered / "copied", Stats(tmp_path / "stats")
     found = setup.read(Repo.open(root))
     assert memory.recall(found, root / "data", stats) == 4
     old = root / "data" / "old"
-    assert stats.get(old.stat()) == md5("old")
+    before = old.stat()
+    assert stats.get(before) == md5("old")
     old.write_text("new")
     assert memory.recall(found, old, Stats(tmp_path / "other")) == 0
+    monkeypatch.setattr(memory, "_AT_ONCE", 10_000_000)
+    os.utime(old, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert memory.recall(found, old, Stats(tmp_path / "third")) == 0
     assert memory.recall(found, root / "data" / "im", stats) == 0
     assert memory.recall(found, root / "train.py", stats) == 0
 
@@ -549,7 +560,7 @@ def test_an_entry_that_makes_no_sense_is_none(tmp_path: Path, value: str) -> Non
     """Whatever a later DVC may write there."""
     file = write(tmp_path / "x", "x")
     said = value.replace("%", memory._token(file.stat()))
-    assert memory._believed(str(file), said) is None
+    assert memory._believed(str(file), said, 0) is None
     good = {"version": 1, "checksum": memory._token(file.stat()), "hash_info": {"md5": md5("x")}}
     import json
 

@@ -115,7 +115,9 @@ class Cache:
     def add(self, path: Path, *, meter: Meter = SILENT) -> Hashed:
         """Store the content of a file or directory: atomically, and once.
 
-        The source is read at most once, in pieces, and never changed or linked to. A directory's
+        The source is read at most once, in pieces, and never changed or linked to; not at all where
+        it is known and unchanged, which no file is that was written within the last minute
+        (`inode.settled`). A directory's
         listing appears after its files. What was there already gets a new time, so that a cleaning
         that goes by age spares it; an object of another size, or that somebody could write to and
         whose content is another, is replaced. `meter` hears the bytes that are stored.

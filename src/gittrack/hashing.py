@@ -56,7 +56,8 @@ def of(path: Path, *, stats: Stats | None = None, meter: Meter = SILENT) -> Hash
     """Hash a file or a directory, as `dvc add` would.
 
     A symlink is followed. `meter` hears the bytes that are read, and nothing of those that `stats`
-    knows; `stats` is told what is learned, and not flushed.
+    knows; `stats` is told what is learned, and not flushed. A file is known only if it had rested
+    for a minute when it was read: one that was written since then is read each time.
 
     Raises:
         BadPath: it is missing, unreadable, neither file nor directory, a broken symlink or a

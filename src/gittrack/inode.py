@@ -17,10 +17,10 @@ The ctime is there because nobody can set it: a tool that writes in place and pu
 (`touch -r`, `rsync -t`) is noticed; a chmod or a new hard link costs one needless hash.
 """
 
-# A later write may carry the time of an earlier one when both fall into one tick of the file
-# system's clock: at most 10 ms on Linux, 2 s where times are whole seconds.
-_TICK = 50_000_000
-_COARSE_TICK = 2_000_000_000
+# Linux sets the mtime of a file that is mapped (np.memmap) at the first write to each of its pages,
+# and not again until that page was written back: 30 s after the write (dirty_expire_centisecs), by
+# a thread that wakes every 5 s. This is also far above the tick of any file system's clock.
+_REST = 60_000_000_000
 
 
 def numbers(status: os.stat_result) -> Numbers:
@@ -35,9 +35,9 @@ def numbers(status: os.stat_result) -> Numbers:
 
 
 def settled(file: Numbers, *, when: int) -> bool:
-    """Whether a write after `when`, in nanoseconds, would show in the file's times.
+    """Whether any write after `when`, in nanoseconds, would show in the file's times.
 
-    The mtime decides: a write sets it, while a new link or mode only sets the ctime.
+    It does if the file had rested for a minute by then. The mtime decides: a write sets it, while
+    a new link or mode only sets the ctime.
     """
-    tick = _TICK if file[4] % 1_000_000_000 else _COARSE_TICK
-    return file[3] + tick < when
+    return file[3] + _REST < when

@@ -1,7 +1,8 @@
 """What DVC remembers of the files that it hashed, taken over so that nothing is hashed twice.
 
-Knows where DVC 3 keeps its state and how an entry tells that a file is unchanged (inode, time and
-size). Believes only what belongs to this user. Where anything is not as known here, DVC remembers
+Knows where DVC 3 keeps its state and how an entry tells that a file is unchanged: inode, mtime and
+size. An mtime can be put back, so less is believed here: only of files whose ctime shows that
+nobody did, and only what belongs to this user. Where anything is not as known here, DVC remembers
 nothing, and the file is read.
 
 Sources: dvc/repo/__init__.py (site_cache_dir), dvc/dirs.py, dvc_data/hashfile/state.py.
@@ -25,13 +26,16 @@ from gittrack.stats import Stats
 __all__ = ["recall"]
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
+# How far apart a write may set the two times, where one of them has whole seconds.
+_AT_ONCE = 2_000_000_000
 
 
 def recall(setup: Setup, path: Path, stats: Stats) -> int:
     """Tell `stats` what DVC knows of a file, or of the files of a directory -> their number.
 
-    Costs a `stat` for each file that DVC knows there. What DVC says of a file is as certain as what
-    `dvc status` says: it has the inode, time and size that it had when DVC read it.
+    Costs a `stat` for each file that DVC knows there. It is believed of a file that has the inode,
+    mtime and size that it had when DVC read it, unless its ctime allows that somebody wrote to it
+    since and put the mtime back, as `touch -r` and `rsync -t` do.
     """
     if setup.directory is None:
         return 0
@@ -39,7 +43,12 @@ def recall(setup: Setup, path: Path, stats: Stats) -> int:
     if database is None:
         return 0
     now = time.time_ns()
-    told = (_believed(name, said) for name, said in _entries(database, os.fspath(path)))
+    try:
+        began = os.stat(_beginning(setup.directory)).st_mtime_ns
+    except OSError:
+        return 0
+    entries = _entries(database, os.fspath(path))
+    told = (_believed(name, said, began) for name, said in entries)
     known = [one for one in told if one is not None]
     stats.put_all(known, when=now)
     return len(known)
@@ -53,7 +62,7 @@ def _database(setup: Setup) -> Path | None:
     assert setup.directory is not None
     root = os.path.realpath(setup.directory.parent)
     try:
-        began = os.path.getmtime(setup.directory / "tmp" / "btime")
+        began = os.path.getmtime(_beginning(setup.directory))
         token = str((root, None, began, getpass.getuser(), 3, 0)).encode()
         name = md5(token, usedforsecurity=False).hexdigest()
         found = Path(_shared(setup), "repo", name, "hashes", "local", "cache.db")
@@ -65,6 +74,11 @@ def _database(setup: Setup) -> Path | None:
     except (OSError, KeyError, ImportError):
         return None
     return found
+
+
+def _beginning(directory: Path) -> Path:
+    """The file whose mtime is the time before which DVC had hashed nothing of this project."""
+    return directory / "tmp" / "btime"
 
 
 def _shared(setup: Setup) -> str:
@@ -89,8 +103,8 @@ def _entries(database: Path, path: str) -> Iterator[tuple[str, str]]:
         return
 
 
-def _believed(name: object, said: object) -> tuple[Numbers, str] | None:
-    """A file and its MD5, if it still is as DVC saw it."""
+def _believed(name: object, said: object, began: int) -> tuple[Numbers, str] | None:
+    """A file and its MD5, if it still is as DVC saw it, which was after `began`."""
     try:
         status = os.lstat(str(name))
         entry = json.loads(str(said))
@@ -101,7 +115,17 @@ def _believed(name: object, said: object) -> tuple[Numbers, str] | None:
         return None
     if not S_ISREG(status.st_mode) or not isinstance(md5, str) or not _MD5.fullmatch(md5):
         return None
-    return numbers(status), md5
+    known = numbers(status)
+    return (known, md5) if _is_untouched(known, began) else None
+
+
+def _is_untouched(file: Numbers, since: int) -> bool:
+    """Whether the mtime surely is that of the last write, or no write came after `since`.
+
+    DVC writes no time beside its entries.
+    """
+    *_, mtime, ctime = file
+    return ctime < since or mtime <= ctime <= mtime + _AT_ONCE
 
 
 def _token(status: os.stat_result) -> str:

@@ -88,7 +88,9 @@ class Stats:
         return found
 
     def put(self, status: os.stat_result, md5: str, *, when: int) -> None:
-        """Remember the MD5 of a file, unless it changed too shortly before `when`.
+        """Remember the MD5 of a file, unless it changed in the minute before `when`.
+
+        What is remembered is trusted, also where content is kept: hence `inode.settled`.
 
         `status` was the same before and after the file was read, and `when` is the time
         (`time.time_ns`) at, or before, the second look.
