@@ -564,4 +564,4 @@ def test_an_entry_that_makes_no_sense_is_none(tmp_path: Path, value: str) -> Non
     good = {"version": 1, "checksum": memory._token(file.stat()), "hash_info": {"md5": md5("x")}}
     import json
 
-    assert memory._believed(str(file), json.dumps(good))
+    assert memory._believed(str(file), json.dumps(good), 0)
