@@ -141,7 +141,7 @@ def of_live_runs(repo: Repo) -> set[str]:
     try:
         for top, _, names in os.walk(repo.state / "live", onerror=_unless_gone):
             for name in names:
-                if name != "output":
+                if name not in ("output", "masked"):
                     found |= _journal_hashes(Path(top, name))
     except OSError as error:
         raise CannotClean(f"'{error.filename}' cannot be read: {error.strerror}") from error
