@@ -216,7 +216,38 @@ def _in_snapshot_of_live_run(repo: Repo, git: Git, md5: str) -> None:
     refs.hold_snapshot(repo, "live-aaaaaa", tree)
 
 
+def _in_code_of_live_run(repo: Repo, git: Git, md5: str) -> None:
+    """Between its beginning and its ref, or after a crash that took the ref."""
+    tree = repo.write_tree({"new.dvc": (repo.write_blob(pointer(md5).encode()), 0o100644)})
+    begin = {"started": 1e12, "tree": tree}
+    (_live(repo) / "begin").write_bytes(journal.frame(begin))
+
+
+def _lost_commit(repo: Repo, git: Git, md5: str) -> str:
+    _in_branch(repo, git, md5)
+    oid = git(repo.root, "rev-parse", "HEAD").strip()
+    _forget_last_commit(repo, git)
+    (repo.git_dir / "ORIG_HEAD").unlink(missing_ok=True)
+    return oid
+
+
+def _just_fetched(repo: Repo, git: Git, md5: str) -> None:
+    """`git fetch URL BRANCH`, looked at before it is merged."""
+    oid = _lost_commit(repo, git, md5)
+    gone = f"{'1' * 40}\tnot-for-merge\tbranch 'y' of z\n"
+    (repo.git_dir / "FETCH_HEAD").write_text(f"{gone}{oid}\t\tbranch 'x' of z\n")
+
+
+def _in_other_work_trees_merge(repo: Repo, git: Git, md5: str) -> None:
+    git(repo.root, "worktree", "add", "-q", "--detach", str(repo.root.parent / "merging"))
+    oid = _lost_commit(repo, git, md5)
+    (repo.common_dir / "worktrees" / "merging" / "MERGE_HEAD").write_text(f"{oid}\n")
+
+
 CLAIMS = [
+    _in_code_of_live_run,
+    _just_fetched,
+    _in_other_work_trees_merge,
     _in_branch,
     _in_lock_file,
     _in_history,
@@ -459,6 +490,23 @@ def test_a_cache_that_others_may_use_is_cleaned_only_if_told(
     assert cache.directory == outside
     forgotten = keep(cache, "theirs")
     _refused(repo, cache, "outside of this repository")
+    assert [item.name for item in clean(repo, shared=True).items] == [forgotten]
+
+
+@pytest.mark.parametrize("setting", ["config", "config.local"])
+def test_a_cache_that_a_repository_inside_uses_is_cleaned_only_if_told(
+    repo: Repo, cache: Cache, git, setting: str
+) -> None:
+    """What a submodule's pointers name, no commit of this repository names."""
+    forgotten = keep(cache, "theirs")
+    inner = repo.root / "deep" / "sub"
+    (inner / ".dvc").mkdir(parents=True)
+    git(inner, "init", "-q")
+    (inner / ".dvc" / "config").write_text("")
+    assert [item.name for item in clean(repo, dry_run=True).items] == [forgotten]
+    there = os.path.relpath(cache.directory, inner / ".dvc")
+    (inner / ".dvc" / setting).write_text(f"[cache]\n    dir = {there}\n")
+    _refused(repo, cache, "deep/sub' uses the same cache")
     assert [item.name for item in clean(repo, shared=True).items] == [forgotten]
 
 

@@ -14,16 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gittrack import journal, sessions, setup
 from gittrack.cache import Cache
 from gittrack.errors import BadFile, CannotClean, DataDamaged, DataMissing, GitFailed
-from gittrack.git import Repo
+from gittrack.git import Repo, is_id
 from gittrack.meter import SILENT, Meter
 from gittrack.quoting import one_line
 
 if TYPE_CHECKING:
     from gittrack.git.reachability import Reachability
 
-__all__ = ["certain", "named", "of_live_runs"]
+__all__ = ["certain", "named", "neighbour", "of_live_runs"]
 
 _HASH = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?:\.dir)?(?![0-9a-f])")
 _POINTERS = (
@@ -48,7 +49,8 @@ def named(
     """Every hash that somebody may still want, directories with their files as far as known.
 
     Looked through are the pointers, lock files and records in all that refs (but for those of
-    `without`), HEADs, reflogs, indexes and work trees hold, and the journals of runs under way.
+    `without`), HEADs, reflogs, indexes and work trees hold, and the journals and code of runs under
+    way.
     More than is needed may be named, never less: any text that looks like a hash counts.
 
     Raises:
@@ -64,7 +66,8 @@ def named(
         )
     meter.start("looking for what is needed", None, "files")
     found = of_live_runs(repo)
-    for data in _pointers(repo, reachable, without):
+    trees = _snapshots(repo)
+    for data in _pointers(repo, reachable, without, trees):
         found |= _hashes(data)
         meter.advance(1)
     meter.end()
@@ -75,10 +78,23 @@ def _hashes(data: bytes) -> set[str]:
     return {found.decode() for found in _HASH.findall(data)}
 
 
-def _pointers(repo: Repo, reachable: Reachability, without: Collection[str]) -> Iterator[bytes]:
+def _snapshots(repo: Repo) -> set[str]:
+    """The code of the runs under way: one that has just begun, or is lost, may have no ref."""
+    found = set()
+    for directory in sessions.live(repo.state):
+        story = journal.read(directory)
+        tree = None if story is None else story.begin.get("tree")
+        if isinstance(tree, str) and is_id(tree) and repo.exists(tree):
+            found.add(tree)
+    return found
+
+
+def _pointers(
+    repo: Repo, reachable: Reachability, without: Collection[str], trees: Collection[str]
+) -> Iterator[bytes]:
     files: list[Path] = []
     with certain():
-        blobs = reachable.kept_files(_POINTERS, without=without)
+        blobs = reachable.kept_files(_POINTERS, without=without, trees=trees)
         for root in reachable.worktree_roots():
             blobs |= reachable.staged_files(root, _POINTERS)
             files += reachable.present_files(root, _POINTERS, skip=_DVC_DIRECTORY)
@@ -159,6 +175,32 @@ def _journal_hashes(file: Path) -> set[str]:
     except FileNotFoundError:
         # Its run was recorded meanwhile; refs are listed after this.
         return set()
+
+
+def neighbour(roots: Iterable[Path], caches: Iterable[Cache]) -> Path | None:
+    """A repository inside of these work trees, a submodule or not, whose DVC uses such a cache.
+
+    Directories that cannot be read are passed over, as Git passes over them.
+
+    Raises:
+        CannotClean: the configuration of one cannot be understood.
+    """
+    own = {os.path.realpath(root) for root in roots}
+    used = {os.path.realpath(cache.directory) for cache in caches}
+    for root in own:
+        for top, inner, _ in os.walk(root):
+            if top not in own and ".dvc" in inner and os.path.lexists(f"{top}/.git"):
+                try:
+                    cache = setup.cache_of(Path(top, ".dvc"))
+                except BadFile as error:
+                    raise CannotClean(
+                        f"which cache '{one_line(top)}' uses cannot be known: {error.message}",
+                        hint=error.hint,
+                    ) from error
+                if os.path.realpath(cache) in used:
+                    return Path(top)
+            inner[:] = [name for name in inner if name not in (".git", ".dvc")]
+    return None
 
 
 @contextmanager

@@ -318,7 +318,8 @@ def _caches(repo: Repo, found: Setup, *, shared: bool) -> list[Cache]:
     """The caches that are ours to clean.
 
     Raises:
-        CannotClean: one lies outside of this repository, and nobody said that this is all right.
+        CannotClean: one lies outside of this repository, or another repository inside uses it,
+            and nobody said that this is all right.
     """
     caches = [open_cache(repo, found)]
     caches += [Cache(former) for former in found.formers]
@@ -333,6 +334,13 @@ def _caches(repo: Repo, found: Setup, *, shared: bool) -> list[Cache]:
                     hint="`git track gc --data --shared` removes from it whatever this repository "
                     "does not name.",
                 )
+        other = claims.neighbour(_reachability(repo).worktree_roots(), caches)
+        if other is not None:
+            raise CannotClean(
+                f"the repository in '{other}' uses the same cache",
+                hint="`git track gc --data --shared` removes whatever this repository does not "
+                "name, also what that one does.",
+            )
     return caches
 
 

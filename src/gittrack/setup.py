@@ -24,7 +24,17 @@ from gittrack.errors import BadFile, GitFailed, UnsupportedRepository, WriteFail
 from gittrack.git import Repo
 from gittrack.quoting import one_line
 
-__all__ = ["LINKS", "Setup", "config_for_run", "earlier", "initialize", "is_apart", "read", "share"]
+__all__ = [
+    "LINKS",
+    "Setup",
+    "cache_of",
+    "config_for_run",
+    "earlier",
+    "initialize",
+    "is_apart",
+    "read",
+    "share",
+]
 
 LINKS = ("reflink", "hardlink", "symlink", "copy")
 """The ways in which DVC puts an object of its cache into a work tree."""
@@ -121,6 +131,16 @@ def earlier(repo: Repo) -> tuple[Path, ...]:
     return repo.state / "dvc", repo.state / _ASIDE
 
 
+def cache_of(directory: Path) -> Path:
+    """The cache that DVC uses for the project whose `.dvc` this is.
+
+    Raises:
+        BadFile: as `read` does.
+    """
+    named = _layered(directory).get("cache", {}).get("dir")
+    return Path(named) if named else directory / "cache"
+
+
 def _directory(repo: Repo) -> Path | None:
     if repo.root is None:
         return None
@@ -156,8 +176,7 @@ def _default_cache(repo: Repo, directory: Path | None, former: Path) -> Path:
         main = repo.common_dir.parent / _inside(repo, directory)
         if repo.common_dir.name != ".git" or not main.is_dir():
             return former
-        named = _layered(main).get("cache", {}).get("dir")
-        return Path(named) if named else main / "cache"
+        return cache_of(main)
     return directory / "cache" if directory else former
 
 

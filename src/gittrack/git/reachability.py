@@ -23,12 +23,24 @@ _RAW = re.compile(
     rb":[0-7]{6} ([0-7]{6}) [0-9a-f]{40,64} ([0-9a-f]{40,64}) [A-Z][0-9]*\0([^\0]+)\0"
 )
 _FILE_MODES = (b"100644", b"100755")
+# The refs that are no refs: gitglossary(7), pseudoref; FETCH_HEAD and MERGE_HEAD have many lines.
+_PASSING = re.compile("[A-Z]+_HEAD|AUTO_MERGE")
+_ID = re.compile(rb"^(?:[0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])", re.M)
 _OWN_OF_WORKTREES = ("refs/bisect/", "refs/worktree/", "refs/rewritten/")
 # A lazy fetch would ask for one object after the other; and what is not here shall be said.
 _ALONE = {"GIT_NO_LAZY_FETCH": "1"}
 _ELSEWHERE: dict[str, str | None] = dict.fromkeys(
     ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
 )
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise GitFailed(f"'{file}' cannot be read: {error.strerror}") from error
 
 
 class Reachability:
@@ -43,19 +55,25 @@ class Reachability:
         return (self._repo.common_dir / "shallow").exists()
 
     def kept_files(
-        self, patterns: Sequence[str], *, without: Collection[str] = ()
+        self,
+        patterns: Sequence[str],
+        *,
+        without: Collection[str] = (),
+        trees: Collection[str] = (),
     ) -> dict[str, str]:
         """Blob -> a path of it, for every file of every commit and tree that Git keeps.
 
-        What refs point to (except those in `without`, full names), every HEAD, and all that
-        reflogs, and so the stash, still name; the path is empty where that is the blob itself.
-        `patterns` are pathspecs, in which `*` stands for directories too.
+        What refs point to (except those in `without`, full names), every HEAD and its like
+        (`FETCH_HEAD`, `ORIG_HEAD`), all that reflogs, and so the stash, still name, and `trees`;
+        the path is empty where that is the blob itself. `patterns` are pathspecs, in which `*`
+        stands for directories too.
 
         Raises:
             GitFailed: a ref is broken, or a commit or tree is missing.
         """
         # `git rev-list --objects` with patterns is no way: it does not look into directories.
         ends = self._tips(without)
+        ends["tree"] += trees
         given = "".join(f"{oid}\n" for oid in ends["commit"]).encode()
         listed = text(self._repo.git("rev-list", "--stdin", "--reflog", input=given, env=_ALONE))
         empty = text(self._repo.git("hash-object", "-t", "tree", "--stdin")).strip()
@@ -88,6 +106,8 @@ class Reachability:
                 ends.setdefault(inner or kind, []).append(target or oid)
         for broken in self.broken_refs(names):
             raise GitFailed(f"{broken} is broken", hint="`git track doctor` tells more.")
+        for kind, oid in self._passing():
+            ends[kind].append(oid)
         # A tag of a tag: `git rev-list` follows it to its commit; to a tree nobody does.
         ends["commit"] += ends.pop("tag", [])
         ends["commit"] += [head for _, head in self._worktrees() if head]
@@ -95,6 +115,22 @@ class Reachability:
             # Of a pair that it cannot read, `git diff-tree --stdin` says nothing.
             self._repo.tree(tree)
         return ends
+
+    def _passing(self) -> Iterator[tuple[str, str]]:
+        """Kind and id of what a fetch, merge, rebase or the like left a note of, if it is there."""
+        noted = set()
+        common = self._repo.common_dir
+        for directory in (common, *sorted(common.glob("worktrees/*"))):
+            for file in directory.glob("*_*"):
+                if _PASSING.fullmatch(file.name):
+                    noted |= set(_ID.findall(_content(file)))
+        # Git itself does not keep these for ever: what is gone is no error.
+        asked = b"".join(b"%s^{}\n" % oid for oid in sorted(noted))
+        words = ("cat-file", "--batch-check=%(objecttype) %(objectname)")
+        for line in text(self._repo.git(*words, input=asked, env=_ALONE)).splitlines():
+            kind, _, oid = line.partition(" ")
+            if kind in ("commit", "tree", "blob") and is_id(oid):
+                yield kind, oid
 
     def broken_refs(self, listed: Collection[str]) -> Iterator[str]:
         """Full names of the refs that Git leaves out of its lists; `listed` are those in it.
