@@ -178,6 +178,8 @@ def test_a_killed_run_keeps_what_it_wrote(
 
 def test_inputs_are_found_by_content_and_by_hand(wine: Path, track: Track) -> None:
     """Load, process, train become one graph, with no id typed by anyone."""
+    (wine / "data" / "raw.csv").write_text("a,b\n" + "1,2\n" * 10)
+    (wine / "data" / "raw.csv").write_text("a,b\n" + "1,2\n" * 4)
     track(wine, "run", "--name", "load", "--out", "model.bin", "--", PYTHON, "fit.py", check=0)
     load = newest(wine)
     (wine / "model.bin").rename(wine / "data" / "renamed")
@@ -349,3 +351,22 @@ def test_names_with_odd_characters_come_back(wine: Path, track: Track) -> None:
     assert {path.name: path.read_text() for path in (wine / "back").iterdir()} == {
         name: name for name in names
     }
+
+
+@pytest.mark.parametrize("kind", ["hardlink", "symlink"])
+def test_a_link_into_the_cache_is_not_written_through(
+    wine: Path, track: Track, git: Git, kind: str
+) -> None:
+    """The next run writes its own file, and the object of the last one stays what it was."""
+    track(wine, "init", check=0)
+    (wine / ".dvc" / "config").write_text(f"[cache]\n    type = {kind}\n")
+    for text in ("one", "two"):
+        track(wine, "run", "--out", "m.bin", "--", "sh", "-c", f"echo {text} >m.bin", check=0)
+        (wine / "m.bin").unlink()
+        track(wine, "get", "latest", check=0)
+        assert (wine / "m.bin").is_symlink() or (wine / "m.bin").stat().st_nlink == 2
+    program = "open('m.bin', 'w').write('three')"
+    track(wine, "run", "--out", "m.bin", "--", PYTHON, "-c", program, check=0)
+    for place, text in (("latest~2", "one\n"), ("latest~1", "two\n"), ("latest", "three")):
+        track(wine, "get", place, "-o", f"back/{place}", check=0)
+        assert (wine / "back" / place / "m.bin").read_text() == text

@@ -185,7 +185,7 @@ def begin(
     notices = list(prepared.notices)
     session = _session(repo, request.name, random)
     try:
-        outs = _outs(repo, request)
+        outs = _outs(repo, request, meter)
         mode = repo.config.get("track.snapshot", "all")
         taken = snapshots.take(
             repo, mode=mode, scratch=session.directory, leave_out=_no_code(repo, request, outs)
@@ -217,12 +217,23 @@ def begin(
     return Begun(session, known, taken, tuple(notices))
 
 
-def _outs(repo: Repo, request: Request) -> Outs | None:
+def _outs(repo: Repo, request: Request, meter: Meter) -> Outs | None:
     if not request.outs or repo.root is None:
         return None
     from gittrack import artifacts
 
-    return artifacts.plan(request.outs, directory=request.directory, root=repo.root)
+    outs = artifacts.plan(request.outs, directory=request.directory, root=repo.root)
+    if not outs.before:
+        return outs
+    from gittrack import setup
+    from gittrack.cache import open_cache
+
+    cache = open_cache(repo, setup.read(repo))
+    linked = {"hardlink", "symlink"} & set(cache.links) or any(map(os.path.islink, outs.before))
+    # Through a link the command would write into the cache.
+    if linked and artifacts.free(cache, outs, meter=meter):
+        return artifacts.plan(request.outs, directory=request.directory, root=repo.root)
+    return outs
 
 
 def _no_code(repo: Repo, request: Request, outs: Outs | None) -> set[Path]:

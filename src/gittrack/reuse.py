@@ -184,7 +184,8 @@ def restore(
     top = os.path.realpath(repo.root)
     names = [kept.path for kept in run.artifacts if _named(os.path.join(top, kept.path), patterns)]
     if names:
-        retrieve.get(repo, ref, names, target=repo.root, force=True, meter=meter)
+        links = ("reflink", "copy")
+        retrieve.get(repo, ref, names, target=repo.root, force=True, links=links, meter=meter)
     return tuple(names)
 
 
