@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from gittrack import doctor, refs, runs, setup
+import remotes
+from gittrack import data, doctor, refs, runs, setup
 from gittrack.cache import Cache, open_cache
 from gittrack.cli.doctor import doctor as command
 from gittrack.cli.main import VERBS
@@ -341,19 +342,130 @@ def test_a_broken_configuration_is_said_once(repo: Repo, git: Git) -> None:
     assert len(ills(repo)) == 2
 
 
-def test_a_deep_look_finds_a_damaged_object(repo: Repo) -> None:
-    """Names it and the run that can bring it again."""
+def spoil(cache: Cache, md5: str) -> None:
+    """Another content of the same size, read-only as DVC leaves its objects."""
+    place = cache.path(md5)
+    size = place.stat().st_size
+    place.chmod(0o644)
+    place.write_bytes(b"x" * size)
+    place.chmod(0o444)
+
+
+def deeply(repo: Repo) -> list[doctor.Finding]:
+    """What only a deep look finds."""
+    known = examined(repo)
+    return [one for one in examined(repo, deep=True) if one not in known]
+
+
+def mend(repo: Repo, finding: doctor.Finding) -> None:
+    subprocess.run(
+        str(finding.mend), shell=True, cwd=repo.root, check=True, env=_programs_at_hand()
+    )
+
+
+def test_a_deep_look_finds_a_damaged_object(repo: Repo, tmp_path: Path) -> None:
+    """The only copy there is may be damaged: what is said deletes nothing, and names the run."""
+    made = remotes.fill(tmp_path / "made", {"a": "inner", "b": "other"})
     cache = open_cache(repo, setup.read(repo))
-    good, bad = cache.add_bytes(b"good").md5, cache.add_bytes(b"bad!").md5
-    record(repo, "keeps", good, bad)
-    found = ills(repo)
-    cache.path(bad).chmod(0o644)
-    cache.path(bad).write_bytes(b"BAD!")
-    assert ills(repo) == found
-    [damaged] = [one for one in ills(repo, deep=True) if one not in found]
-    assert damaged.severity == "wrong" and bad in damaged.what
-    assert damaged.mend is not None and "git track get keeps-aaaaaa" in damaged.mend
-    assert good not in damaged.what
+    good, whole = cache.add_bytes(b"good").md5, cache.add(made).md5
+    bad = cache.members(whole)[0].md5
+    ref = record(repo, "keeps", good, whole)
+    spoil(cache, bad)
+    [damaged, ok] = deeply(repo)
+    assert damaged.severity == "wrong" and bad in damaged.what and ok.severity == "ok"
+    first, _, second = str(damaged.mend).partition(", then ")
+    assert first.startswith("chmod u+w /") and f"run the step of {ref.name} again" in second
+    subprocess.run(first, shell=True, check=True)
+    assert cache.path(bad).read_bytes() == b"xxxxx"
+    cache.add(made)
+    assert [one.severity for one in deeply(repo)] == ["ok"]
+
+
+def test_damaged_data_that_no_run_kept_is_said_too(repo: Repo) -> None:
+    """`dvc add` stored it."""
+    cache = open_cache(repo, setup.read(repo))
+    bad = cache.add_bytes(b"raw").md5
+    spoil(cache, bad)
+    assert "`dvc add` the file again" in str(deeply(repo)[0].mend)
+
+
+@pytest.fixture
+def store(repo: Repo, tmp_path: Path) -> Path:
+    """A directory as data remote."""
+    remotes.set_up(repo.root or tmp_path, remotes.directory_config(tmp_path / "store"))
+    return tmp_path / "store"
+
+
+def test_a_damaged_object_comes_back_from_the_data_remote(
+    repo: Repo, store: Path, tmp_path: Path
+) -> None:
+    """By the command as it is printed; what a run kept, and what only a pointer names."""
+    made = remotes.fill(tmp_path / "made", {"a": "inner", "b": "other"})
+    cache = open_cache(repo, setup.read(repo))
+    kept, raw = cache.add_bytes(b"kept").md5, cache.add_bytes(b"raw").md5
+    whole = cache.add(made).md5
+    inner = cache.members(whole)[0].md5
+    text = f"outs:\n- md5: {raw}\n  size: 3\n  hash: md5\n  path: raw.csv\n"
+    (repo.root / "raw.csv.dvc").write_text(text)
+    record(repo, "keeps", kept, whole)
+    data.send(repo, setup.read(repo), [kept, raw, whole])
+    for md5 in (kept, raw, whole, inner):
+        spoil(cache, md5)
+        [damaged] = [one for one in deeply(repo) if one.severity != "ok"]
+        assert md5 in damaged.what
+        mend(repo, damaged)
+        cache.check(md5)
+
+
+def test_a_damaged_object_that_the_data_remote_lacks_stays(repo: Repo, store: Path) -> None:
+    """A remote that is set does not mean that it has everything."""
+    cache = open_cache(repo, setup.read(repo))
+    bad = cache.add_bytes(b"kept").md5
+    record(repo, "keeps", bad)
+    spoil(cache, bad)
+    assert "run the step of keeps-aaaaaa again" in str(deeply(repo)[0].mend)
+
+
+def test_a_deep_look_asks_the_data_remote(repo: Repo, track, store: Path) -> None:
+    """It may lack what only this disk has; without --deep that is said to who wants to know."""
+    md5 = open_cache(repo, setup.read(repo)).add_bytes(b"model").md5
+    record(repo, "keeps", md5)
+    known = [one.what for one in examined(repo)]
+    assert "whether data remote 'store' has what runs kept, only --deep asks" in known
+    [found] = [one for one in deeply(repo) if one.about == "data"]
+    assert found == doctor.Finding(
+        "risky",
+        "data",
+        "data remote 'store' lacks 1 object (5 B) of runs: there is nothing at its address",
+        "git track send --all",
+    )
+    mend(repo, found)
+    [found] = [one for one in deeply(repo) if one.about == "data"]
+    assert found == doctor.Finding("ok", "data", "data remote 'store' has what runs kept and read")
+    track(repo.root, "doctor", "--deep", check=0)
+
+
+def test_what_is_neither_here_nor_at_the_data_remote_is_wrong(repo: Repo, store: Path) -> None:
+    """Without --deep it may be there."""
+    record(repo, "keeps", "1" * 32)
+    assert [one.severity for one in ills(repo)] == ["note"]
+    [found] = [one for one in deeply(repo) if one.about == "data"]
+    assert found.severity == "wrong" and "1 artifact of keeps-aaaaaa (model0)" in found.what
+    assert "neither here nor in data remote 'store'" in found.what
+
+
+@pytest.mark.parametrize("kept", [(), (b"model",)])
+def test_a_data_remote_that_cannot_be_reached_is_wrong(
+    repo: Repo, store: Path, kept: tuple[bytes, ...]
+) -> None:
+    """With and without anything to ask for."""
+    cache = open_cache(repo, setup.read(repo))
+    record(repo, "keeps", *(cache.add_bytes(content).md5 for content in kept))
+    url = "[core]\n    remote = hub\n['remote \"hub\"']\n    url = nosuch://hub/data\n"
+    (repo.root / ".dvc" / "config").write_text(url)
+    [found] = [one for one in deeply(repo) if one.about == "data"]
+    assert found.severity == "wrong" and found.what.startswith("data remote 'hub' (nosuch://hub/")
+    assert found.mend
 
 
 def test_a_deleted_run_misses_nothing(repo: Repo, track) -> None:
@@ -369,7 +481,7 @@ def test_what_the_data_remote_may_have_is_not_missing(repo: Repo) -> None:
     begin_dvc(repo, "[core]\n    remote = hub\n['remote \"hub\"']\n    url = /srv/data\n")
     open_cache(repo, setup.read(repo)).add_bytes(b"another")
     record(repo, "keeps", "1" * 32)
-    assert [one.severity for one in examined(repo) if one.about == "data"] == ["ok"]
+    assert {one.severity for one in examined(repo) if one.about == "data"} == {"ok"}
 
 
 def test_two_programs_are_seen(repo: Repo, tmp_path: Path, monkeypatch) -> None:

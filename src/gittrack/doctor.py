@@ -21,7 +21,14 @@ from gittrack.annotations import ROOT as NOTES
 from gittrack.annotations import overlay, problems
 from gittrack.cache import Cache, open_cache
 from gittrack.cells import size
-from gittrack.errors import BadFile, DataDamaged, DataMissing, GittrackError, UsageError
+from gittrack.errors import (
+    BadFile,
+    DataDamaged,
+    DataFailed,
+    DataMissing,
+    GittrackError,
+    UsageError,
+)
 from gittrack.git import Ref, Repo
 from gittrack.meter import SILENT, Meter
 from gittrack.quoting import one_line
@@ -65,15 +72,12 @@ def examine(
 ) -> Iterator[Finding]:
     """Look at everything, cheap things first; what cannot be looked at is a finding too.
 
-    With `deep` every object of the cache is read and compared with its hash. `now` is seconds
-    since the epoch.
+    With `deep` every object of the cache is read and compared with its hash, and the data remote
+    is asked what it lacks. `now` is seconds since the epoch.
     """
-    case = _Case(repo, now)
-    checks: list[tuple[str, Callable[[_Case], Iterator[Finding]]]] = list(_CHECKS)
-    if deep:
-        checks.append(("cache", lambda case: _damaged(case, meter)))
+    case = _Case(repo, now, meter)
     said = set()
-    for about, check in checks:
+    for about, check in (*_CHECKS, *(_DEEP if deep else _SHALLOW), *_LAST):
         for finding in _looked(case, about, check):
             # What several checks stumble over is one thing.
             if finding.what not in said:
@@ -96,8 +100,8 @@ def _looked(
 class _Case:
     """The repository that is examined, and what more than one check asks of it."""
 
-    def __init__(self, repo: Repo, now: float) -> None:
-        self.repo, self.now = repo, now
+    def __init__(self, repo: Repo, now: float, meter: Meter) -> None:
+        self.repo, self.now, self.meter = repo, now, meter
 
     @cached_property
     def refs(self) -> tuple[list[RunRef], list[Ref]]:
@@ -119,6 +123,22 @@ class _Case:
         for run in self.runs:
             for md5 in run.artifacts.values():
                 found.setdefault(md5, []).append(run.name)
+        return found
+
+    @cached_property
+    def remote(self) -> str | None:
+        """The default data remote, if it has an address."""
+        name = self.setup.remote
+        return name if name in self.setup.remotes else None
+
+    @cached_property
+    def keepers(self) -> dict[str, tuple[str, str]]:
+        """MD5 of an artifact or of a file in one -> a run that kept it, and the artifact's path."""
+        found: dict[str, tuple[str, str]] = {}
+        for run in self.runs:
+            for path, md5 in run.artifacts.items():
+                inner = _members(self.cache, md5) if md5.endswith(".dir") else []
+                found.update(dict.fromkeys((md5, *inner), (run.name, path)))
         return found
 
     @cached_property
@@ -517,26 +537,90 @@ def _has(case: _Case, root: Path, pointer: pointers.Pointer) -> bool:
     return os.path.lexists(root / pointer.path) or case.cache.path(pointer.md5).exists()
 
 
-def _damaged(case: _Case, meter: Meter) -> Iterator[Finding]:
+def _damaged(case: _Case) -> Iterator[Finding]:
     """Every object read and compared with its hash."""
     found = [(md5, status.st_size) for md5, status in case.cache.objects()]
-    meter.start("reading the cache", sum(size for _, size in found))
+    bad: dict[str, str] = {}
+    case.meter.start("reading the cache", sum(size for _, size in found))
     try:
         for md5, length in found:
             try:
                 case.cache.check(md5)
             except DataDamaged as error:
-                names = case.artifacts.get(md5)
-                again = f"git track get {names[0]}" if names else "dvc pull"
-                mend = f"rm -f {_quoted(case.cache.path(md5))} && {again}"
-                yield Finding("wrong", "cache", error.message, mend)
+                bad[md5] = error.message
             except DataMissing:
                 # Somebody cleans up meanwhile.
                 pass
-            meter.advance(length)
+            case.meter.advance(length)
     finally:
-        meter.end()
+        case.meter.end()
+    there = _at_remote(case, list(bad)) if bad else set()
+    for md5, message in bad.items():
+        yield Finding("wrong", "cache", message, _mend_of(case, md5, md5 in there))
     yield _ok("cache", f"{_count(len(found), 'object')} read")
+
+
+def _at_remote(case: _Case, md5s: list[str]) -> set[str]:
+    """Which of these objects can be had again from the data remote."""
+    if case.remote is None:
+        return set()
+    from gittrack.depot import open_depot
+
+    try:
+        return open_depot(case.setup, case.remote).there(md5s, case.meter)
+    except DataFailed:
+        # Another check says so.
+        return set()
+
+
+def _mend_of(case: _Case, md5: str, at_remote: bool) -> str:
+    """What makes an object whole; never by way of removing the only one there is.
+
+    A read-only object is trusted, by DVC as by us: with `chmod` it is looked at and replaced.
+    """
+    name, path = case.keepers.get(md5, ("", ""))
+    if at_remote and name:
+        # Into a new directory: where a file has the right content, nothing would be read.
+        return f'git track get {name} {one_line(shlex.quote(path))} -o "$(mktemp -d)"'
+    free = f"chmod u+w {_quoted(case.cache.path(md5))}"
+    if at_remote:
+        return f"{free} && dvc fetch"
+    if name:
+        return f"{free}, then run the step of {name} again, which kept it"
+    return f"{free}, then `dvc add` the file again, or run again what made it"
+
+
+def _lacking(case: _Case) -> Iterator[Finding]:
+    """What the data remote lacks of the runs, as it says itself."""
+    if case.remote is None:
+        return
+    from gittrack import shipment
+    from gittrack.depot import open_depot
+
+    where = f"data remote '{one_line(case.remote)}'"
+    try:
+        there = open_depot(case.setup, case.remote).is_there()
+        packed = shipment.pack(case.repo, case.setup, case.runs, meter=case.meter)
+    except DataFailed as error:
+        yield Finding("wrong", "data", error.message, error.hint or "dvc remote list")
+        return
+    found = packed.lacking
+    if found.md5s:
+        what = f"{where} lacks {_count(len(found.md5s), 'object')} ({size(found.size)}) of runs"
+        empty = "" if there else ": there is nothing at its address"
+        yield Finding("risky", "data", what + empty, "git track send --all")
+    for name, paths in list(packed.absent.items())[:_MOST]:
+        what = f"{_count(len(paths), 'artifact')} of {name} ({one_line(paths[0])})"
+        mend = f"`git track send {name}` in a clone that has it, or run it again"
+        yield Finding("wrong", "data", f"{what}: neither here nor in {where}", mend)
+    if not found.md5s and not packed.absent:
+        yield _ok("data", f"{where} has what runs kept and read")
+
+
+def _unasked(case: _Case) -> Iterator[Finding]:
+    if case.remote is not None and case.artifacts:
+        where = f"data remote '{one_line(case.remote)}'"
+        yield _ok("data", f"whether {where} has what runs kept, only --deep asks")
 
 
 # -- this machine -------------------------------------------------------------------------------
@@ -560,7 +644,8 @@ def _history(case: _Case) -> Iterator[Finding]:
         yield _ok("repository", "this clone is shallow: `git track gc --data` will not clean it")
 
 
-_CHECKS: tuple[tuple[str, Callable[[_Case], Iterator[Finding]]], ...] = (
+_Check = tuple[str, Callable[[_Case], Iterator[Finding]]]
+_CHECKS: tuple[_Check, ...] = (
     ("repository", _git),
     ("repository", _history),
     ("disk", _state),
@@ -576,5 +661,7 @@ _CHECKS: tuple[tuple[str, Callable[[_Case], Iterator[Finding]]], ...] = (
     ("cache", _cache),
     ("data", _absent),
     ("data", _pointers),
-    ("dvc", _dvc_gc),
 )
+_DEEP: tuple[_Check, ...] = (("cache", _damaged), ("data", _lacking))
+_SHALLOW: tuple[_Check, ...] = (("data", _unasked),)
+_LAST: tuple[_Check, ...] = (("dvc", _dvc_gc),)

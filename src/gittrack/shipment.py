@@ -57,7 +57,7 @@ def pack(
     cache = open_cache(repo, setup)
     # A summary is what the commit says of itself, and anybody may have written that.
     kept = {md5 for run in runs for md5 in run.artifacts.values() if _is_hash(md5)}
-    read = {md5 for run in runs for md5 in run.data.values() if _is_hash(md5)}
+    read = {md5 for run in runs for md5 in run.data.values()}
     wanted = kept | {md5 for md5 in read - kept if cache.holds(md5)}
     lacking = data.lacking(repo, setup, wanted, remote=remote, meter=meter)
     return Shipment(lacking, len(wanted), _absent(cache, runs, set(lacking.absent)))

@@ -19,7 +19,7 @@ _COLORS = {"wrong": "1;31", "risky": "1;33", "note": "1", "ok": "32"}
 
 
 @click.command()
-@click.option("--deep", is_flag=True, help="Read every object of the data cache, too.")
+@click.option("--deep", is_flag=True, help="Read all of the data cache, ask the data remote.")
 @click.option("-v", "--verbose", is_flag=True, help="Also say what is all right.")
 @json_option
 @click.pass_context
@@ -27,8 +27,9 @@ def doctor(ctx: click.Context, deep: bool, verbose: bool, as_json: bool) -> None
     """Say what is wrong or risky here, and what mends it.
 
     Looked at are the repository, the runs and notes in it, its remotes, the set-up of DVC, the
-    data cache and this machine. The exit code is 1 if something is wrong, 0 if things are risky at
-    most. Nothing is changed.
+    data cache and this machine; with --deep also what the data remote lacks. The exit code is 1 if
+    something is wrong, 0 if things are risky at most; a note is a fact to know, with nothing to
+    mend. Nothing is changed.
 
     \b
         $ git track doctor
