@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from conftest import Git
-from gittrack import artifacts, harvest, journal, outset, recovery, refs, runs, sessions
+from gittrack import artifacts, execute, harvest, journal, outset, recovery, refs, runs, sessions
+from gittrack.errors import WriteFailed
 from gittrack.git import Repo
 from gittrack.journal import Writer
 from gittrack.message import moment
@@ -122,6 +124,22 @@ def test_a_second_recovery_knows_when_the_run_was_lost(repo_dir: Path) -> None:
     run = recovered(repo_dir)
     assert [kept.path for kept in run.artifacts] == ["out/model.bin"]
     assert [fault for fault in run.faults if "out/late.bin" in fault]
+
+
+def test_a_broken_configuration_makes_a_run_wait_and_loses_nothing(repo_dir: Path) -> None:
+    """Somebody saved half of `.dvc/config` while the command ran: once mended, all is kept."""
+    program = "import pathlib as p; p.Path('m').write_text('kept'); p.Path('.dvc').mkdir();"
+    program += "p.Path('.dvc/config').write_text('[cache\\n')"
+    request = outset.Request(argv=[sys.executable, "-c", program], directory=repo_dir, outs=["m"])
+    repo = Repo.open(repo_dir)
+    with pytest.raises(WriteFailed, match=r"waits to be recorded: .*config, line 1"):
+        execute.command(repo, request)
+    with pytest.raises(WriteFailed, match=r"waits to be recorded: .*config, line 1"):
+        recovery.recover(repo)
+    (repo_dir / ".dvc" / "config").write_text("")
+    run = recovered(repo_dir)
+    assert [kept.path for kept in run.artifacts] == ["m"] and run.faults == ()
+    assert run.status == "finished"
 
 
 def test_what_is_said_twice_stands_once(repo_dir: Path) -> None:

@@ -300,7 +300,7 @@ class _Recorder:
 
         try:
             return harvest.gather(self._repo, self._session.directory, meter=meter)
-        except (OSError, KeyboardInterrupt):
+        except (OSError, GittrackError, KeyboardInterrupt):
             return ()
 
     def close(self) -> None:

@@ -44,16 +44,18 @@ def gather(
 
     Raises:
         OSError: the journal cannot be written.
+        BadFile: DVC's configuration cannot be understood; once it is mended, nothing is lost.
     """
     story = journal.read(directory)
     if story is None:
         return ()
     offered: list[str] = []
     said = {event["fault"] for event in story.events if "fault" in event}
+    found = _setup(repo, story.begin)
     writer = Writer(directory)
     try:
         try:
-            for event in _events(repo, story, directory, latest, offered, meter):
+            for event in _events(repo, story, found, directory, latest, offered, meter):
                 # Who was killed here before may have said it.
                 if event.get("fault") not in said:
                     writer.append(event)
@@ -72,6 +74,7 @@ def gather(
 def _events(
     repo: Repo,
     story: Story,
+    found: Setup | None,
     directory: Path,
     latest: float | None,
     offered: list[str],
@@ -79,7 +82,7 @@ def _events(
 ) -> Iterator[dict[str, Any]]:
     begin = story.begin
     repo = _home(repo, begin)
-    found = setup.read(repo)
+    found = found or setup.read(repo)
     given = tuple(told_data(item) for item in begin.get("data", ()))
     kept = {event["artifact"]["path"] for event in story.events if "artifact" in event}
     if begin.get("outs"):
@@ -94,6 +97,15 @@ def _events(
         offered += _offers(repo, seen, kept)
         if not seen.processes:
             yield {"fault": "nothing was traced: no Python process of this command noted anything"}
+
+
+def _setup(repo: Repo, begin: Mapping[str, Any]) -> Setup | None:
+    """How DVC is set up where the run stood; None if that place is gone."""
+    try:
+        home = _home(repo, begin)
+    except GittrackError:
+        return None
+    return setup.read(home)
 
 
 def _home(repo: Repo, begin: Mapping[str, Any]) -> Repo:
