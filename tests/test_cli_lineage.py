@@ -117,12 +117,16 @@ def test_a_file_that_runs_made_is_followed_up(place: Path, track: Track) -> None
 
 def test_a_file_is_found_by_its_content_wherever_it_lies(repo_dir: Path, track: Track) -> None:
     """A model that was renamed is the same model."""
-    (repo_dir / "renamed.bin").write_bytes(b"weights")
-    artifact = hashlib.md5(b"weights").hexdigest()
-    record(repo_dir, 1, "train-aaaaaa", artifacts=(Artifact("model.bin", artifact, 7),))
-    done = track(repo_dir, "lineage", "renamed.bin", check=0)
+    for name, weights in (("model.bin", b"weights and biases"), ("flag", b"1\n")):
+        artifact = hashlib.md5(weights).hexdigest()
+        kept = Artifact(name, artifact, len(weights))
+        record(repo_dir, len(name), f"{name[:4]}-aaaaaa", artifacts=(kept,))
+        (repo_dir / f"renamed.{name}").write_bytes(weights)
+    done = track(repo_dir, "lineage", "renamed.model.bin", check=0)
     assert done.stderr == ""
-    assert "└─ train-aaaaaa  python train.py  (model.bin)" in done.stdout
+    assert "└─ mode-aaaaaa  python mode.py  (model.bin)" in done.stdout
+    done = track(repo_dir, "lineage", "renamed.flag", check=1)
+    assert "no run here read or kept 'renamed.flag'" in done.stderr
 
 
 def test_paths_from_a_directory_further_down(place: Path, track: Track) -> None:

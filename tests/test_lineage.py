@@ -30,7 +30,7 @@ def repo(repo_dir: Path) -> Repo:
     return found
 
 
-def read(path: str, text: str, size: int = 9) -> Data:
+def read(path: str, text: str, size: int = 99) -> Data:
     """That this text was read from this path."""
     return Data(path, md5(text), size)
 
@@ -95,6 +95,65 @@ def test_of_several_candidates_the_likeliest(
     assert names(inputs_of(repo, [read("a.csv", "a")], before=before)) == [chosen]
 
 
+def test_a_run_that_read_the_same_bytes_did_not_make_them(repo: Repo) -> None:
+    """`cp d/raw d/clean` kept the bytes of d/raw: raw would come from what was made of it."""
+    record(repo, 1, "clean-aaaaaa", data={"d/raw": "r"}, kept={"d/clean": "r"})
+    assert inputs_of(repo, [read("d/raw", "r")]) == ()
+    assert inputs_of(repo, [read("elsewhere", "r")]) == ()
+    assert names(inputs_of(repo, [read("d/clean", "r")])) == ["clean-aaaaaa"]
+    raw = of_file(repo, "d/raw", md5("r"), "up")
+    assert raw is not None and len(raw.nodes) == 1
+    record(repo, 0, "load-aaaaaa", kept={"download": "r"})
+    assert names(inputs_of(repo, [read("d/raw", "r")])) == ["load-aaaaaa"]
+    assert names(inputs_of(repo, [read("d/clean", "r")])) == ["clean-aaaaaa"]
+
+
+def test_a_run_that_left_its_data_as_it_was_did_not_make_it(repo: Repo) -> None:
+    """It sorted a file that was sorted: the run before it is what the bytes came from."""
+    record(repo, 1, "load-aaaaaa", kept={"d.csv": "d"})
+    record(repo, 2, "sort-aaaaaa", data={"d.csv": "d"}, kept={"d.csv": "d"})
+    assert names(inputs_of(repo, [read("d.csv", "d")])) == ["load-aaaaaa"]
+
+
+def test_a_copied_directory_is_of_who_made_it(repo: Repo) -> None:
+    """Also where one file of it is read; one that was brought there came from who brought it."""
+    folder = keep_folder(repo, {"a.csv": "a", "labels.csv": "l"})
+    record(repo, 1, "load-aaaaaa", folders={"d/raw": folder})
+    copied = Data("d/raw", folder, 99, 2)
+    copy = Artifact("copy/raw", folder, 99, 2)
+    started = NOON + timedelta(minutes=2)
+    run = Run(
+        id="2" * 32, name="copy-aaaaaa", experiment="default", status="finished", started=started,
+        ended=started, data=(copied,), artifacts=(copy,),
+    )  # fmt: skip
+    runs.write(repo, run, tree=repo.empty_tree(), author=ADA)
+    assert names(inputs_of(repo, [read("d/raw/a.csv", "a"), copied])) == ["load-aaaaaa"]
+    record(repo, 3, "process-aaaaaa", data={"labels.csv": "l"}, folders={"processed": folder})
+    found = inputs_of(repo, [read("processed/labels.csv", "l")])
+    assert names(found) == ["process-aaaaaa"]
+
+
+@pytest.mark.parametrize(("size", "found"), [(15, ["load-aaaaaa"]), (16, ["load-aaaaaa"] * 2)])
+def test_tiny_content_counts_only_under_its_name(repo: Repo, size: int, found: list[str]) -> None:
+    """`1` and `done` are made again and again, by runs that have nothing to do with each other."""
+    record(repo, 1, "load-aaaaaa", kept={"out/flag": "1", "out/other": "2"})
+    wanted = [read("elsewhere/flag", "1", size), read("out/another", "2", size)]
+    assert names(inputs_of(repo, wanted)) == found
+    record(repo, 2, "train-aaaaaa", data={"out/flag": "1"})
+    down = of_file(repo, "new", md5("1"), "down", size=size)
+    assert (down is None) == (size == 15)
+    up = of_file(repo, "new/other", md5("2"), "up", size=size)
+    assert drawn(up) == {("load", "new/other", "out/other")}
+
+
+def test_a_tiny_file_in_a_directory_is_found_by_its_path(repo: Repo) -> None:
+    """Another run kept the same few bytes by themselves, under another name."""
+    folder = keep_folder(repo, {"flag": "1"})
+    record(repo, 1, "load-aaaaaa", folders={"data": folder})
+    record(repo, 2, "other-aaaaaa", kept={"done": "1"})
+    assert names(inputs_of(repo, [read("data/flag", "1", 2)])) == ["load-aaaaaa"]
+
+
 def test_deleted_runs_are_no_inputs(repo: Repo) -> None:
     """Who deleted a run does not want to meet it again."""
     record(repo, 1, "load-aaaaaa", kept={"a.csv": "a"})
@@ -125,7 +184,7 @@ def test_a_file_inside_a_directory_that_a_run_kept(repo: Repo) -> None:
         ("elsewhere/processed/train.csv", "t"),
     ):
         assert inputs_of(repo, [read(path, text)]) == (whole,)
-    assert inputs_of(repo, [Data("elsewhere", folder, 9, 2)]) == (whole,)
+    assert inputs_of(repo, [Data("elsewhere", folder, 99, 2)]) == (whole,)
     for path, text in (
         ("data/processed/train.csv", "other"),
         ("data/train.csv", "t"),

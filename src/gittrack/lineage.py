@@ -36,6 +36,8 @@ Way = Literal["up", "down"]
 
 _MOST_LISTINGS = 16
 _MOST_MEMBERS = 10_000
+_TINY = 16
+"""Bytes below which content says little: `1`, `done` and `0.5` are made again and again."""
 _EMPTY = frozenset({"d41d8cd98f00b204e9800998ecf8427e", "d751713988987e9331980363e24189ce.dir"})
 """No file and no directory is the work of anybody: all empty ones are alike."""
 
@@ -52,8 +54,10 @@ def inputs_of(
     bytes it is the one that kept them under the path they were read from; then one that finished;
     then the one that began last, by name where two began at once. Those that began after `before`,
     the start of the reader, come after all others. Deleted runs are left out, empty files lead
-    nowhere. A file is also found in a directory that a run kept, where this clone has the
-    directory's listing and its last name stands in the file's path.
+    nowhere, and content under 16 bytes only to what has the same last name. A run that read these
+    bytes itself did not make them; it counts where it kept them under the path they were read from,
+    and had them from another. A file is also found in a directory that a run kept, where this clone
+    has the directory's listing and its last name stands in the file's path.
 
     Costs a millisecond once the index knows the runs.
 
@@ -63,30 +67,72 @@ def inputs_of(
     wanted = [item for item in data if item.size and item.md5 not in _EMPTY]
     if not wanted:
         return ()
-    moment = None if before is None else time_text(before)
     with open_index(repo) as index:
-        kept = index.producers(item.md5 for item in wanted)
-        folders = _Folders(repo, index, [item for item in wanted if item.md5 not in kept])
+        makers = _Makers(repo, index, wanted, None if before is None else time_text(before))
         found: dict[tuple[str, str], Input] = {}
         for item in wanted:
-            candidates = kept.get(item.md5) or folders.with_file(item.path, item.md5)
-            if candidates:
-                used = _likeliest(candidates, item.path, moment)
+            used = makers.of(item)
+            if used is not None:
                 run = used.run
                 one = Input(run.short, run.id, run.commit, used.path)
                 found.setdefault((run.commit, used.path), one)
     return tuple(found.values())
 
 
-def _likeliest(candidates: Sequence[Used], path: str, before: str | None) -> Used:
-    """The first of equals, who come newest first."""
+class _Makers:
+    """Who made the bytes of some files: of several the likeliest, as `inputs_of` says."""
 
-    def unlikely(used: Used) -> tuple[bool, bool, bool]:
-        late = before is not None and used.run.started > before
-        elsewhere = path != used.path and not path.startswith(used.path + "/")
-        return late, elsewhere, used.run.status != "finished"
+    def __init__(
+        self, repo: Repo, index: Index, files: Sequence[Data], before: str | None = None
+    ) -> None:
+        self._repo = repo
+        self._index = index
+        self._files = files
+        self._before = before
+        self._kept = index.producers(item.md5 for item in files)
+        self._folders: _Folders | None = None
+        self._read: dict[str, Mapping[str, str]] = {}
 
-    return min(candidates, key=unlikely)
+    def of(self, item: Data) -> Used | None:
+        """The run that made this, and what it called it; None if there is none."""
+        same = self._kept.get(item.md5, [])
+        if item.size < _TINY:
+            same = [used for used in same if _last(used.path) == _last(item.path)]
+        return self._likeliest(same, item) or self._likeliest(self._around(item), item)
+
+    def _around(self, item: Data) -> list[Used]:
+        """The directories that runs kept with this in them."""
+        if self._folders is None:
+            self._folders = _Folders(self._repo, self._index, self._files)
+        return self._folders.with_file(item.path, item.md5)
+
+    def _likeliest(self, candidates: Sequence[Used], item: Data) -> Used | None:
+        """The first of equals, who come newest first."""
+
+        def unlikely(used: Used) -> tuple[bool, bool, bool]:
+            late = self._before is not None and used.run.started > self._before
+            return late, not _is_at(item.path, used.path), used.run.status != "finished"
+
+        ordered = sorted(candidates, key=unlikely)
+        return next((used for used in ordered if not self._passed_on(used, item)), None)
+
+    def _passed_on(self, used: Used, item: Data) -> bool:
+        """Whether the run had the bytes before, and did not bring them to where they were read."""
+        commit = used.run.commit
+        if commit not in self._read:
+            self._read[commit] = self._index.files([commit], kept=False).get(commit, {})
+        had = [path for path, md5 in self._read[commit].items() if md5 in (item.md5, used.md5)]
+        if not had or not _is_at(item.path, used.path):
+            return bool(had)
+        return any(_is_at(item.path, path) for path in had)
+
+
+def _is_at(path: str, place: str) -> bool:
+    return path == place or path.startswith(place + "/")
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 class _Folders:
@@ -236,14 +282,21 @@ def of_run(repo: Repo, commit: str, way: Way, *, meter: Meter = SILENT) -> Graph
 
 
 def of_file(
-    repo: Repo, path: str, md5: str | None, way: Way, *, meter: Meter = SILENT
+    repo: Repo,
+    path: str,
+    md5: str | None,
+    way: Way,
+    *,
+    size: int | None = None,
+    meter: Meter = SILENT,
 ) -> Graph | None:
     """What made a file, or what was made from it; None where no run of this repository names it.
 
-    `path` is as records have it, `md5` its content now, None where there is none. Up: the run that
-    `inputs_of` would find by content, else the newest one that kept the path. Down: the runs that
-    read these bytes, or this path whatever was in it then, a directory above it or a file below
-    it; and all that was made from them.
+    `path` is as records have it, `md5` its content now, None where there is none, `size` its bytes,
+    None: enough of them to tell it from others. Up: the run that `inputs_of` would find by content,
+    else the newest one that kept the path. Down: the runs that read these bytes, or this path
+    whatever was in it then, a directory above it or a file below it; and all that was made from
+    them.
 
     Raises:
         GitFailed: Git cannot list the refs.
@@ -251,8 +304,13 @@ def of_file(
     with open_index(repo, meter=meter) as index:
         root = Node(f"file:{path}", path=path, md5=md5)
         sketch = _Sketch({root.key: root})
-        maker = _maker(repo, index, path, md5)
-        users = _users(index, path, md5)
+        now = (
+            None
+            if md5 is None or md5 in _EMPTY
+            else Data(path, md5, _TINY if size is None else size)
+        )
+        maker = None if now is None else _Makers(repo, index, [now]).of(now)
+        users = _users(index, path, now)
         kept = index.keepers_of(path)[:1] if maker is None else [maker]
         if not kept and not users:
             return None
@@ -266,20 +324,12 @@ def of_file(
         return sketch.graph(root.key, way, by_path=bool(kept) and maker is None)
 
 
-def _maker(repo: Repo, index: Index, path: str, md5: str | None) -> Used | None:
-    """The run that kept these bytes, the likeliest of several."""
-    if md5 is None or md5 in _EMPTY:
-        return None
-    found = index.producers([md5]).get(md5, [])
-    if not found:
-        found = _Folders(repo, index, [Data(path, md5, 1)]).with_file(path, md5)
-    return _likeliest(found, path, None) if found else None
-
-
-def _users(index: Index, path: str, md5: str | None) -> list[tuple[Known, list[str]]]:
+def _users(index: Index, path: str, now: Data | None) -> list[tuple[Known, list[str]]]:
     """Who read the file, newest first, and under which paths."""
     found: dict[str, tuple[Known, list[str]]] = {}
-    same = [] if md5 is None or md5 in _EMPTY else index.readers([md5]).get(md5, [])
+    same = [] if now is None else index.readers([now.md5]).get(now.md5, [])
+    if now is not None and now.size < _TINY:
+        same = [used for used in same if _last(used.path) == _last(path)]
     for used in [*index.readers_of(path), *same]:
         found.setdefault(used.run.commit, (used.run, []))[1].append(used.path)
     return sorted(found.values(), key=lambda pair: pair[0].started, reverse=True)

@@ -17,6 +17,7 @@ from gittrack.cli.output import Screen, form_option, page, page_data, say, scree
 if TYPE_CHECKING:
     from gittrack.errors import RunNotFound
     from gittrack.git import Repo
+    from gittrack.hashing import Hashed
     from gittrack.lineage import Graph, Link, Node, Way
     from gittrack.meter import Meter
 
@@ -136,11 +137,12 @@ def _unknown(target: str, there: bool) -> RunNotFound:
 def _of_file(repo: Repo, target: str, way: Way | None, meter: Meter) -> Graph | None:
     from gittrack import lineage
 
-    md5 = _content(repo, Path(target), meter)
+    now = _content(repo, Path(target), meter)
+    md5, size = (None, None) if now is None else (now.md5, now.size)
     for path in _names(repo, target):
-        found = lineage.of_file(repo, path, md5, way or "up", meter=meter)
+        found = lineage.of_file(repo, path, md5, way or "up", size=size, meter=meter)
         if found is not None and way is None and len(found.nodes) == 1:
-            return lineage.of_file(repo, path, md5, "down", meter=meter)
+            return lineage.of_file(repo, path, md5, "down", size=size, meter=meter)
         if found is not None:
             return found
     return None
@@ -164,8 +166,8 @@ def _names(repo: Repo, target: str) -> list[str]:
     return names if os.path.lexists(target) or outside else list(dict.fromkeys([*names, typed]))
 
 
-def _content(repo: Repo, path: Path, meter: Meter) -> str | None:
-    """The hash of what is there now, None where nothing is that could be data."""
+def _content(repo: Repo, path: Path, meter: Meter) -> Hashed | None:
+    """What is there now, None where nothing is that could be data."""
     if not os.path.lexists(path):
         return None
     from gittrack import hashing
@@ -174,7 +176,7 @@ def _content(repo: Repo, path: Path, meter: Meter) -> str | None:
 
     stats = open_stats(repo)
     try:
-        return hashing.of(path.absolute(), stats=stats, meter=meter).md5
+        return hashing.of(path.absolute(), stats=stats, meter=meter)
     except BadPath:
         return None
     finally:
