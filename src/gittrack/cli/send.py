@@ -43,8 +43,11 @@ def send(
     was interrupted goes on where it was. The exit code is 1 if an artifact is neither here nor
     there; all else was sent.
 
-    The runs themselves are refs of Git, and go after the data, so that nobody gets a run whose
-    files are nowhere: git push REMOTE 'refs/runs/*:refs/runs/*'
+    The runs themselves are refs of Git. They go after the data, so that nobody gets a run whose
+    files are nowhere:
+
+    \b
+    $ git push REMOTE 'refs/runs/*:refs/runs/*'
 
     \b
     $ git track send
