@@ -479,19 +479,30 @@ def _damage(cache: Cache, md5: str, content: bytes, *, mode: int = 0o444) -> Non
 
 @pytest.mark.parametrize(
     ("content", "mode"),
-    [(b"", 0o444), (b"conten", 0o444), (b"much longer than it", 0o644), (b"!ontent.", 0o644)],
+    [
+        (b"", 0o444),
+        (b"conten", 0o444),
+        (b"much longer than it", 0o644),
+        (b"!ontent.", 0o644),
+        (b"!ontent.", 0o444),
+    ],
 )
 @pytest.mark.parametrize("known", [False, True])
 def test_a_damaged_object_is_replaced_when_the_content_is_at_hand(
     tmp_path: Path, content: bytes, mode: int, known: bool
 ) -> None:
-    """By its size, or because somebody could write to it; nobody else notices for months."""
+    """By its size, or because somebody could write to it; nobody else notices for months.
+
+    Where the source is read, also without such a sign.
+    """
     stats = Stats(tmp_path / "md5.sqlite") if known else None
     cache = Cache(tmp_path / "cache", stats=stats)
     path = _write(tmp_path / "data" / "file", "content.")
     listing = cache.add(path.parent).md5
     for source in (path, path.parent):
         _damage(cache, _md5(b"content."), content, mode=mode)
+        if mode == 0o444 and len(content) == len(b"content."):
+            os.utime(path)
         with pytest.raises(DataDamaged):
             cache.check(_md5(b"content."))
         cache.add(source)
@@ -499,6 +510,16 @@ def test_a_damaged_object_is_replaced_when_the_content_is_at_hand(
     _damage(cache, listing, b"[]")
     cache.add(path.parent)
     cache.check(listing)
+
+
+def test_a_large_file_that_was_read_replaces_a_damaged_object(cache: Cache, tmp_path: Path) -> None:
+    """The good bytes were thrown away, and the run said that it kept them."""
+    path = _write(tmp_path / "file", b"x" * LARGE)
+    name = cache.add(path).md5
+    _damage(cache, name, b"y" * LARGE)
+    os.utime(path)
+    assert cache.add(path).md5 == name
+    cache.check(name)
 
 
 def test_a_sound_object_that_lost_its_mode_gets_it_back(cache: Cache, tmp_path: Path) -> None:
@@ -582,7 +603,7 @@ def test_an_empty_cache_has_nothing_and_is_not_made_by_asking(cache: Cache) -> N
     assert cache.missing(["0" * 32]) == ["0" * 32]
     assert (cache.size("0" * 32), cache.discard("0" * 32), cache.holds("0" * 32)) == (
         None,
-        0,
+        None,
         False,
     )
     assert not cache.directory.exists()
@@ -607,7 +628,7 @@ def test_an_object_removed_is_gone_and_its_bytes_are_told(cache: Cache, tmp_path
     """The sum is what `gc` prints."""
     name = cache.add(_write(tmp_path / "file", "12345")).md5
     assert (cache.holds(name), cache.size(name)) == (True, 5)
-    assert (cache.discard(name), cache.discard(name), cache.holds(name)) == (5, 0, False)
+    assert (cache.discard(name), cache.discard(name), cache.holds(name)) == (5, None, False)
 
 
 def test_no_more_is_read_than_asked_for(cache: Cache, tmp_path: Path) -> None:
@@ -618,8 +639,9 @@ def test_no_more_is_read_than_asked_for(cache: Cache, tmp_path: Path) -> None:
         cache.read(name, limit=999)
 
 
+@pytest.mark.parametrize("age", [1, 1800, 10**9])
 @pytest.mark.parametrize("known", [False, True])
-def test_what_is_added_again_is_young_again(tmp_path: Path, known: bool) -> None:
+def test_what_is_added_again_is_young_again(tmp_path: Path, known: bool, age: int) -> None:
     """A cleaning at the same time goes by age, and must spare what a run just kept."""
     stats = Stats(tmp_path / "md5.sqlite") if known else None
     cache = Cache(tmp_path / "cache", stats=stats)
@@ -629,10 +651,99 @@ def test_what_is_added_again_is_young_again(tmp_path: Path, known: bool) -> None
         for _, status in cache.objects():
             assert status.st_mtime <= time.time()
         for name, _ in list(cache.objects()):
-            os.utime(cache.path(name), ns=(OLD, OLD))
+            os.utime(cache.path(name), (time.time() - age, time.time() - age))
+        before = time.time() - 0.1
         added = cache.add(source)
-        assert cache.path(added.md5).stat().st_mtime > time.time() - 60
-        assert cache.path(_md5(b"x")).stat().st_mtime > time.time() - 60
+        assert cache.path(added.md5).stat().st_mtime > before
+        assert cache.path(_md5(b"x")).stat().st_mtime > before
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_what_cannot_be_made_young_is_stored_anew(
+    tmp_path: Path, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a shared cache it may be another user's, and then a cleaning would take it."""
+    stats = Stats(tmp_path / "md5.sqlite") if known else None
+    cache = Cache(tmp_path / "cache", stats=stats)
+    path = _write(tmp_path / "data" / "file", "x")
+    listing = cache.add(path.parent).md5
+    before = {md5: status.st_ino for md5, status in cache.objects()}
+    # So that no inode's number comes again.
+    for md5 in before:
+        os.link(cache.path(md5), tmp_path / md5)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert cache.add(path.parent).md5 == listing
+    after = {md5: status.st_ino for md5, status in cache.objects()}
+    assert after.keys() == before.keys()
+    assert all(after[md5] != before[md5] for md5 in before)
+
+
+@pytest.mark.parametrize("name", ["data/file", "data"])
+def test_what_is_kept_while_it_is_taken_away_is_there(
+    cache: Cache, tmp_path: Path, name: str
+) -> None:
+    """A run that keeps it finds it gone and stores it anew, however the cleaning goes on."""
+    _write(tmp_path / "data" / "file", "x")
+    cache.add(tmp_path / "data")
+    for spared in (False, True):
+
+        def keep(_: os.stat_result, spared: bool = spared) -> bool:
+            cache.add(tmp_path / name)
+            return spared
+
+        assert cache.discard(_md5(b"x"), spare=keep) == (None if spared else 1)
+        cache.check(_md5(b"x"))
+        assert list(cache.leftovers()) == []
+
+
+def test_a_cleaning_that_was_killed_is_undone(cache: Cache, tmp_path: Path) -> None:
+    """Whoever needs the object by then must not miss it for ever."""
+    name = cache.add(_write(tmp_path / "file", "x")).md5
+    child = os.fork()
+    if not child:
+        cache.discard(name, spare=lambda _: os._exit(0))
+    os.waitpid(child, 0)
+    assert (cache.holds(name), len(list(cache.leftovers()))) == (False, 1)
+    cache.restore()
+    cache.restore()
+    assert (cache.read(name, limit=1), list(cache.leftovers())) == (b"x", [])
+
+
+def test_a_failure_while_an_object_is_taken_away_puts_it_back(cache: Cache, tmp_path: Path) -> None:
+    """To ask who needs it may fail."""
+    name = cache.add(_write(tmp_path / "file", "x")).md5
+    with pytest.raises(ZeroDivisionError):
+        cache.discard(name, spare=lambda _: 1 // 0 == 1)
+    assert (cache.holds(name), list(cache.leftovers())) == (True, [])
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_what_others_remove_while_a_directory_is_added_is_stored_again(
+    tmp_path: Path, known: bool
+) -> None:
+    """`dvc gc` heeds no time: a listing is not there without its files."""
+    stats = Stats(tmp_path / "md5.sqlite") if known else None
+    cache = Cache(tmp_path / "cache", stats=stats)
+    for name in "abc":
+        _write(tmp_path / "data" / name, name)
+    cache.add(tmp_path / "data")
+    _write(tmp_path / "data" / "d", "d")
+
+    class Meanwhile:
+        def start(self, what: str, total: int | None, unit: str = "B") -> None: ...
+
+        def advance(self, count: int) -> None: ...
+
+        def end(self) -> None:
+            cache.path(_md5(b"a")).unlink(missing_ok=True)
+            self.end = lambda: None  # type: ignore[method-assign]
+
+    found = cache.add(tmp_path / "data", meter=Meanwhile())
+    assert cache.missing([found.md5]) == []
 
 
 @settings(deadline=None, max_examples=25)

@@ -362,6 +362,40 @@ def test_what_is_used_again_meanwhile_stays(repo: Repo, cache: Cache) -> None:
     assert here(cache) == {again}
 
 
+def test_what_a_run_names_that_began_meanwhile_stays(repo: Repo, cache: Cache) -> None:
+    """Its journal is read after the object was taken aside."""
+    named, forgotten = keep(cache, "named"), keep(cache, "forgotten")
+
+    class Meanwhile:
+        def start(self, what: str, total: int | None, unit: str = "B") -> None:
+            if what == "removing":
+                journal = _live(repo) / "begin"
+                journal.write_text(journal.read_text().replace("}", f', "x": "{named}"}}', 1))
+
+        def advance(self, count: int) -> None: ...
+
+        def end(self) -> None: ...
+
+    went = clean(repo, meter=Meanwhile())
+    assert [item.name for item in went.items] == [forgotten]
+    assert here(cache) == {named}
+    assert list(cache.leftovers()) == []
+
+
+def test_what_a_killed_cleaning_had_taken_aside_comes_back(repo: Repo, cache: Cache, git) -> None:
+    """A dry run changes nothing; a later cleaning puts it back if it is needed by then."""
+    name = keep(cache, "object")
+    child = os.fork()
+    if not child:
+        cache.discard(name, spare=lambda _: os._exit(0))
+    os.waitpid(child, 0)
+    _in_branch(repo, git, name)
+    clean(repo, dry_run=True)
+    assert here(cache) == set()
+    clean(repo)
+    assert here(cache) == {name}
+
+
 class Interrupted(Exception):
     pass
 

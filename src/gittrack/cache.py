@@ -37,9 +37,9 @@ __all__ = ["Cache", "open_cache", "open_stats"]
 _PREFIX = re.compile(r"[0-9a-f]{2}")
 _REST = re.compile(r"[0-9a-f]{30}(\.dir)?")
 _WRITABLE = 0o222
+_ASIDE = f"{TEMPORARY}gone-"
+"""What the name of an object that a cleaning is about to remove begins with."""
 _TRIES = 5
-# An object's time says that it was wanted lately; it need not be exact.
-_STALE = 3600.0
 # Below this, sharing blocks costs more than it saves.
 _WORTH_SHARING = 1 << 20
 
@@ -115,12 +115,13 @@ class Cache:
     def add(self, path: Path, *, meter: Meter = SILENT) -> Hashed:
         """Store the content of a file or directory: atomically, and once.
 
-        The source is read at most once, in pieces, and never changed or linked to; not at all where
-        it is known and unchanged, which no file is that was written within the last minute
-        (`inode.settled`). A directory's
-        listing appears after its files. What was there already gets a new time, so that a cleaning
-        that goes by age spares it; an object of another size, or that somebody could write to and
-        whose content is another, is replaced. `meter` hears the bytes that are stored.
+        The source is read in pieces, and never changed or linked to; not at all where it is known
+        and unchanged, which no file is that was written within the last minute (`inode.settled`).
+        A directory's listing appears after its files. `meter` hears the bytes that are stored.
+
+        What was there already gets a new time, so that a cleaning spares it; what cannot get one is
+        stored anew. So is an object of another size, and one whose content is found to be another:
+        it is compared where the source was read, or where somebody could write to the object.
 
         Raises:
             BadPath: the source cannot be read, or changes again and again meanwhile; or it has a
@@ -196,6 +197,25 @@ class Cache:
             for index, (_, row) in enumerate(rows)
             if (md5 := md5s[index]) is None or not self._there(md5, row[2])
         ]
+        found = self._complete(tree, rows, md5s, whole, absent, meter)
+        for _ in range(_TRIES):
+            # `dvc gc` heeds no time.
+            gone = [i for i, md5 in enumerate(md5s) if not os.path.exists(self._place(str(md5)))]
+            if not gone:
+                break
+            found = self._complete(tree, rows, md5s, found, gone, meter)
+        return found
+
+    def _complete(
+        self,
+        tree: Tree,
+        rows: list[tuple[str, Numbers]],
+        md5s: list[str | None],
+        whole: Hashed | None,
+        absent: Sequence[int],
+        meter: Meter,
+    ) -> Hashed:
+        """Store those files of a directory that are absent, then its listing."""
         with self._intake() as intake:
             same = self._take_all(intake, tree, rows, md5s, absent, meter)
         if whole is None or absent:
@@ -243,7 +263,7 @@ class Cache:
         return small[0], row
 
     def _add_data(self, intake: Intake, md5: str, data: bytes) -> None:
-        if md5 not in intake and not self._there(md5, len(data)):
+        if md5 not in intake and not self._there(md5, len(data), data=data):
             intake.add(md5, data)
 
     def _take_large(self, intake: Intake, path: Path, meter: Meter) -> tuple[str, Numbers]:
@@ -251,7 +271,8 @@ class Cache:
             incoming = intake.begin()
             try:
                 md5 = self._fill(incoming, source, meter)
-                if md5 in intake or self._there(md5, os.fstat(incoming.descriptor).st_size):
+                size = os.fstat(incoming.descriptor).st_size
+                if md5 in intake or self._there(md5, size, read=True):
                     intake.drop(incoming)
                 else:
                     intake.keep(incoming, md5)
@@ -281,10 +302,11 @@ class Cache:
     def _shares(self, status: os.stat_result) -> bool:
         return "reflink" in self.links and status.st_size >= _WORTH_SHARING
 
-    def _there(self, md5: str, size: int) -> bool:
-        """Whether a sound object is here; it then gets a new time.
+    def _there(self, md5: str, size: int, *, data: bytes | None = None, read: bool = False) -> bool:
+        """Whether a sound object is here that has now got a new time.
 
-        DVC's own rule: an object that nobody may write to is trusted, any other is hashed.
+        DVC's own rule: an object that nobody may write to is trusted, any other is hashed. With
+        `data` at hand it is compared with that, and with `read` it is hashed in any case.
         """
         place = self._place(md5)
         try:
@@ -293,15 +315,19 @@ class Cache:
             return False
         if status.st_size != size or not stat.S_ISREG(status.st_mode):
             return False
-        if status.st_mode & _WRITABLE:
-            try:
-                if hashing.file(Path(place), stats=self.stats).md5 != md5:
-                    return False
+        writable = bool(status.st_mode & _WRITABLE)
+        try:
+            if data is not None:
+                sound = Path(place).read_bytes() == data
+            elif read or writable:
+                sound = hashing.file(Path(place), stats=self.stats).md5 == md5
+            else:
+                sound = True
+            if sound and writable:
                 os.chmod(place, 0o444)
-            except (BadPath, OSError):
-                return False
-        _freshen(place, status)
-        return True
+        except (BadPath, OSError):
+            return False
+        return sound and _freshen(place)
 
     def _listed(self, md5: str) -> bool:
         place = self._place(md5)
@@ -310,8 +336,7 @@ class Cache:
                 return False
         except DataDamaged:
             return False
-        _freshen(place, os.stat(place))
-        return True
+        return _freshen(place)
 
     # -- asking ---------------------------------------------------------------------------------
 
@@ -464,22 +489,62 @@ class Cache:
                 return placing.run()
         raise _missing(md5)
 
-    def discard(self, md5: str) -> int:
-        """Remove an object -> the bytes that its file had; 0 if it was not here.
+    def discard(
+        self, md5: str, *, spare: Callable[[os.stat_result], bool] | None = None
+    ) -> int | None:
+        """Remove an object -> the bytes that its file had; None if it was not here, or is spared.
+
+        It is taken aside first; then `spare` decides by its `stat`, and may have it put back. So
+        whoever gives it a new time before sees it spared, and whoever does so after finds that it
+        is gone. Its ctime has no meaning, because taking it aside sets that.
+
+        Killed in between, it is `restore` that puts it back.
 
         Raises:
             BadFile: `md5` is no hash.
             WriteFailed: it cannot be removed.
         """
-        path = Path(self._place(manifest.check_md5(md5)))
+        path = self.path(md5)
+        aside = path.with_name(f"{_ASIDE}{os.urandom(6).hex()}-{path.name}")
         try:
-            size = path.lstat().st_size
-            path.unlink()
+            path.rename(aside)
         except FileNotFoundError:
-            return 0
+            return None
         except OSError as error:
             raise refused(path, error) from error
-        return size
+        try:
+            status = aside.lstat()
+            spared = True
+            try:
+                spared = spare is not None and spare(status)
+            finally:
+                if spared:
+                    _put_back(aside, path)
+            if spared:
+                return None
+            aside.unlink()
+        except FileNotFoundError:
+            # Another cleaning, of a cache that is shared, put it back.
+            return None
+        except OSError as error:
+            raise refused(path, error) from error
+        return status.st_size
+
+    def restore(self) -> None:
+        """Put back what cleanings that were killed had taken aside.
+
+        Raises:
+            WriteFailed: the cache cannot be written.
+        """
+        for path, _ in self.leftovers():
+            rest = path.name.removeprefix(_ASIDE).partition("-")[2]
+            if path.name.startswith(_ASIDE) and _REST.fullmatch(rest):
+                try:
+                    _put_back(path, path.with_name(rest))
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    raise refused(path, error) from error
 
 
 def _moved_on(store: Callable[[], Hashed]) -> Hashed:
@@ -493,13 +558,25 @@ def _moved_on(store: Callable[[], Hashed]) -> Hashed:
     return store()
 
 
-def _freshen(place: str, status: os.stat_result) -> None:
-    """Give an object a new time, if it is allowed: in a shared cache it may be somebody else's."""
-    if time.time() - status.st_mtime > _STALE:
-        try:
-            os.utime(place)
-        except OSError:
-            pass
+def _put_back(aside: Path, path: Path) -> None:
+    """Give an object its name again, unless it is there again; then that one is newer."""
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        pass
+    aside.unlink()
+
+
+def _freshen(place: str) -> bool:
+    """Give an object a new time; False where that cannot be, or it has gone meanwhile.
+
+    After this `discard` spares it, in whatever order the two come.
+    """
+    try:
+        os.utime(place)
+    except OSError:
+        return False
+    return True
 
 
 def _is_sound(place: str, md5: str, meter: Meter) -> bool:

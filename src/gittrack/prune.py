@@ -89,8 +89,8 @@ def gc(
     outside of the work trees. With `dry_run` nothing is written.
 
     May be interrupted anywhere: each thing goes whole or stays, listings before their files.
-    Runs may go on meanwhile: what they add or use again is younger than their beginning. `dvc` is
-    kept waiting.
+    Runs may go on meanwhile: what they add or use again is younger than their beginning, and each
+    object is looked at once more after it was taken aside. `dvc` is kept waiting.
 
     Raises:
         CannotClean: what is needed cannot be known, or others may need it; nothing was removed.
@@ -116,6 +116,9 @@ def gc(
                 stack.enter_context(_dvc_waits(found))
             without = {ref.full for ref in gone} | {ref.name for ref in stale}
             caches = _caches(repo, found, shared=shared)
+            if not dry_run:
+                for cache in caches:
+                    cache.restore()
             steps += _data(repo, caches, without=without, before=settled, meter=meter)
         if dry_run:
             return Outcome(tuple(step.item for step in steps), tuple(kept))
@@ -367,24 +370,49 @@ def _data(
     ]
     if not any(found for _, found in old):
         return steps
+    journals = _Journals(repo)
     needed = claims.named(repo, caches, without=without, meter=meter)
     for cache, found in old:
         unnamed = sorted(found.keys() - needed, key=lambda md5: (not md5.endswith(".dir"), md5))
-        steps += [_object(cache, md5, found[md5], before) for md5 in unnamed]
+        steps += [_object(cache, md5, found[md5], before, journals) for md5 in unnamed]
     return steps
 
 
-def _object(cache: Cache, md5: str, status: os.stat_result, before: float) -> _Step:
+def _object(
+    cache: Cache, md5: str, status: os.stat_result, before: float, journals: _Journals
+) -> _Step:
     def remove() -> bool:
         try:
-            if _age(cache.path(md5).lstat()) >= before:
-                return False
+            now = cache.path(md5).lstat()
         except FileNotFoundError:
             return False
-        cache.discard(md5)
-        return True
+        if _age(now) >= before:
+            return False
+
+        def spare(seen: os.stat_result) -> bool:
+            other = (seen.st_ino, seen.st_mtime_ns) != (now.st_ino, now.st_mtime_ns)
+            return other or md5 in journals.named()
+
+        return cache.discard(md5, spare=spare) is not None
 
     return _Step(Item("object", md5, _freed(status)), remove)
+
+
+class _Journals:
+    """What the runs name that began after all that is needed was looked for."""
+
+    def __init__(self, repo: Repo) -> None:
+        self._repo = repo
+        self._runs = _under_way(repo)
+        self._named: set[str] = set()
+
+    def named(self) -> set[str]:
+        """Their hashes; looked for again whenever another run has begun."""
+        now = _under_way(self._repo)
+        if not now <= self._runs:
+            self._runs |= now
+            self._named |= claims.of_live_runs(self._repo)
+        return self._named
 
 
 def _earliest(repo: Repo) -> float:
