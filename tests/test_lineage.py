@@ -301,6 +301,27 @@ def test_runs_of_one_step_newest_first(repo: Repo, chain: dict[str, RunRef]) -> 
     ]  # fmt: skip
 
 
+def test_what_was_made_from_an_older_run_and_made_again_is_older(repo: Repo) -> None:
+    """Where `ls --stale` says `run again as`; what nobody made again still has to be."""
+    load = record(repo, 1, "load-aaaaaa", kept={"a": "a"})
+    for number in (2, 5):
+        process = record(
+            repo, number, f"process{number}-aaaaaa", data={"a": "a"}, kept={"b": f"b{number}"},
+            inputs=(given(load, 1, "a"),), command=("process",),
+        )  # fmt: skip
+        for step in ("train", "report")[: 1 if number == 5 else 2]:
+            record(
+                repo, number + (step == "train"), f"{step}{number}-aaaaaa", command=(step,),
+                data={"b": f"b{number}"}, inputs=(given(process, number, "b"),),
+            )  # fmt: skip
+    graph = of_run(repo, load.commit, "down")
+    older = {node.run.name: node.older for node in graph.nodes.values() if node.run}
+    assert older == {
+        "load-aaaaaa": False, "process5-aaaaaa": False, "process2-aaaaaa": True,
+        "train5-aaaaaa": False, "train2-aaaaaa": True, "report2-aaaaaa": False,
+    }  # fmt: skip
+
+
 def test_runs_that_are_not_here_and_runs_that_moved(repo: Repo, chain: dict[str, RunRef]) -> None:
     """filter-repo gives every commit another id: the run's own id finds it; else it is missing."""
     (load,) = (r for r in refs.all_runs(repo) if r.name == "load-aaaaaa")

@@ -6,8 +6,8 @@ inputs. Asks the index and opens no commit. Knows nothing of drawing and of sele
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -192,8 +192,9 @@ def _inner(path: str, folder: str) -> str:
 class Node:
     """A run, a run that is not here (`missing`), or a file (`path`, `md5`) that no run here made.
 
-    `key` tells it from the others of a graph. A run is `older` where a later one of the same step
-    was made from the same thing.
+    `key` tells it from the others of a graph. On the way down a run is `older` where a later one of
+    the same step was made from the same thing, or where it has fallen behind and was run again, as
+    `stale` says.
     """
 
     key: str
@@ -249,6 +250,12 @@ class _Sketch:
         new = node.key not in self.nodes
         self.nodes.setdefault(node.key, node)
         return new
+
+    def mark(self, older: Collection[str]) -> None:
+        """Say of the runs at these commits that there are later ones."""
+        for key in older:
+            if key in self.nodes:
+                self.nodes[key] = replace(self.nodes[key], older=True)
 
     def link(self, source: str, target: str, paths: Iterable[str]) -> None:
         self.links.setdefault((source, target), set()).update(paths)
@@ -414,6 +421,8 @@ def _descend(index: Index, sketch: _Sketch, runs: Sequence[Known]) -> None:
                 paths = found.explained(one, read.get(run.commit, {}))
                 placed.append((source, run, paths))
         runs = _place(sketch, placed)
+    behind = _Standing(index).stale()
+    sketch.mark([commit for commit, why in behind.items() if why.again is not None])
 
 
 def _place(sketch: _Sketch, placed: Sequence[tuple[str, Known, Sequence[str]]]) -> list[Known]:
