@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gittrack import hashing, inode, inputs, memory, setup
+from gittrack.cache import open_cache
 from gittrack.errors import BadFile, BadPath
 from gittrack.git import Repo
 from gittrack.quoting import quote_path
@@ -106,11 +107,23 @@ def project(repo_dir: Path, git: Any) -> Path:
 Begin = Callable[..., tuple[Data, ...]]
 
 
-def begin(root: Path, *words: str, paths: Sequence[str] = (), at: str = "") -> tuple[Data, ...]:
+def begin(
+    root: Path,
+    *words: str,
+    paths: Sequence[str] = (),
+    at: str = "",
+    faults: list[str] | None = None,
+) -> tuple[Data, ...]:
     repo = Repo.open(root)
     tree = repo.git("rev-parse", "HEAD^{tree}").decode().strip()
     return inputs.begin(
-        repo, setup.read(repo), paths=paths, words=words, directory=root / at, tree=tree
+        repo,
+        setup.read(repo),
+        paths=paths,
+        words=words,
+        directory=root / at,
+        tree=tree,
+        faults=faults,
     )
 
 
@@ -257,6 +270,37 @@ def test_what_differs_from_its_pointer_is_modified(project: Path) -> None:
     assert found["data/img"].modified and found["data/img"].nfiles == 3
     write(project / "data" / "x.csv", "a,b\n")
     assert begin(project, "data/x.csv") == (X,)
+
+
+def test_a_part_of_a_directory_is_compared_with_that_part(project: Path) -> None:
+    """Of `dvc add data/img`, `data/img/sub` is what it was until a file in it is another."""
+    repo = Repo.open(project)
+    open_cache(repo, setup.read(repo)).add(project / "data" / "img")
+    faults: list[str] = []
+
+    def modified() -> bool:
+        (found,) = begin(project, paths=["data/img/sub"], faults=faults)
+        return found.modified
+
+    assert not modified()
+    write(project / "data" / "img" / "1", "another, elsewhere")
+    assert not modified()
+    write(project / "data" / "img" / "sub" / "3", "three")
+    assert modified()
+    (project / "data" / "img" / "sub" / "3").unlink()
+    write(project / "data" / "img" / "sub" / "2", "another")
+    assert modified() and faults == []
+    write(project / "data" / "img" / "new" / "4", "not in the listing")
+    (found,) = begin(project, paths=["data/img/new"])
+    assert found.modified
+
+
+def test_what_cannot_be_compared_is_said(project: Path) -> None:
+    """Without the listing nobody knows: that is no change, and no reason to trust it either."""
+    faults: list[str] = []
+    (found,) = begin(project, paths=["data/img/sub"], faults=faults)
+    assert not found.modified
+    assert faults == ["'data/img/sub' was not compared with data/img.dvc: its listing is not here"]
 
 
 def test_a_pointer_of_dvc_2_does_not_call_data_modified(project: Path) -> None:

@@ -155,9 +155,10 @@ def _traced(
     # What was read and then written again is not there any more: its hash would be the output's.
     both = set(seen.read) & set(seen.written)
     known = {item.path for item in given}
-    data = inputs.traced(
-        repo, found, [path for path in seen.read if path not in both], given=given, meter=meter
-    )
+    read = [path for path in seen.read if path not in both]
+    faults: list[str] = []
+    data = inputs.traced(repo, found, read, given=given, faults=faults, meter=meter)
+    yield from ({"fault": fault} for fault in faults)
     if data:
         yield {"data": [plain_data(item) for item in data]}
     for name in sorted({_shown(repo, path) for path in both} - known):

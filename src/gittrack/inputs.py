@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gittrack import cache, hashing, memory, pointers
+from gittrack import cache, hashing, manifest, memory, pointers
 from gittrack.cache import Cache
 from gittrack.errors import BadFile, BadPath, DataDamaged, DataMissing, GitFailed
 from gittrack.git import Repo
+from gittrack.manifest import Member
 from gittrack.meter import SILENT, Meter
 from gittrack.pointers import Pointer
 from gittrack.quoting import one_line, quote_path, utf8
@@ -54,9 +55,10 @@ def begin(
     words: Sequence[str],
     directory: Path,
     tree: str,
+    faults: list[str] | None = None,
     meter: Meter = SILENT,
 ) -> tuple[Data, ...]:
-    """Find and hash what a run is about to read.
+    """Find and hash what a run is about to read; `faults` gets a sentence of what stayed unknown.
 
     That is `paths`, seen from `directory`, each of which must be there; those of `track.data`, seen
     from the work tree's root, as far as they are there; and what one of `words` names, where a
@@ -87,7 +89,7 @@ def begin(
         _check_there(place, known.get(place.name))
     stats = cache.open_stats(repo)
     data = [
-        _data(repo, setup, place, known.get(place.name), stats, meter)
+        _data(repo, setup, place, known.get(place.name), stats, faults, meter)
         for place in places
         if place.name in given or place.name in known
     ]
@@ -207,12 +209,20 @@ def _data(
     place: _Place,
     pointer: Pointer | None,
     stats: Stats,
+    faults: list[str] | None,
     meter: Meter,
 ) -> Data:
     if pointer is not None:
         _learn(repo, setup, place, pointer, stats)
     got = hashing.of(place.path, stats=stats, meter=meter)
-    told = None if pointer is None else _told(repo, setup, pointer, place.name)
+    told = None
+    if pointer is not None:
+        try:
+            told = _told(repo, setup, pointer, place.name)
+        except (DataMissing, DataDamaged, BadFile):
+            if faults is not None:
+                shown, file = one_line(place.name), one_line(pointer.file)
+                faults.append(f"'{shown}' was not compared with {file}: its listing is not here")
     return Data(
         path=quote_path(os.fsencode(place.name)),
         md5=got.md5,
@@ -256,13 +266,25 @@ def _files(store: Cache, pointer: Pointer) -> Iterator[tuple[str, str]]:
 
 
 def _told(repo: Repo, setup: Setup, pointer: Pointer, name: str) -> str | None:
-    """What the pointer says that the content is; None where it does not tell."""
+    """What the pointer says that the content is; None where it does not tell, "" for nothing.
+
+    Raises:
+        DataMissing, DataDamaged, BadFile: it names a directory whose listing cannot be read.
+    """
     if pointer.dos2unix:
         return None
-    if pointer.path == name:
+    if pointer.path == name or not pointer.md5.endswith(".dir"):
         return pointer.md5
-    members = dict(_files(cache.open_cache(repo, setup), pointer))
-    return members.get(name.removeprefix(f"{pointer.path}/"), "") if members else None
+    inner = name.removeprefix(f"{pointer.path}/")
+    members = cache.open_cache(repo, setup).members(pointer.md5)
+    below = [
+        Member(member.path.removeprefix(f"{inner}/"), member.md5)
+        for member in members
+        if member.path.startswith(f"{inner}/")
+    ]
+    if below:
+        return manifest.digest(sorted(below))
+    return next((member.md5 for member in members if member.path == inner), "")
 
 
 # -- at the end ---------------------------------------------------------------------------------
@@ -312,9 +334,10 @@ def traced(
     paths: Sequence[Path],
     *,
     given: Sequence[Data] = (),
+    faults: list[str] | None = None,
     meter: Meter = SILENT,
 ) -> tuple[Data, ...]:
-    """Hash the files that a run was seen to read, as they are now.
+    """Hash the files that a run was seen to read, as they are now; `faults` as `begin` has it.
 
     Left out is what `given` holds, alone or in a directory, and what is gone. Files of a directory
     that a pointer names are that directory. Of more than a thousand files, those that share a
@@ -335,7 +358,7 @@ def traced(
         place = places.get(name) or _place(root, root, name)
         pointer = known.get(name) or next((p for p in known.values() if p.path == name), None)
         try:
-            data.append(_data(repo, setup, place, pointer, stats, meter))
+            data.append(_data(repo, setup, place, pointer, stats, faults, meter))
         except BadPath:
             continue
     stats.flush()

@@ -190,8 +190,10 @@ def begin(
         taken = snapshots.take(
             repo, mode=mode, scratch=session.directory, leave_out=_no_code(repo, request, outs)
         )
-        data = _data(repo, request, prepared, taken, meter)
+        faults: list[str] = []
+        data = _data(repo, request, prepared, taken, faults, meter)
         known = _known(repo, request, prepared, taken, session, now(), random(16))
+        known["faults"] += faults
         known |= _held(outs, data, request)
         known["fingerprint"] = _fingerprint(repo, request, known, data)
         unknown = _unknown(repo, request, prepared, taken)
@@ -245,7 +247,12 @@ def _no_code(repo: Repo, request: Request, outs: Outs | None) -> set[Path]:
 
 
 def _data(
-    repo: Repo, request: Request, prepared: Prepared, taken: Snapshot, meter: Meter
+    repo: Repo,
+    request: Request,
+    prepared: Prepared,
+    taken: Snapshot,
+    faults: list[str],
+    meter: Meter,
 ) -> tuple[Data, ...]:
     """What the run reads, as it is now; costs nothing where there is neither data nor DVC."""
     if not (request.data or "track.data" in repo.config or _knows_dvc(repo, request.directory)):
@@ -260,6 +267,7 @@ def _data(
         words=words,
         directory=request.directory,
         tree=taken.tree,
+        faults=faults,
         meter=meter,
     )
 
