@@ -667,19 +667,19 @@ def test_what_cannot_be_made_young_is_stored_anew(
     cache = Cache(tmp_path / "cache", stats=stats)
     path = _write(tmp_path / "data" / "file", "x")
     listing = cache.add(path.parent).md5
-    before = {md5: status.st_ino for md5, status in cache.objects()}
+    before = {name: status.st_ino for name, status in cache.objects()}
     # So that no inode's number comes again.
-    for md5 in before:
-        os.link(cache.path(md5), tmp_path / md5)
+    for name in before:
+        os.link(cache.path(name), tmp_path / name)
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "utime", refuse)
     assert cache.add(path.parent).md5 == listing
-    after = {md5: status.st_ino for md5, status in cache.objects()}
+    after = {name: status.st_ino for name, status in cache.objects()}
     assert after.keys() == before.keys()
-    assert all(after[md5] != before[md5] for md5 in before)
+    assert all(after[name] != before[name] for name in before)
 
 
 @pytest.mark.parametrize("name", ["data/file", "data"])
