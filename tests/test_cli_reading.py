@@ -463,6 +463,19 @@ def test_show_names_what_was_read_and_kept(repo_dir: Path, track: Any) -> None:
     assert read_back["inputs"][0]["path"] == "data/raw.parquet"
 
 
+def test_diff_names_the_runs_that_were_read(repo_dir: Path, track: Any) -> None:
+    """Ids of 32 digits say nothing to anybody; programs get both."""
+    for number, source in ((1, "load-fox-91abm4"), (2, "load-elk-22abcd")):
+        given = (Input(f"runs/default/{source}", f"{number:032x}", "b" * 40, "raw.csv"),)
+        record(repo_dir, number, f"calm-lynx-{number}xw8nc", inputs=given)
+    text = track(repo_dir, "diff", check=0).stdout
+    assert "  raw.csv           load-fox-91abm4    load-elk-22abcd\n" in text
+    told = json.loads(track(repo_dir, "diff", "--json", check=0).stdout)["inputs"]["different"]
+    assert told["raw.csv"]["values"]["calm-lynx-1xw8nc"] == [
+        {"run": "load-fox-91abm4", "id": f"{1:032x}"}
+    ]
+
+
 def test_show_of_a_directory_that_is_here_in_part(repo_dir: Path, track: Any) -> None:
     """A listing without its files is no directory."""
     repo = Repo.open(repo_dir)

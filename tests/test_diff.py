@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gittrack.diff import Line, compare
+from gittrack.diff import Line, Source, compare
 from gittrack.records import Artifact, Data, Environment, Input, Run
 
 NAN = math.nan
@@ -153,3 +153,28 @@ def test_a_path_of_data_has_what_stood_there() -> None:
         Line("e", {"a": {"md5": TWO, "size": 6, "changed": True}}, None),
     )
     assert compared.part("artifacts").lines == (Line("d", {"b": {"md5": ONE, "size": 5}}, None),)
+
+
+def test_inputs_are_compared_by_id_and_called_by_name() -> None:
+    """Who reads it knows runs by their names; a run that has moved is the same run."""
+    one = (
+        Input("runs/e/load-a", ONE, "a" * 40, "m.csv"),
+        Input("runs/e/hand-a", ONE, "a" * 40),
+        Input("runs/e/moved-a", ONE, "a" * 40, "same.csv"),
+    )
+    other = (
+        Input("runs/e/load-b", TWO, "b" * 40, "m.csv"),
+        Input("runs/e/load-a", ONE, "a" * 40, "m.csv"),
+        Input("runs/f/moved-b", ONE, "b" * 40, "same.csv"),
+    )
+    part = compare([run(inputs=one), run("b", inputs=other)]).part("inputs")
+    assert part.same == 1
+    assert part.lines == (
+        Line("hand-a", {"a": (Source("hand-a", ONE),)}, None),
+        Line(
+            "m.csv",
+            {"a": (Source("load-a", ONE),), "b": (Source("load-a", ONE), Source("load-b", TWO))},
+            None,
+        ),
+    )
+    assert [source.run for source in part.lines[1].values["b"]] == ["load-a", "load-b"]

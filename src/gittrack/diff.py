@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gittrack.records import Artifact, Data, Environment, Number, Run
 
-__all__ = ["Difference", "Line", "Part", "compare"]
+__all__ = ["Difference", "Line", "Part", "Source", "compare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,14 @@ class Line:
     key: str
     values: Mapping[str, Any]
     delta: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A run that another one read: the same where its id is, whatever it is called."""
+
+    run: str = field(compare=False)
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +114,14 @@ def _contents(found: Sequence[Data | Artifact]) -> Mapping[str, Any]:
     return made
 
 
-def _inputs(run: Run) -> Mapping[str, Any]:
-    return {given.path or given.run: given.id for given in run.inputs}
+def _inputs(run: Run) -> Mapping[str, tuple[Source, ...]]:
+    """Path of the artifact that was read, or the run's name where only that is known -> whose."""
+    found: dict[str, tuple[Source, ...]] = {}
+    for given in sorted(run.inputs, key=lambda given: given.id):
+        name = given.run.rpartition("/")[2]
+        key = given.path or name
+        found[key] = (*found.get(key, ()), Source(name, given.id))
+    return found
 
 
 def _environment(there: Environment | None) -> Mapping[str, Any]:

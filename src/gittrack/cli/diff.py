@@ -171,8 +171,7 @@ def _drawn(compared: Difference, changes: Sequence[Sequence[Change]], shown: Scr
             rows.append((part.name, [], f"{counted} (--json lists them)"))
         elif lines:
             rows.append((part.name, [], ""))
-            write = _content if part.name in _CONTENTS else _text
-            rows += [_row(line, compared.runs, write) for line in lines]
+            rows += [_row(line, compared.runs, _WRITERS.get(part.name, _text)) for line in lines]
     code = [stat(part) for part in changes]
     head = max([16, *(width_of(key) for key, _, _ in rows)])
     widths = [
@@ -251,6 +250,16 @@ def _content(value: Any) -> str:
 
     changed = " changed" if value.get("changed") else ""
     return f"{value['md5'][:7]} {size(value['size'])}{changed}"
+
+
+def _sources(value: Any) -> str:
+    """Which runs something was read of."""
+    from gittrack.cells import plain
+
+    return ", ".join(plain(source.run) for source in value)
+
+
+_WRITERS = {"data": _content, "artifacts": _content, "inputs": _sources}
 
 
 def _delta(line: Line) -> str:
