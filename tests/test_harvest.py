@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,6 +125,79 @@ def test_a_second_recovery_knows_when_the_run_was_lost(repo_dir: Path) -> None:
     run = recovered(repo_dir)
     assert [kept.path for kept in run.artifacts] == ["out/model.bin"]
     assert [fault for fault in run.faults if "out/late.bin" in fault]
+
+
+def test_data_that_changed_after_a_run_was_lost_did_not_change_under_it(repo_dir: Path) -> None:
+    """Whoever edits the data the next morning has not spoilt what the run read."""
+    directory = lost(repo_dir)
+    earlier(directory)
+    (repo_dir / "in.csv").write_text("edited\n")
+    run = recovered(repo_dir)
+    assert not run.data[0].changed
+    assert "'in.csv' changed since the last sign of this run" in run.faults
+
+
+def test_data_that_was_removed_after_a_run_was_lost_did_not_change_under_it(
+    repo_dir: Path,
+) -> None:
+    """That it is gone tells nothing of the run either."""
+    earlier(lost(repo_dir))
+    (repo_dir / "in.csv").unlink()
+    run = recovered(repo_dir)
+    assert not run.data[0].changed
+    assert "'in.csv' changed since the last sign of this run" in run.faults
+
+
+def ran(place: Path, program: str, data: str, **options: Any) -> Run:
+    """A run of a program that reads `data`, recorded."""
+    argv = [sys.executable, "-c", f"import os, shutil; {program}"]
+    request = outset.Request(argv=argv, directory=place, data=[data], **options)
+    return execute.command(Repo.open(place), request).run
+
+
+_SWAP = "shutil.copy('d/x', 'y'); open('d/x', 'w').write('other'); "
+
+
+@pytest.mark.parametrize("data", ["d", "d/x"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        _SWAP + "shutil.copy('y', 'd/x')",
+        "s = os.stat('d/x'); " + _SWAP + "shutil.copy('y', 'd/x'); "
+        "os.utime('d/x', ns=(s.st_atime_ns, s.st_mtime_ns))",
+        _SWAP + "os.replace('y', 'd/x')",
+    ],
+    ids=["rewritten", "with its old time", "replaced"],
+)
+def test_data_that_was_another_for_a_while_is_said(repo_dir: Path, program: str, data: str) -> None:
+    """What the run read may have been the other: equal content at both ends proves nothing."""
+    (repo_dir / "d").mkdir()
+    (repo_dir / "d" / "x").write_text("same")
+    run = ran(repo_dir, program, data)
+    assert not run.data[0].changed
+    assert run.faults == (f"'{data}' was written while the run ran, and is the same now",)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "open('d/x').read()",
+        "os.link('d/x', 'y')",
+        "open('d/new', 'w').close(); os.remove('d/new')",
+        "os.chmod('link', 0o444); os.utime('link')",
+    ],
+    ids=["read", "linked", "a file beside it", "an object of the cache"],
+)
+@pytest.mark.parametrize("data", ["d", "d/x", "link"])
+def test_data_that_stays_is_not_said_to_be_written(repo_dir: Path, program: str, data: str) -> None:
+    """A new link, a scratch file or a cleaning's grace writes no content."""
+    (repo_dir / "d").mkdir()
+    (repo_dir / "d" / "x").write_text("same")
+    (repo_dir / "object").write_text("same")
+    (repo_dir / "object").chmod(0o444)
+    (repo_dir / "link").symlink_to("object")
+    run = ran(repo_dir, program, data)
+    assert run.faults == () and not run.data[0].changed
 
 
 def test_a_broken_configuration_makes_a_run_wait_and_loses_nothing(repo_dir: Path) -> None:

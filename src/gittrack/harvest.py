@@ -27,6 +27,8 @@ from gittrack.trace import Seen
 __all__ = ["gather"]
 
 _MOST_OFFERED = 10
+# How many seconds after its last sign of life a lost run may still have been at work.
+_SLACK = 2.0
 
 
 def gather(
@@ -90,7 +92,8 @@ def _events(
             kept |= {event["artifact"]["path"]} if "artifact" in event else set()
             yield event
     if given:
-        yield from _read(inputs.again(repo, found, given, meter=meter))
+        again = inputs.again(repo, found, given, meter=meter)
+        yield from _read(repo, again, begin.get("looked"), latest)
     if begin.get("trace"):
         seen = trace.read(directory, tracked=repo.paths(begin["tree"]))
         yield from _traced(repo, found, seen, given, meter)
@@ -141,12 +144,22 @@ def _kept(
         yield {"fault": fault}
 
 
-def _read(again: tuple[Data, ...]) -> Iterator[dict[str, Any]]:
-    changed = [item for item in again if item.changed]
-    if changed:
-        yield {"data": [plain_data(item) for item in changed]}
-    for item in changed:
-        yield {"fault": f"'{one_line(item.path)}' changed while the run ran"}
+def _read(
+    repo: Repo, again: tuple[Data, ...], looked: int | None, latest: float | None
+) -> Iterator[dict[str, Any]]:
+    """What became of the data since `looked` (ns): by others too, after a run was lost."""
+    end = None if latest is None else int((latest + _SLACK) * 1e9)
+    for item in again:
+        name, path = one_line(item.path), inputs.place(repo, item)
+        if item.changed and end is not None and inputs.altered_after(path, end):
+            yield {"fault": f"'{name}' changed since the last sign of this run"}
+        elif item.changed:
+            yield {"data": [plain_data(item)]}
+            yield {"fault": f"'{name}' changed while the run ran"}
+        elif looked is None or not inputs.written_after(path, looked):
+            continue
+        elif end is None or not inputs.written_after(path, end):
+            yield {"fault": f"'{name}' was written while the run ran, and is the same now"}
 
 
 def _traced(

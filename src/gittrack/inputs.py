@@ -26,7 +26,7 @@ from gittrack.records import Data
 from gittrack.setup import Setup
 from gittrack.stats import Stats
 
-__all__ = ["again", "begin", "traced"]
+__all__ = ["again", "altered_after", "begin", "place", "traced", "written_after"]
 
 _LONGEST = 4096
 _MOST_TRACED = 1000
@@ -310,6 +310,47 @@ def _has_changed(root: Path, item: Data, stats: Stats, meter: Meter) -> bool:
         return hashing.of(path, stats=stats, meter=meter).md5 != item.md5
     except BadPath:
         return True
+
+
+def place(repo: Repo, item: Data) -> Path:
+    """Where data of a record is in this work tree."""
+    return _root(repo) / os.fsdecode(_unquoted(item.path))
+
+
+def written_after(path: Path, moment: int) -> bool:
+    """Whether a file, or one in a directory, was written after a moment (ns since the epoch).
+
+    By the ctime, which no program can set: what was put back with its old time is noticed. False of
+    what is not there.
+    """
+    try:
+        if not path.is_dir():
+            return _written(path) > moment
+        late = [name for name, row in hashing.scan(path).rows() if row[4] > moment]
+        return any(_written(path / name) > moment for name in late)
+    except (OSError, BadPath):
+        return False
+
+
+def _written(path: Path) -> int:
+    """When a file was written last, in ns since the epoch; 0 if that cannot be told."""
+    status = os.stat(path)
+    if not status.st_mode & 0o222 and (status.st_nlink > 1 or path.is_symlink()):
+        # An object of a cache, which gets a new time whenever somebody wants it.
+        return 0
+    # A new link sets the ctime alone.
+    return status.st_ctime_ns if status.st_nlink == 1 else status.st_mtime_ns
+
+
+def altered_after(path: Path, moment: int) -> bool:
+    """As `written_after`; also whether a file was removed from where it was, or came there."""
+    if written_after(path, moment):
+        return True
+    while not os.path.lexists(path):
+        path = path.parent
+        if path.is_dir():
+            return path.stat().st_mtime_ns > moment
+    return any(os.stat(top).st_mtime_ns > moment for top, _, _ in os.walk(path))
 
 
 _ESCAPES = {b"a": 7, b"b": 8, b"t": 9, b"n": 10, b"v": 11, b"f": 12, b"r": 13, b'"': 34, b"\\": 92}
