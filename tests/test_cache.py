@@ -993,6 +993,90 @@ def test_an_object_is_hashed_once_for_many_links(
     assert len(read) == 1
 
 
+@pytest.mark.parametrize("way", ["copy", "reflink"])
+def test_a_kill_while_placing_leaves_nothing(tmp_path: Path, way: str) -> None:
+    """What lay there would be data of the next run."""
+    cache = Cache(tmp_path / "cache", links=[way, "copy"])
+    name = cache.add(_write(tmp_path / "file", b"x" * LARGE)).md5
+    (tmp_path / "target").mkdir()
+    try:
+        os.close(os.open(tmp_path / "target", os.O_TMPFILE | os.O_WRONLY))
+    except (AttributeError, OSError):
+        pytest.skip("every file has a name here")
+
+    class Kills:
+        def start(self, what: str, total: int | None, unit: str = "B") -> None: ...
+
+        def advance(self, count: int) -> None:
+            os._exit(9)
+
+        def end(self) -> None: ...
+
+    child = os.fork()
+    if not child:
+        cache.place(name, tmp_path / "target" / "x", meter=Kills())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert os.listdir(tmp_path / "target") == []
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_placed_copy_has_the_mode_of_any_new_file(
+    tmp_path: Path, umask: int, there: bool
+) -> None:
+    """However it was made."""
+    cache = Cache(tmp_path / "cache", links=["copy"])
+    name = cache.add(_write(tmp_path / "file", "x")).md5
+    if there:
+        _write(tmp_path / "target", "old")
+    before = os.umask(umask)
+    try:
+        cache.place(name, tmp_path / "target")
+    finally:
+        os.umask(before)
+    status = (tmp_path / "target").stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_nlink) == (0o666 & ~umask, 1)
+
+
+def test_where_every_file_needs_a_name_it_gets_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On NFS, or where /proc is not mounted."""
+    cache = Cache(tmp_path / "cache", links=["reflink", "copy"])
+    name = cache.add(_write(tmp_path / "file", "x")).md5
+
+    def refuse(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "no /proc")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", refuse)
+        cache.place(name, tmp_path / "first")
+    monkeypatch.setattr(placing, "_NAMELESS", os.O_WRONLY)
+    cache.place(name, tmp_path / "second")
+    for target in ("first", "second"):
+        assert (tmp_path / target).read_text() == "x"
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_what_the_killed_left_is_swept_and_what_the_living_make_is_not(tmp_path: Path) -> None:
+    """Another host's processes cannot be seen; its files stay for two days."""
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    own = placing._unfinished()
+    dead = own.replace(f"-{os.getpid()}-", f"-{child}-")
+    foreign = dead.replace(placing._host(), "00000000")
+    for name in (own, dead, foreign, ".tmp-gittrack-odd", "file"):
+        _write(tmp_path / name)
+    opened = os.open(tmp_path, os.O_RDONLY)
+    try:
+        placing.sweep(opened)
+    finally:
+        os.close(opened)
+    assert set(os.listdir(tmp_path)) == {own, foreign, ".tmp-gittrack-odd", "file"}
+
+
 def test_a_listing_is_not_placed_as_if_it_were_a_file(cache: Cache, data: Path) -> None:
     """Its members are; whoever calls for it made a mistake."""
     with pytest.raises(ValueError, match="members"):

@@ -22,6 +22,7 @@ from gittrack import hashing, reading
 from gittrack.errors import BadPath
 from gittrack.hashing import Stats
 from gittrack.inode import settled
+from gittrack.intake import UNFINISHED
 
 OLD = 1_600_000_000_123_456_789
 
@@ -593,6 +594,14 @@ def test_a_file_written_just_now_is_not_remembered(
     hashing.of(tmp_path / name, stats=stats)
     hashing.of(tmp_path / name, stats=stats)
     assert reads == ["file", "file"]
+
+
+def test_what_get_has_not_finished_is_no_data(tmp_path: Path) -> None:
+    """It would become part of a directory that a run reads or keeps."""
+    _write(tmp_path / "data" / "in" / "file", "x")
+    before = hashing.of(tmp_path / "data")
+    _write(tmp_path / "data" / "in" / f"{UNFINISHED}12", "half")
+    assert hashing.of(tmp_path / "data") == before
 
 
 @pytest.mark.parametrize("name", ["data", "data/file"])

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gittrack import data, manifest, retrieve, runs, setup
+from gittrack import data, manifest, placing, retrieve, runs, setup
 from gittrack.errors import BadFile, BadPath, DataDamaged, DataMissing
 from gittrack.git import Repo
 from gittrack.manifest import Member
@@ -240,6 +240,27 @@ def test_a_file_that_appears_meanwhile_stays(
     with pytest.raises(BadPath, match="exists with another content"):
         get(repo, run, "model.joblib", target=out)
     assert files(out) == {"model.joblib": "mine\n"}
+
+
+def test_what_a_killed_get_left_is_swept(repo: Repo, run: RunRef, tmp_path: Path) -> None:
+    """In each directory that is written to; what another one is making stays."""
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    own = placing._unfinished()
+    left = own.replace(f"-{os.getpid()}-", f"-{child}-")
+    for name in (own, left):
+        for place in (tmp_path / "out", tmp_path / "out" / "models", tmp_path / "out" / "else"):
+            place.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text("half")
+    get(repo, run, "model.joblib", "models", target=tmp_path / "out")
+    assert {name for name in files(tmp_path / "out") if "tmp-" in name} == {
+        own,
+        f"models/{own}",
+        f"else/{own}",
+        f"else/{left}",
+    }
 
 
 def test_an_empty_directory_comes_back_empty(repo: Repo, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from gittrack import snapshot
 from gittrack.errors import GitFailed, UnsupportedRepository, UsageError
 from gittrack.git import Repo
+from gittrack.intake import UNFINISHED
 from gittrack.records import Skipped, Snapshot
 
 KEY = "ghp_" + "R4nD0mLk3yZ9qW7eT5uI1oP8aS6dF2gH0jKx"
@@ -291,6 +292,16 @@ def test_a_large_untracked_file_stays_out(repo_dir, tmp_path) -> None:
     assert taken.code.included == ("at.bin",)
     assert reasons(taken.code.skipped) == {"over.bin": "over 1 MiB"}
     assert taken.tree == as_git_adds(repo_dir, tmp_path, "over.bin")
+
+
+def test_what_get_has_not_finished_is_no_code(repo_dir, tmp_path) -> None:
+    """Half a file would go into every snapshot until somebody removed it."""
+    (repo_dir / "code.py").write_text("1\n")
+    (repo_dir / "new").mkdir()
+    for name in (UNFINISHED + "1", f"new/{UNFINISHED}2"):
+        (repo_dir / name).write_text("half")
+    taken = take(repo_dir, tmp_path / "scratch")
+    assert (taken.code.included, taken.code.skipped) == (("code.py",), ())
 
 
 def test_ten_mebibytes_in_all_code_first(repo_dir, tmp_path) -> None:

@@ -19,6 +19,7 @@ from gittrack import ignores, manifest
 from gittrack.errors import BadPath
 from gittrack.ignores import Ignores
 from gittrack.inode import Numbers, numbers, settled
+from gittrack.intake import UNFINISHED
 from gittrack.manifest import Member
 from gittrack.meter import SILENT, Meter
 from gittrack.reading import Source, look, no_file, pour, small, unreadable
@@ -93,7 +94,7 @@ def directory(path: Path, *, stats: Stats | None = None, meter: Meter = SILENT) 
     """Hash a directory: DVC's listing of its files, without those that `.dvcignore` names.
 
     Symlinks to directories, and directories with a `.dvc` of their own, are left out as DVC
-    leaves them out.
+    leaves them out; so is what `git track get` has not finished, or left when it was killed.
 
     Raises:
         BadPath: as `of` says; or a `.dvcignore` excludes the directory, or is inside it.
@@ -224,6 +225,8 @@ def _scan_one(
             if entry.is_dir():
                 if not entry.is_symlink() and not rules.directory(own + name, name):
                     waiting.append((f"{prefix}{name}/", rules))
+            elif name.startswith(UNFINISHED):
+                continue
             elif name != ".git" if plain else not rules.file(own + name, name):
                 status = entry.stat()
                 if not stat.S_ISREG(status.st_mode):

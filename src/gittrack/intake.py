@@ -16,10 +16,13 @@ from types import TracebackType
 
 from gittrack.errors import WriteFailed
 
-__all__ = ["TEMPORARY", "Incoming", "Intake", "clone", "refused"]
+__all__ = ["TEMPORARY", "UNFINISHED", "Incoming", "Intake", "clone", "refused"]
 
 TEMPORARY = "tmp-gittrack-"
 """What the name of a file begins with that is not yet an object."""
+
+UNFINISHED = f".{TEMPORARY}"
+"""Likewise of a file that is not yet where somebody wants it: it is no data."""
 
 _MODE = 0o444
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW

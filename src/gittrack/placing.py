@@ -16,15 +16,17 @@ from pathlib import Path
 
 from gittrack.errors import BadPath, DataDamaged, WriteFailed
 from gittrack.inode import numbers
-from gittrack.intake import TEMPORARY, clone, refused
+from gittrack.intake import UNFINISHED, clone, refused
 from gittrack.meter import SILENT, Meter
 from gittrack.reading import open_source, pour
 from gittrack.stats import Stats
 
-__all__ = ["Placing", "damaged", "part"]
+__all__ = ["Placing", "damaged", "part", "sweep"]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_NAMELESS = getattr(os, "O_TMPFILE", 0) and os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC
 _PIECE = 1 << 20
+_STALE = 2 * 86400
 
 # For DVC these mean that a kind of link is not possible here (dvc_objects/fs/generic.py).
 _UNABLE = {
@@ -57,7 +59,7 @@ def part(path: Path) -> bool:
     Raises:
         WriteFailed: it cannot be read or written; the link stays.
     """
-    temporary = path.parent / f".{TEMPORARY}{os.urandom(6).hex()}"
+    temporary = path.parent / _unfinished()
     try:
         if not os.path.exists(path):
             path.unlink()
@@ -70,6 +72,45 @@ def part(path: Path) -> bool:
     except OSError as error:
         raise refused(path, error, hint="make it and its directory writable.") from error
     return True
+
+
+def _unfinished() -> str:
+    """A name that tells which process of which host makes the file."""
+    return f"{UNFINISHED}{_host()}-{os.getpid()}-{os.urandom(6).hex()}"
+
+
+def _host() -> str:
+    from zlib import crc32
+
+    return f"{crc32(os.uname().nodename.encode()):08x}"
+
+
+def sweep(directory: int) -> None:
+    """Remove what processes that were killed left in an open directory.
+
+    Never what one of this host makes that still lives; another host's, or one of unknown origin,
+    when it is two days old.
+    """
+    for name in os.listdir(directory):
+        if name.startswith(UNFINISHED) and _is_left(directory, name):
+            try:
+                os.unlink(name, dir_fd=directory)
+            except OSError:
+                continue
+
+
+def _is_left(directory: int, name: str) -> bool:
+    try:
+        if time.time() - os.stat(name, dir_fd=directory, follow_symlinks=False).st_ctime > _STALE:
+            return True
+        host, pid, _ = name.removeprefix(UNFINISHED).split("-")
+        if host == _host():
+            os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError, OverflowError):
+        return False
+    return False
 
 
 def _copy_to(path: Path, target: Path) -> None:
@@ -103,10 +144,11 @@ class Placing:
     _status: os.stat_result = field(init=False)
     _temporary: str = field(init=False)
     _linked: bool = field(init=False, default=False)
+    _nameless: bool = field(init=False, default=bool(_NAMELESS))
     _verified: bool = field(init=False, default=False)
 
     def run(self) -> None:
-        """Make it under another name, then rename.
+        """Make it without a name where that is possible, else under another one; then rename.
 
         Raises:
             FileNotFoundError: there is no such object.
@@ -115,7 +157,7 @@ class Placing:
             WriteFailed: it cannot be written; nothing of it is there.
         """
         self._source, self._status = self._open_object()
-        self._temporary = os.path.join(self.target.parent, f".{TEMPORARY}{os.urandom(6).hex()}")
+        self._temporary = os.path.join(self.target.parent, _unfinished())
         try:
             self._make()
             os.rename(self._temporary, self.target, src_dir_fd=self.dir_fd, dst_dir_fd=self.dir_fd)
@@ -171,11 +213,11 @@ class Placing:
             os.lseek(self._source, 0, os.SEEK_SET)
             # Each byte is told once, although a link that was tried first had it verified.
             meter = SILENT if self._verified else self.meter
-            found = pour(self._source, _writer(descriptor), meter)
+            self._compare(pour(self._source, _writer(descriptor), meter))
+            named = self._name(descriptor)
         finally:
             os.close(descriptor)
-        self._compare(found)
-        return True
+        return named or self._copy()
 
     def _reflink(self) -> bool:
         devices = self._status.st_dev, os.stat(self.target.parent, dir_fd=self.dir_fd).st_dev
@@ -185,10 +227,10 @@ class Placing:
         try:
             if clone(self._source, descriptor):
                 self._verify()
-                return True
+                return self._name(descriptor) or self._reflink()
         finally:
             os.close(descriptor)
-        os.unlink(self._temporary, dir_fd=self.dir_fd)
+        self._remove_temporary()
         self.unshared.add(devices)
         return False
 
@@ -214,7 +256,29 @@ class Placing:
         return True
 
     def _open(self) -> int:
+        """A new file, without a name if the file system can do that: a kill leaves nothing then."""
+        if self._nameless:
+            try:
+                return os.open(self.target.parent, _NAMELESS, 0o666, dir_fd=self.dir_fd)
+            except OSError:
+                self._nameless = False
         return os.open(self._temporary, _NEW, 0o666, dir_fd=self.dir_fd)
+
+    def _name(self, descriptor: int) -> bool:
+        """Give a file its temporary name; False if it must be made again, under that name."""
+        if not self._nameless:
+            return True
+        try:
+            # Without a `src_dir_fd` Python calls link(2), which would link the symlink in /proc.
+            os.link(
+                f"/proc/self/fd/{descriptor}",
+                self._temporary,
+                src_dir_fd=descriptor,
+                dst_dir_fd=self.dir_fd,
+            )
+        except OSError:
+            self._nameless = False
+        return self._nameless
 
     def _verify(self) -> None:
         """See that the object is what its hash says, by its `stat` if that is known.

@@ -23,6 +23,7 @@ from gittrack.errors import BadPath, DataDamaged, DataMissing, WriteFailed
 from gittrack.git import Repo
 from gittrack.manifest import Member, check_path, digest
 from gittrack.meter import SILENT, Meter
+from gittrack.placing import sweep
 from gittrack.quoting import one_line
 from gittrack.records import Artifact, Data, Run
 from gittrack.refs import RunRef
@@ -513,18 +514,23 @@ def _some(place: Enclosure, paths: Sequence[str]) -> str:
 
 def _write(work: _Work, place: Enclosure, steps: Sequence[_Step], *, force: bool) -> None:
     work.meter.start("writing", sum(work.cache.size(step.md5) or 0 for step in steps if step.md5))
+    swept: set[str] = set()
     try:
         for step in steps:
-            _write_one(work, place, step, force=force)
+            _write_one(work, place, step, swept, force=force)
     finally:
         work.meter.end()
 
 
-def _write_one(work: _Work, place: Enclosure, step: _Step, *, force: bool) -> None:
+def _write_one(work: _Work, place: Enclosure, step: _Step, swept: set[str], *, force: bool) -> None:
     if not step.md5:
         place.make(step.path)
         return
     opened, name = place.parent(step.path)
+    directory = posixpath.dirname(step.path)
+    if directory not in swept:
+        swept.add(directory)
+        sweep(opened)
     if not force and place.look(step.path) is not None:
         # It came after the look at everything, while data was fetched.
         _check_steps(place, [replace(step, seen=place.look(step.path))], force=False)

@@ -62,6 +62,8 @@ _CODE = frozenset(
         ".java",
     )
 )
+# `intake.UNFINISHED`, which would have to be loaded for it.
+_UNFINISHED = re.compile(rb"(^|/)\.tmp-gittrack-[^/]*$")
 _QUIET = (
     "core.splitIndex=false",
     "core.fsmonitor=false",
@@ -110,7 +112,11 @@ def take(repo: Repo, *, mode: str, scratch: Path, leave_out: Collection[Path] = 
     seen = _status(repo, untracked=mode == "all")
     seen.hidden += _hidden(repo)
     _set_aside(repo.root, seen)
-    seen.untracked = [path for path in seen.untracked if not _below(repo.root, path, leave_out)]
+    seen.untracked = [
+        path
+        for path in seen.untracked
+        if not _UNFINISHED.search(path) and not _below(repo.root, path, leave_out)
+    ]
     included, skipped = _select(repo.root, seen.untracked)
     secrets = _new_secrets(repo, seen.changed)
     if mode != "off" and (seen.changed or seen.removed or included):
