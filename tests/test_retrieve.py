@@ -242,6 +242,23 @@ def test_a_file_that_appears_meanwhile_stays(
     assert files(out) == {"model.joblib": "mine\n"}
 
 
+def test_two_that_get_the_same_at_once_both_have_it(
+    repo: Repo, run: RunRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that comes later finds what it was about to write."""
+    out, fetch = tmp_path / "out", data.fetch
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        found = fetch(*arguments, **options)
+        if options.get("files", True):
+            fill(out, ALL)
+        return found
+
+    monkeypatch.setattr(data, "fetch", slow)
+    get(repo, run, target=out)
+    assert files(out) == ALL
+
+
 def test_what_a_killed_get_left_is_swept(repo: Repo, run: RunRef, tmp_path: Path) -> None:
     """In each directory that is written to; what another one is making stays."""
     child = os.fork()

@@ -531,9 +531,12 @@ def _write_one(work: _Work, place: Enclosure, step: _Step, swept: set[str], *, f
     if directory not in swept:
         swept.add(directory)
         sweep(opened)
-    if not force and place.look(step.path) is not None:
-        # It came after the look at everything, while data was fetched.
-        _check_steps(place, [replace(step, seen=place.look(step.path))], force=False)
+    if not force and (seen := place.look(step.path)) is not None:
+        # It came after the look at everything, while data was fetched: by another `get`, perhaps.
+        if _is_same(work.cache, place, step.path, step.md5, seen):
+            return
+        _check_steps(place, [replace(step, seen=seen)], force=False)
+        opened, name = place.parent(step.path)
     try:
         work.cache.place(step.md5, Path(name), dir_fd=opened, meter=work.meter)
     except DataDamaged as error:
