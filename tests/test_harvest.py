@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -153,6 +154,36 @@ def ran(place: Path, program: str, data: str, **options: Any) -> Run:
     argv = [sys.executable, "-c", f"import os, shutil; {program}"]
     request = outset.Request(argv=argv, directory=place, data=[data], **options)
     return execute.command(Repo.open(place), request).run
+
+
+def test_a_traced_file_that_changed_after_it_was_read_has_no_hash(repo_dir: Path) -> None:
+    """The hash of what somebody wrote later is not that of what was read."""
+    (repo_dir / "a.csv").write_text("a")
+    (repo_dir / "d").mkdir()
+    (repo_dir / "d" / "x").write_text("x")
+    program = "open('a.csv').read(); open('d/x').read(); open('a.csv').read(); "
+    program += "os.system('echo other > a.csv')"
+    (repo_dir / "no").touch()
+    run = ran(repo_dir, program, "no", trace=True)
+    assert [item.path for item in run.data] == ["d/x", "no"]
+    assert run.faults == ("'a.csv' changed after it was read: what was read is not known",)
+
+
+def test_a_traced_file_that_changed_after_a_run_was_lost_has_no_hash(repo_dir: Path) -> None:
+    """Nor is that of what somebody wrote before it was found."""
+    (repo_dir / "a.csv").write_text("a")
+    (repo_dir / "b.csv").write_text("b")
+    program = "import os, signal; open('a.csv').read(); open('b.csv').read(); "
+    program += "[os.kill(pid, signal.SIGKILL) for pid in (os.getppid(), os.getpid())]"
+    words = [sys.executable, "-m", "gittrack", "run", "--trace", "--", sys.executable, "-c"]
+    subprocess.run([*words, program], cwd=repo_dir, capture_output=True)
+    (directory,) = sessions.live(Repo.open(repo_dir).state)
+    while not sessions.is_lost(directory):
+        time.sleep(0.01)
+    (repo_dir / "a.csv").write_text("after its death")
+    run = recovered(repo_dir)
+    assert [item.path for item in run.data] == ["b.csv"]
+    assert "'a.csv' changed after it was read: what was read is not known" in run.faults
 
 
 _SWAP = "shutil.copy('d/x', 'y'); open('d/x', 'w').write('other'); "

@@ -232,6 +232,29 @@ def test_a_name_that_is_no_text(ground: Ground) -> None:
         assert sorted(read) == sorted(os.fsdecode(name) for name in names)
 
 
+@pytest.mark.parametrize("files", [1, 300])
+def test_when_a_file_was_read_is_known(ground: Ground, files: int) -> None:
+    """What is written later is not what was read; of quick notes those around tell the time."""
+    ground.run(
+        f"""
+        import time
+        for number in range({files}):
+            open(f"f{{number}}", "w").close()
+        before = time.time_ns()
+        open("data/a.csv").close()
+        after = time.time_ns()
+        open("data/b.csv").close()
+        open("last", "w").close()
+        open("data/a.csv").close()
+        open("times", "w").write(f"{{before}} {{after}}")
+        """
+    )
+    before, after = map(int, (ground.root / "times").read_text().split())
+    when = trace.read(ground.live).read_at[ground.root / "data" / "a.csv"]
+    assert before <= when and (when <= after or files > 1)
+    assert when <= (ground.root / "times").stat().st_mtime_ns + 20_000_000
+
+
 def test_what_was_read_and_removed_is_told_apart(ground: Ground) -> None:
     """Its content cannot be hashed any more, which somebody has to say."""
     ground.run("import os; open('data/a.csv').read(); os.remove('data/a.csv')")

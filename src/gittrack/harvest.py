@@ -7,7 +7,7 @@ long output too. Safe to do again after a crash. Knows nothing of commits.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def _events(
         yield from _read(repo, again, begin.get("looked"), latest)
     if begin.get("trace"):
         seen = trace.read(directory, tracked=repo.paths(begin["tree"]))
-        yield from _traced(repo, found, seen, given, meter)
+        yield from _traced(repo, found, seen, given, latest, meter)
         offered += _offers(repo, seen, kept)
         if not seen.processes:
             yield {"fault": "nothing was traced: no Python process of this command noted anything"}
@@ -148,7 +148,7 @@ def _read(
     repo: Repo, again: tuple[Data, ...], looked: int | None, latest: float | None
 ) -> Iterator[dict[str, Any]]:
     """What became of the data since `looked` (ns): by others too, after a run was lost."""
-    end = None if latest is None else int((latest + _SLACK) * 1e9)
+    end = None if latest is None else _end(latest)
     for item in again:
         name, path = one_line(item.path), inputs.place(repo, item)
         if item.changed and end is not None and inputs.altered_after(path, end):
@@ -163,23 +163,50 @@ def _read(
 
 
 def _traced(
-    repo: Repo, found: Setup, seen: Seen, given: tuple[Data, ...], meter: Meter
+    repo: Repo,
+    found: Setup,
+    seen: Seen,
+    given: tuple[Data, ...],
+    latest: float | None,
+    meter: Meter,
 ) -> Iterator[dict[str, Any]]:
     # What was read and then written again is not there any more: its hash would be the output's.
     both = set(seen.read) & set(seen.written)
     known = {item.path for item in given}
     read = [path for path in seen.read if path not in both]
     faults: list[str] = []
+    late = [name for name in _late(repo, seen, read, latest) if not _covered(name, known)]
     data = inputs.traced(repo, found, read, given=given, faults=faults, meter=meter)
+    data = tuple(item for item in data if not any(_within(name, item.path) for name in late))
     yield from ({"fault": fault} for fault in faults)
     if data:
         yield {"data": [plain_data(item) for item in data]}
     for name in sorted({_shown(repo, path) for path in both} - known):
         yield {"fault": f"'{name}' was read and then written again: what was read is not known"}
+    for name in late:
+        yield {"fault": f"'{name}' changed after it was read: what was read is not known"}
     for path in seen.gone:
         yield {"fault": f"'{_shown(repo, path)}' was read, and is not there any more"}
     if not seen.complete:
         yield {"fault": "more files were opened than could be noted: the data is recorded in part"}
+
+
+def _late(repo: Repo, seen: Seen, read: Sequence[Path], latest: float | None) -> Iterator[str]:
+    """The files that somebody wrote after the run had read them, or after it was lost."""
+    end = None if latest is None else _end(latest)
+    for path in read:
+        moments = [moment for moment in (seen.read_at.get(path), end) if moment is not None]
+        if moments and inputs.written_after(path, min(moments)):
+            yield _shown(repo, path)
+
+
+def _end(latest: float) -> int:
+    """By when a lost run was not at work any more, in nanoseconds since the epoch."""
+    return int((latest + _SLACK) * 1e9)
+
+
+def _covered(name: str, paths: Collection[str]) -> bool:
+    return any(_within(name, path) for path in paths)
 
 
 def _offers(repo: Repo, seen: Seen, kept: Collection[str]) -> list[str]:

@@ -47,8 +47,10 @@ class Seen:
 
     `read` was opened for reading before this run wrote it, `written` is what this run wrote; both
     are regular files that are there now. One that is in both is not any more what was read. `gone`
-    was read and is not there any more. `complete` is false where more was opened than was noted.
-    `processes` counts the interpreters that noted anything.
+    was read and is not there any more. `read_at` is when a file of `read` had been opened for the
+    first time at the latest, in nanoseconds since the epoch, where that is known. `complete` is
+    false where more was opened than was noted. `processes` counts the interpreters that noted
+    anything.
     """
 
     read: tuple[Path, ...] = ()
@@ -56,6 +58,7 @@ class Seen:
     gone: tuple[Path, ...] = ()
     complete: bool = True
     processes: int = 0
+    read_at: Mapping[Path, int] = field(default_factory=dict)
 
 
 def roots(repo: Repo) -> tuple[Path, ...]:
@@ -229,7 +232,18 @@ class _History:
         there = [path for path in read if self.ground.is_data(self.shown[path])]
         gone = [path for path in read if self.ground.is_gone(self.shown[path])]
         written = [path for path in self.writes if self.ground.is_output(self.shown[path])]
-        return Seen(self._paths(there), self._paths(written), self._paths(gone), self.complete)
+        times = {
+            Path(self.shown[path]): when
+            for path in there
+            if (when := min(latest for *_, latest in self.reads[path])) < _END
+        }
+        return Seen(
+            self._paths(there),
+            self._paths(written),
+            self._paths(gone),
+            self.complete,
+            read_at=times,
+        )
 
     def _paths(self, found: list[str]) -> tuple[Path, ...]:
         return tuple(sorted(Path(self.shown[path]) for path in found))
