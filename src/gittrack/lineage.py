@@ -52,8 +52,8 @@ def inputs_of(
 
     Each run stands once for each artifact that was read of it. Of several runs that kept the same
     bytes it is the one that kept them under the path they were read from; then one that finished;
-    then the one that began last, by name where two began at once. Those that began after `before`,
-    the start of the reader, come after all others. Deleted runs are left out, empty files lead
+    then the one that began last, by name where two began at once. Runs that began after `before`,
+    the moment of reading, cannot have made it. Deleted runs are left out, empty files lead
     nowhere, and content under 16 bytes only to what has the same last name. A run that read these
     bytes itself did not make them; it counts where it kept them under the path they were read from,
     and had them from another. A file is also found in a directory that a run kept, where this clone
@@ -109,11 +109,11 @@ class _Makers:
     def _likeliest(self, candidates: Sequence[Used], item: Data) -> Used | None:
         """The first of equals, who come newest first."""
 
-        def unlikely(used: Used) -> tuple[bool, bool, bool]:
-            late = self._before is not None and used.run.started > self._before
-            return late, not _is_at(item.path, used.path), used.run.status != "finished"
+        def unlikely(used: Used) -> tuple[bool, bool]:
+            return not _is_at(item.path, used.path), used.run.status != "finished"
 
-        ordered = sorted(candidates, key=unlikely)
+        early = [u for u in candidates if self._before is None or u.run.started <= self._before]
+        ordered = sorted(early, key=unlikely)
         return next((used for used in ordered if not self._passed_on(used, item)), None)
 
     def _passed_on(self, used: Used, item: Data) -> bool:

@@ -122,7 +122,7 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
     run, rows = _masked(run, rows)
     run = replace(run, name=name)
     run = _with_output(repo, session, run)
-    run = _with_inputs(repo, run)
+    run = _with_inputs(repo, run, story.begin)
     run, tree = _with_code(repo, run, story.begin["tree"])
     tree = _with_setup(repo, run, tree)
     ref = runs.write(
@@ -176,22 +176,29 @@ def _with_output(repo: Repo, session: Session, run: Run) -> Run:
     return replace(run, artifacts=tuple(artifacts))
 
 
-def _with_inputs(repo: Repo, run: Run) -> Run:
+def _with_inputs(repo: Repo, run: Run, begin: Mapping[str, Any]) -> Run:
     """The run with the runs whose artifacts it read, found by their content."""
     if not run.data:
         return run
     from gittrack import lineage
 
+    # What was named was read from the start on; what was only seen, at any time.
+    named = {item["path"] for item in begin.get("data", ())}
+    given = [item for item in run.data if item.path in named]
+    seen = [item for item in run.data if item.path not in named]
     try:
-        found = lineage.inputs_of(repo, run.data, before=run.started)
+        found = [
+            *lineage.inputs_of(repo, given, before=run.started),
+            *lineage.inputs_of(repo, seen, before=run.ended),
+        ]
     except GittrackError as error:
         fault = f"the runs that it was built from are not known: {error.message}"
         return replace(run, faults=(*run.faults, fault))
-    named = {(i.id, i.path) for i in run.inputs}
-    more = [i for i in found if (i.id, i.path) not in named and i.id != run.id]
+    there = {(i.id, i.path) for i in run.inputs}
+    more = [i for i in found if (i.id, i.path) not in there and i.id != run.id]
     known = {i.id for i in more}
-    given = [i for i in run.inputs if i.path is not None or i.id not in known]
-    return replace(run, inputs=(*given, *more))
+    told = [i for i in run.inputs if i.path is not None or i.id not in known]
+    return replace(run, inputs=(*told, *more))
 
 
 def _with_setup(repo: Repo, run: Run, tree: str) -> str:
