@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,12 +181,23 @@ def test_what_looks_like_a_secret_is_not_kept(cache: Cache, root: Path) -> None:
 def test_of_a_lost_run_what_was_written_later_is_not_kept(cache: Cache, root: Path) -> None:
     """It may be another run's: the lost one ended at its last sign of life."""
     outs = artifacts.plan(["early", "late"], directory=root, root=root)
-    for name, moment in (("early", 1000.0), ("late", 2000.0)):
+    now = time.time()
+    for name, moment in (("early", now - 1000), ("late", now + 1000)):
         (root / name).write_text(name)
         os.utime(root / name, (moment, moment))
-    found = artifacts.collect(cache, outs, root=root, latest=1500.0)
+    found = artifacts.collect(cache, outs, root=root, latest=now)
     assert names(found) == ["early"]
     assert found.faults == ("not kept: 'late': it was written again after the run was lost",)
+
+
+def test_of_a_lost_run_what_was_moved_there_later_is_not_kept(cache: Cache, root: Path) -> None:
+    """`mv`, `cp -p` and rsync bring the old time of the content along."""
+    outs = artifacts.plan(["model", "d"], directory=root, root=root)
+    (root / "d").mkdir()
+    for name in ("model", "d/a"):
+        (root / name).write_text("another's")
+        os.utime(root / name, (1000, 1000))
+    assert names(artifacts.collect(cache, outs, root=root, latest=time.time() - 60)) == []
 
 
 def test_a_work_tree_behind_a_symbolic_link(cache: Cache, root: Path, tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ def test_of_several_candidates_the_likeliest(
         record(repo, 1, "load-aaaaaa", kept={"a.csv": "a"})
     record(repo, number, "other-aaaaaa", kept={path: "a"}, **more)
     before = NOON + timedelta(minutes=10)
-    assert names(inputs_of(repo, [read("a.csv", "a")], before=before)) == ([chosen] if chosen else [])
+    found = inputs_of(repo, [read("a.csv", "a")], before=before)
+    assert names(found) == ([chosen] if chosen else [])
 
 
 def test_a_run_that_read_the_same_bytes_did_not_make_them(repo: Repo) -> None:

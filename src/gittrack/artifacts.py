@@ -271,6 +271,6 @@ def _newest(path: str) -> float:
     seen = _look(path)
     if seen is None:
         return 0.0
-    if not stat.S_ISDIR(seen.st_mode):
-        return seen.st_mtime
-    return max((found.st_mtime for _, found in _walk(path)), default=seen.st_mtime)
+    inner = [found for _, found in _walk(path)] if stat.S_ISDIR(seen.st_mode) else []
+    # A file that was moved here keeps the time of its content, but not the other.
+    return max(max(found.st_mtime, found.st_ctime) for found in (inner or [seen]))
