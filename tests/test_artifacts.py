@@ -197,7 +197,9 @@ def test_of_a_lost_run_what_was_moved_there_later_is_not_kept(cache: Cache, root
     for name in ("model", "d/a"):
         (root / name).write_text("another's")
         os.utime(root / name, (1000, 1000))
-    assert names(artifacts.collect(cache, outs, root=root, latest=time.time() - 60)) == []
+    lost = time.time() - 60
+    found = artifacts.collect(cache, outs, root=root, started=lost - 60, latest=lost)
+    assert names(found) == [] and len(found.faults) == 2
 
 
 def test_a_work_tree_behind_a_symbolic_link(cache: Cache, root: Path, tmp_path: Path) -> None:

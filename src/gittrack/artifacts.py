@@ -206,6 +206,7 @@ def collect(
     outs: Outs,
     *,
     root: Path,
+    started: float = 0.0,
     latest: float | None = None,
     meter: Meter = SILENT,
 ) -> Collected:
@@ -226,7 +227,7 @@ def collect(
         faults += _fruitless(pattern, top, [written[found[path]] for path in paths])
     for path in (path for path, new in written.items() if new):
         name = _name(path, top)
-        reason = _refusal(path, name, latest)
+        reason = _refusal(path, name, started, latest)
         if reason is None:
             try:
                 got = cache.add(Path(path), meter=meter)
@@ -254,23 +255,30 @@ def _fruitless(pattern: str, top: str, written: Sequence[bool]) -> list[str]:
     return [f"not kept: '{name}': {many}it was there before, and this run did not write it"]
 
 
-def _refusal(path: str, name: str, latest: float | None) -> str | None:
+def _refusal(path: str, name: str, started: float, latest: float | None) -> str | None:
     """Why something that the run wrote is not kept."""
     try:
         check_artifact(name)
     except BadPath as error:
         return error.message
-    if latest is not None and _newest(path) > latest + _SLACK:
+    if latest is not None and _is_later(path, started, latest):
         return "it was written again after the run was lost"
     secret = suspicion(Path(path), name)
     return secret and f"{secret} ({_KEEP_IT})"
 
 
-def _newest(path: str) -> float:
-    """The latest change of a file, or of any in the directory, in seconds since the epoch."""
+def _is_later(path: str, started: float, latest: float) -> bool:
+    """Whether a file, or one in the directory, came after a run was lost.
+
+    Something that is moved here keeps the time of its content, which then is older than the run:
+    its change time tells when it came.
+    """
     seen = _look(path)
     if seen is None:
-        return 0.0
-    inner = [found for _, found in _walk(path)] if stat.S_ISDIR(seen.st_mode) else []
-    # A file that was moved here keeps the time of its content, but not the other.
-    return max(max(found.st_mtime, found.st_ctime) for found in (inner or [seen]))
+        return False
+    inner = [found for _, found in _walk(path)] if stat.S_ISDIR(seen.st_mode) else [seen]
+    began = min(started, latest) - _SLACK
+    return any(
+        max(found.st_mtime, found.st_ctime if found.st_mtime < began else 0.0) > latest + _SLACK
+        for found in inner
+    )

@@ -136,7 +136,12 @@ def _kept(
     outs = Outs(tuple(begin["outs"]["patterns"]), begin["outs"]["before"])
     assert repo.root is not None
     collected = artifacts.collect(
-        open_cache(repo, found), outs, root=repo.root, latest=latest, meter=meter
+        open_cache(repo, found),
+        outs,
+        root=repo.root,
+        started=begin["started"],
+        latest=latest,
+        meter=meter,
     )
     for kept in collected.artifacts:
         yield {"artifact": plain_artifact(kept)}
