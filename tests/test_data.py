@@ -487,3 +487,32 @@ def test_what_a_killed_fetch_left_is_swept_away(repo: Repo, store: Path, tmp_pat
     os.utime(old, (1, 1))
     fetch(repo, made)
     assert sorted(os.listdir(cache.directory)) == [".fetching-new", "files"]
+
+
+@pytest.mark.parametrize("lacking", [False, True])
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_is_larger_than_was_said_is_not_kept(
+    s3: S3,
+    repo: Repo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lacking: bool,
+    asked: bool,
+) -> None:
+    """A record of a few bytes may stand for more than a disk holds; best not even fetched."""
+    if not asked:
+        monkeypatch.setattr(data, "_MOST_SIZED", 0)
+    cache = cache_of(repo)
+    made = stored(cache, tmp_path, {"small": "x", "large": "x" * 1000})
+    large = cache.add_bytes(b"x" * 1000).md5
+    set_up(repo.root, s3.config())
+    send(repo, made, large)
+    forget(cache)
+    nowhere = ["0" * 32] if lacking else []
+    for md5 in (large, made):
+        with pytest.raises(DataDamaged, match=f"{large} has 1,000 bytes.*no more than 999"):
+            fetch(repo, md5, *nowhere, most={md5: 999})
+        assert cache.size(large) is None
+    if asked:
+        assert large not in s3.keys("GET")
+    assert fetch(repo, made, most={made: 1000}).objects > 0

@@ -444,6 +444,18 @@ def test_half_written_objects_go(repo: Repo, cache: Cache) -> None:
     assert not half.exists()
 
 
+def test_what_a_killed_fetch_left_goes(repo: Repo, cache: Cache) -> None:
+    """It may be many gigabytes, in a cache that nobody fetches into again."""
+    left = cache.directory / ".fetching-left"
+    left.mkdir(parents=True)
+    (left / "part").write_text("half")
+    assert clean(repo, before=1.0).items == ()
+    assert prune.Item("fragment", str(left), 4) in clean(repo, dry_run=True).items
+    assert left.exists()
+    assert prune.Item("fragment", str(left), 4) in clean(repo).items
+    assert not left.exists()
+
+
 # -- refusing -----------------------------------------------------------------------------------
 
 

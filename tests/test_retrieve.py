@@ -359,6 +359,22 @@ def test_what_is_not_here_comes_from_the_remote(repo: Repo, sent: RunRef, tmp_pa
     assert files(tmp_path / "out") == ALL
 
 
+@pytest.mark.parametrize("name", ["model.joblib", "processed"])
+@pytest.mark.parametrize("here", [False, True])
+def test_what_is_larger_than_its_record_says_is_refused(
+    repo: Repo, sent: RunRef, tmp_path: Path, name: str, here: bool
+) -> None:
+    """Somebody else's run may say 6 bytes for what fills the disk."""
+    if here:
+        get(repo, sent, target=tmp_path / "before")
+    kept = {item.path: item for item in runs.load(repo, sent).artifacts}
+    lies = replace(kept[name], size=kept[name].size - 1)
+    run = record(repo, "odd-lynx-0xw8nd", artifacts=[lies])
+    with pytest.raises(DataDamaged, match=f"'{name}' has|no more than"):
+        get(repo, run, target=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_is_fetched_for_what_would_not_be_written(
     repo: Repo, sent: RunRef, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gittrack import cells, hashing
+from gittrack import cells, hashing, manifest
 from gittrack.cache import Cache, open_cache
 from gittrack.depot import Count, Depot, measured, open_depot
 from gittrack.errors import DataDamaged, DataFailed, DataMissing
@@ -25,7 +25,7 @@ from gittrack.meter import SILENT, Meter
 from gittrack.quoting import one_line
 from gittrack.setup import Setup
 
-__all__ = ["Fetched", "Lacking", "Sent", "carry", "fetch", "lacking", "mend", "send"]
+__all__ = ["Fetched", "Lacking", "Sent", "carry", "fetch", "lacking", "left_behind", "mend", "send"]
 
 _LISTING = ".dir"
 _STAGING = ".fetching-"
@@ -216,6 +216,7 @@ def fetch(
     *,
     remote: str | None = None,
     files: bool = True,
+    most: Mapping[str, int] | None = None,
     meter: Meter = SILENT,
 ) -> Fetched:
     """Bring these objects into the cache from a data remote, as far as they are not there already.
@@ -224,10 +225,14 @@ def fetch(
     checked against its hash before the cache has it: a wrong one is thrown away and fetched once
     more. What came before a failure stays. Where the cache has all, no remote is asked or needed.
 
+    `most` says how many bytes an object may have at most, or any file of a directory. Whether it
+    has more is asked before anything is fetched, unless there are thousands to ask for; the cache
+    gets none that has.
+
     Raises:
         DataMissing: no data remote is set, or it has not all of them; `md5s` are those.
         DataFailed: the remote refused, or none has this name.
-        DataDamaged: the remote holds something else under a hash.
+        DataDamaged: the remote holds something else under a hash, or more than `most` allows.
         BadFile: a listing names paths that no directory could have.
         WriteFailed: the cache cannot be written.
     """
@@ -244,9 +249,22 @@ def fetch(
         if not missing:
             continue
         depot = depot or _depot_for(setup, remote, missing)
-        size += _bring(depot, cache, missing, meter)
+        size += _bring(depot, cache, missing, meter, most=_bounds(cache, most or {}, missing))
         objects += len(missing)
     return Fetched(objects, size, depot.name if depot else None)
+
+
+def _bounds(cache: Cache, most: Mapping[str, int], md5s: Iterable[str]) -> dict[str, int]:
+    """How many bytes each of these objects may have at most, where that is known."""
+    found = {md5: manifest.LARGEST for md5 in md5s if md5.endswith(_LISTING)}
+    for md5, size in most.items():
+        inside = [md5]
+        if md5.endswith(_LISTING):
+            known = cache.size(md5) is not None
+            inside = [member.md5 for member in cache.members(md5)] if known else []
+        for one in inside:
+            found[one] = max(size, found.get(one, 0))
+    return found
 
 
 def _missing(cache: Cache, md5s: Sequence[str], mend: Callable[[str], None]) -> list[str]:
@@ -295,9 +313,21 @@ def _depot_for(setup: Setup, remote: str | None, missing: Sequence[str]) -> Depo
     return open_depot(setup, name)
 
 
-def _bring(depot: Depot, cache: Cache, md5s: Sequence[str], meter: Meter) -> int:
+def _bring(
+    depot: Depot,
+    cache: Cache,
+    md5s: Sequence[str],
+    meter: Meter,
+    *,
+    most: Mapping[str, int] | None = None,
+) -> int:
     """Fetch objects into the cache -> their bytes."""
     sizes = depot.sizes(md5s) if len(md5s) <= _MOST_SIZED else {}
+    bounds = most or {}
+    if not sizes and bounds and len(md5s) <= _MOST_SIZED:
+        there = sorted(depot.there(md5s, SILENT))
+        _check_sizes(depot, depot.sizes(there) if there else {}, bounds)
+    _check_sizes(depot, sizes, bounds)
     total, unit = (sum(sizes.values()), "B") if sizes else (len(md5s), "objects")
     brought = 0
     with (
@@ -305,8 +335,24 @@ def _bring(depot: Depot, cache: Cache, md5s: Sequence[str], meter: Meter) -> int
         _staging(cache.directory) as staging,
     ):
         for batch in _batches(md5s):
-            brought += _bring_batch(depot, cache, batch, staging, sizes, count)
+            brought += _bring_batch(depot, cache, batch, staging, sizes, bounds, count)
     return brought
+
+
+def _check_sizes(depot: Depot, sizes: Mapping[str, int], most: Mapping[str, int]) -> None:
+    """Refuse what is larger than it may be.
+
+    Raises:
+        DataDamaged: an object is.
+    """
+    for md5, size in sizes.items():
+        if size > most.get(md5, size):
+            raise DataDamaged(
+                f"{md5} has {size:,} bytes in data remote '{depot.name}', "
+                f"and no more than {most[md5]:,} are recorded",
+                md5=md5,
+                hint="it was not fetched; whoever recorded this may know more.",
+            )
 
 
 def _bring_batch(
@@ -315,6 +361,7 @@ def _bring_batch(
     md5s: Sequence[str],
     staging: Path,
     sizes: Mapping[str, int],
+    most: Mapping[str, int],
     count: Count,
 ) -> int:
     brought = 0
@@ -326,6 +373,7 @@ def _bring_batch(
             if md5 in refused:
                 continue
             place = staging / md5
+            _check_sizes(depot, {md5: place.stat().st_size}, most)
             if hashing.file(place).md5 == md5.removesuffix(_LISTING):
                 brought += cache.adopt(place, md5)
             else:
@@ -380,9 +428,14 @@ def _staging(directory: Path) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
+def left_behind(directory: Path) -> list[Path]:
+    """The directories of fetches, killed or at work, beside the objects of a cache."""
+    return sorted(directory.glob(f"{_STAGING}*"))
+
+
 def _sweep(directory: Path) -> None:
     """Remove what fetches that were killed left, when surely none of them still lives."""
-    for left in directory.glob(f"{_STAGING}*"):
+    for left in left_behind(directory):
         try:
             if time.time() - left.stat().st_mtime > _STALE:
                 shutil.rmtree(left, ignore_errors=True)

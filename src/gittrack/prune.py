@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from gittrack import claims, index, journal, refs, runs, sessions, setup
 from gittrack.annotations import overlay
 from gittrack.cache import Cache, open_cache
+from gittrack.data import left_behind
 from gittrack.errors import (
     CannotClean,
     RunChanged,
@@ -368,6 +369,7 @@ def _data(
         for path, status in cache.leftovers()
         if _age(status) < before
     ]
+    steps += [step for cache in caches for step in _fragments(cache, before)]
     if not any(found for _, found in old):
         return steps
     journals = _Journals(repo)
@@ -376,6 +378,31 @@ def _data(
         unnamed = sorted(found.keys() - needed, key=lambda md5: (not md5.endswith(".dir"), md5))
         steps += [_object(cache, md5, found[md5], before, journals) for md5 in unnamed]
     return steps
+
+
+def _fragments(cache: Cache, before: float) -> Iterator[_Step]:
+    """What fetches left that were killed long ago."""
+    for path in left_behind(cache.directory):
+        inside = _files(path)
+        try:
+            newest = max(_age(status) for status in [path.lstat(), *(s for _, s in inside)])
+        except FileNotFoundError:
+            continue
+        if newest < before and path.is_dir() and not path.is_symlink():
+            size = sum(_freed(status) for _, status in inside)
+            yield _Step(Item("fragment", os.fspath(path), size), partial(_tree_removed, path))
+
+
+def _tree_removed(path: Path) -> bool:
+    import shutil
+
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise WriteFailed(f"cannot remove '{path}': {error.strerror}") from error
+    return True
 
 
 def _object(

@@ -349,12 +349,41 @@ class _Work:
         return _Wish(wanted, wanted, digest(found), -1, len(found), files)
 
     def fetch(self, wishes: Sequence[_Wish]) -> None:
-        """Bring all files of these wishes into the cache."""
-        self._fetch([md5 for wish in wishes for _, md5 in wish.files])
+        """Bring all files of these wishes into the cache.
 
-    def _fetch(self, md5s: Sequence[str], *, files: bool = True) -> None:
+        Raises:
+            DataDamaged: one is larger than the run's record says.
+        """
+        most: dict[str, int] = {}
+        for wish in wishes:
+            for _, md5 in wish.files if wish.size >= 0 else ():
+                most[md5] = max(wish.size, most.get(md5, 0))
+        self._fetch([md5 for wish in wishes for _, md5 in wish.files], most=most)
+        for wish in wishes:
+            size = sum(self.cache.size(md5) or 0 for _, md5 in wish.files)
+            if size > wish.size >= 0:
+                raise DataDamaged(
+                    f"'{one_line(wish.name)}' has {size:,} bytes, "
+                    f"and the run's record says {wish.size:,}",
+                    md5=wish.md5,
+                    hint="nothing was written; whoever recorded this may know more.",
+                )
+
+    def _fetch(
+        self,
+        md5s: Sequence[str],
+        *,
+        files: bool = True,
+        most: Mapping[str, int] | None = None,
+    ) -> None:
         data.fetch(
-            self._repo, self._setup, md5s, remote=self._remote, files=files, meter=self.meter
+            self._repo,
+            self._setup,
+            md5s,
+            remote=self._remote,
+            files=files,
+            most=most,
+            meter=self.meter,
         )
 
     def check(self, md5: str) -> None:
@@ -381,7 +410,7 @@ class _Work:
         here, gone = [], []
         for wish in wishes:
             try:
-                self._fetch([wish.md5])
+                self._fetch([wish.md5], most={wish.md5: wish.size})
             except DataMissing:
                 gone.append(wish)
             else:
