@@ -514,7 +514,19 @@ def test_what_is_not_moved_yet_is_read_placed_and_checked(repo_dir: Path) -> Non
         assert cache.members(md5) == (inner,)
         cache.place(inner.md5, repo_dir / "out")
         assert (repo_dir / "out").read_bytes() == b"aside" and not (repo_dir / "out").is_symlink()
-        assert cache.discard(inner.md5) == 0 and cache.holds(md5)
+        assert cache.discard(inner.md5) is None and cache.holds(md5)
+
+
+def test_what_a_cleaning_took_aside_is_moved_as_what_it_is(repo_dir: Path) -> None:
+    """A cleaning that was killed, or is at work, may put it back: it is no leftover."""
+    repo = Repo.open(repo_dir)
+    md5 = put(repo.state / "dvc", b"aside")
+    (file,) = (repo.state / "dvc" / "files" / "md5").glob("??/*")
+    file.rename(file.with_name(f"tmp-gittrack-gone-{'a' * 12}-{file.name}"))
+    (file.parent / "tmp-gittrack-unfinished").write_bytes(b"as")
+    setup.initialize(repo)
+    assert contents(repo_dir / ".dvc" / "cache") == {md5: b"aside"}
+    assert setup.read(repo).formers == ()
 
 
 def test_a_cache_named_anew_gets_what_the_former_one_held(repo_dir: Path, tmp_path: Path) -> None:

@@ -504,7 +504,7 @@ class Cache:
             BadFile: `md5` is no hash.
             WriteFailed: it cannot be removed.
         """
-        path = self.path(md5)
+        path = Path(self._place(manifest.check_md5(md5)))
         aside = path.with_name(f"{_ASIDE}{os.urandom(6).hex()}-{path.name}")
         try:
             path.rename(aside)

@@ -50,6 +50,8 @@ _ASIDE = "dvc.aside"
 _LOCK = "setup.lock"
 # A run that keeps just then may make the directory again; not for ever.
 _TRIES = 100
+# An object, or one that a cleaning has taken aside (`Cache.discard`) and may want back.
+_OBJECT = re.compile(r"(?:tmp-gittrack-gone-[0-9a-f]+-)?([0-9a-f]{30}(?:\.dir)?)")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:/@+-]*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _FILES = {
@@ -618,8 +620,8 @@ def _move(former: Path, cache: Path, *, abandoned: float = _ABANDONED) -> int:
         for entry in sorted(shard.iterdir()):
             # A writer may take its own away at any time.
             with suppress(FileNotFoundError):
-                if re.fullmatch(r"[0-9a-f]{30}(\.dir)?", entry.name) and entry.is_file():
-                    count += _move_object(entry, target / entry.name)
+                if (named := _OBJECT.fullmatch(entry.name)) and entry.is_file():
+                    count += _move_object(entry, target / named[1])
                 elif time.time() - entry.lstat().st_mtime >= abandoned:
                     entry.unlink()
         _remove_if_empty(shard)
