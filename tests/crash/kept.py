@@ -145,14 +145,14 @@ def _begin(world: World, seed: int, kind: str) -> tuple[Expected, list[Thing]]:
     faults = [
         f"not kept: there is no '{none}'",
         f"not kept: '{late}': it was written again after the run was lost",
-        *([f"'{source}' changed while the run ran"] if changed else ()),
+        *([f"'{source}' changed since the last sign of this run"] if changed else ()),
     ]
     output = Thing("output.log", {"": ast.literal_eval(expected.facts["output"])})
     kept = sorted((model, parts, output), key=lambda one: one.path)
     facts = {
         **expected.facts,
         "faults": repr(tuple(faults)),
-        "data": repr((Data(data.path, data.md5, data.size, changed=changed),)),
+        "data": repr((data,)),
         "artifacts": repr(tuple(one.artifact for one in kept)),
         "inputs": repr([(produced, read.path)] if produced else []),
     }
