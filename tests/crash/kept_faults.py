@@ -226,7 +226,7 @@ def written_over() -> None:
 
 def strange_files() -> None:
     """What a killed one leaves at the target cannot be told from what people have there."""
-    _replace(placing, TEMPORARY="copy-")
+    _replace(placing, UNFINISHED="copy-", _NAMELESS=0)
 
 
 def shelf_by_shelf() -> None:
