@@ -598,6 +598,8 @@ def test_every_place_that_keeps_a_file_is_known(repo: Repo, git, tmp_path: Path)
     everything |= {"blob", "stash", "worktree", "reflog", "twin", "of the merge alone", "after it"}
     assert kept(repo) == everything
     git(root, "reflog", "expire", "--expire=now", "--all")
+    assert kept(repo, without={"refs/runs/e/n"}) == everything - {"run"}
+    (repo.git_dir / "ORIG_HEAD").unlink()
     assert kept(repo, without={"refs/runs/e/n"}) == everything - {"run", "reflog"}
 
 
