@@ -162,7 +162,8 @@ def test_a_traced_file_that_changed_after_it_was_read_has_no_hash(repo_dir: Path
     (repo_dir / "d").mkdir()
     (repo_dir / "d" / "x").write_text("x")
     program = "open('a.csv').read(); open('d/x').read(); open('a.csv').read(); "
-    program += "os.system('echo other > a.csv')"
+    # A file system tells times by ticks of up to 10 ms.
+    program += "os.system('sleep 0.03; echo other > a.csv')"
     (repo_dir / "no").touch()
     run = ran(repo_dir, program, "no", trace=True)
     assert [item.path for item in run.data] == ["d/x", "no"]
