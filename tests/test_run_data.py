@@ -325,8 +325,9 @@ def test_what_no_record_can_hold_is_left_out_and_said(wine: Path, track: Track) 
     assert track(wine, "show", "latest", check=0).stderr == ""
 
 
-def test_too_many_artifacts_are_left_out(wine: Path, track: Track) -> None:
+def test_too_many_artifacts_are_left_out(wine: Path, track: Track, git: Git) -> None:
     """The record stays readable; a directory is the way to keep more."""
+    git(wine, "config", "track.fsync", "false")
     program = (
         "from gittrack import active\n"
         "for n in range(10003):\n"
