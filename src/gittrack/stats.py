@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,6 +188,8 @@ class Stats:
         """The connection of this process; None where there is no file that can be used."""
         if self._connection is None and not self._given_up:
             self._connection = self._connect(make=make)
+            if self._connection is not None:
+                weakref.finalize(self, _close, self._connection, os.getpid())
         return self._connection
 
     def _connect(self, *, make: bool) -> sqlite3.Connection | None:
@@ -250,3 +253,9 @@ def _signed(number: int) -> int:
 
 def _unsigned(number: int) -> int:
     return number + (1 << 64) if number < 0 else number
+
+
+def _close(connection: sqlite3.Connection, owner: int) -> None:
+    """Close what a memory leaves open; in a forked child it is the parent's."""
+    if owner == os.getpid():
+        connection.close()
