@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gittrack import setup
+from gittrack import groundwork, setup
 from gittrack.cache import Cache, open_cache
 from gittrack.errors import BadFile, UnsupportedRepository, WriteFailed
 from gittrack.git import Repo
@@ -56,9 +56,9 @@ CASES: Mapping[str, Mapping[str, str]] = {
 
 BEGIN = """
 import pathlib, sys
-from gittrack import setup
+from gittrack import groundwork
 from gittrack.git import Repo
-print(*setup.initialize(Repo.open(pathlib.Path(sys.argv[1]))), sep="\\n", end="")
+print(*groundwork.initialize(Repo.open(pathlib.Path(sys.argv[1]))), sep="\\n", end="")
 """
 
 ASK = """
@@ -301,7 +301,7 @@ def test_a_project_below_the_root_has_one_cache_too(repo_dir: Path, git) -> None
         assert setup.read(Repo.open(place)).cache == repo_dir / "sub" / ".dvc" / "cache"
     opened = Repo.open(linked)
     assert setup.is_apart(opened, setup.read(opened))
-    (said,) = setup.initialize(opened)
+    (said,) = groundwork.initialize(opened)
     assert str(repo_dir / "sub" / ".dvc" / "cache") in said
     assert not setup.is_apart(opened, setup.read(opened))
 
@@ -375,7 +375,7 @@ def test_without_a_default_remote_a_runs_tree_says_nothing(repo_dir: Path) -> No
 def test_what_is_made_is_what_dvc_init_makes(repo_dir: Path, begun: Path, git) -> None:
     """Byte for byte, so that stock DVC finds nothing to mend; but nothing is staged."""
     index = (repo_dir / ".git" / "index").read_bytes()
-    said = setup.initialize(Repo.open(repo_dir))
+    said = groundwork.initialize(Repo.open(repo_dir))
     names = git(begun, "ls-files").split()
     assert names == [".dvc/.gitignore", ".dvc/config", ".dvcignore"]
     for name in names:
@@ -384,7 +384,7 @@ def test_what_is_made_is_what_dvc_init_makes(repo_dir: Path, begun: Path, git) -
     assert (repo_dir / ".git" / "index").read_bytes() == index
     assert git(repo_dir, "status", "--porcelain") == "?? .dvc/\n?? .dvcignore\n"
     assert len(said) == 1 and said[0].startswith(f"set up DVC in {repo_dir}/.dvc, unstaged")
-    assert setup.initialize(Repo.open(repo_dir)) == ()
+    assert groundwork.initialize(Repo.open(repo_dir)) == ()
 
 
 def test_kept_objects_move_into_dvcs_cache(repo_dir: Path) -> None:
@@ -394,7 +394,7 @@ def test_kept_objects_move_into_dvcs_cache(repo_dir: Path) -> None:
     for number in range(20):
         put(old, b"object %d" % number)
     before = contents(old)
-    done = setup.initialize(repo)
+    done = groundwork.initialize(repo)
     assert done[1] == f"moved 20 objects into {repo_dir}/.dvc/cache"
     new = setup.read(repo)
     assert new.cache == repo_dir / ".dvc" / "cache" and contents(new.cache) == before
@@ -410,7 +410,7 @@ def test_objects_from_before_a_dvc_init_are_found_and_moved(repo_dir: Path) -> N
     md5 = put(repo.state / "dvc", b"early")
     write(repo_dir / ".dvc" / "config")
     assert setup.read(repo).former == repo.state / "dvc"
-    assert setup.initialize(repo) == (f"moved 1 object into {repo_dir}/.dvc/cache",)
+    assert groundwork.initialize(repo) == (f"moved 1 object into {repo_dir}/.dvc/cache",)
     assert setup.read(repo).former is None
     assert contents(repo_dir / ".dvc" / "cache") == {md5: b"early"}
 
@@ -435,7 +435,7 @@ def test_a_move_that_is_interrupted_loses_nothing_and_goes_on(
 
     monkeypatch.setattr(os, "replace", failing)
     with pytest.raises(WriteFailed, match="No space left"):
-        setup.initialize(repo)
+        groundwork.initialize(repo)
     monkeypatch.undo()
     monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(repo_dir / "none"))
     found = setup.read(repo)
@@ -443,7 +443,7 @@ def test_a_move_that_is_interrupted_loses_nothing_and_goes_on(
     assert {**now, **contents(repo_dir / ".dvc" / "cache")} == before
     cache = open_cache(repo, found)
     assert {md5: cache.read(md5, limit=99) for md5 in before} == before
-    setup.initialize(repo)
+    groundwork.initialize(repo)
     assert contents(repo_dir / ".dvc" / "cache") == before
     assert not list(repo_dir.rglob("*.new-*"))
 
@@ -465,10 +465,10 @@ def test_a_cache_made_again_while_it_is_moved_is_moved_too(
         real(source, target)
 
     monkeypatch.setattr(os, "symlink", link)
-    setup.initialize(repo)
+    groundwork.initialize(repo)
     assert len(kept) == 4 and contents(repo_dir / ".dvc" / "cache") == kept
     assert old.is_symlink() and setup.read(repo).formers == ()
-    assert setup.initialize(repo) == ()
+    assert groundwork.initialize(repo) == ()
 
 
 def test_whoever_keeps_while_objects_move_tries_again(
@@ -486,7 +486,7 @@ def test_whoever_keeps_while_objects_move_tries_again(
     def rename(*words: Any, **named: Any) -> None:
         if not done and os.path.basename(words[0]).startswith("tmp-gittrack-"):
             done.append(True)
-            setup.initialize(repo)
+            groundwork.initialize(repo)
         real(*words, **named)
 
     monkeypatch.setattr(os, "rename", rename)
@@ -524,7 +524,7 @@ def test_what_a_cleaning_took_aside_is_moved_as_what_it_is(repo_dir: Path) -> No
     (file,) = (repo.state / "dvc" / "files" / "md5").glob("??/*")
     file.rename(file.with_name(f"tmp-gittrack-gone-{'a' * 12}-{file.name}"))
     (file.parent / "tmp-gittrack-unfinished").write_bytes(b"as")
-    setup.initialize(repo)
+    groundwork.initialize(repo)
     assert contents(repo_dir / ".dvc" / "cache") == {md5: b"aside"}
     assert setup.read(repo).formers == ()
 
@@ -532,11 +532,11 @@ def test_what_a_cleaning_took_aside_is_moved_as_what_it_is(repo_dir: Path) -> No
 def test_a_cache_named_anew_gets_what_the_former_one_held(repo_dir: Path, tmp_path: Path) -> None:
     """And a run that began before writes there too: its name for the cache leads on."""
     repo = Repo.open(repo_dir)
-    setup.initialize(repo)
+    groundwork.initialize(repo)
     old = open_cache(repo, setup.read(repo))
     md5 = Cache(repo.state / "dvc").add_bytes(b"first").md5
     write(repo_dir / ".dvc" / "config", f"[cache]\n dir = {tmp_path}/shared\n")
-    assert setup.initialize(repo) == (f"moved 1 object into {tmp_path}/shared",)
+    assert groundwork.initialize(repo) == (f"moved 1 object into {tmp_path}/shared",)
     late = Cache(repo.state / "dvc").add_bytes(b"late").md5
     assert contents(tmp_path / "shared") == {md5: b"first", late: b"late"}
     assert old.directory == repo_dir / ".dvc" / "cache" and old.holds(md5)
@@ -561,7 +561,7 @@ def test_objects_move_to_another_disk(repo_dir: Path, tmp_path: Path) -> None:
     md5 = put(repo.state / "dvc", b"far")
     write(repo_dir / ".dvc" / "config", f"[cache]\n dir = {shared}\n")
     try:
-        assert setup.initialize(repo) == (f"moved 1 object into {shared}",)
+        assert groundwork.initialize(repo) == (f"moved 1 object into {shared}",)
         assert contents(shared) == {md5: b"far"}
         assert (repo.state / "dvc").resolve() == shared and setup.read(repo).former is None
         assert (shared / "files" / "md5" / md5[:2] / md5[2:]).stat().st_mode & 0o777 == 0o444
@@ -581,7 +581,7 @@ def test_of_two_copies_the_whole_one_stays(repo_dir: Path) -> None:
                 file = cache / "files" / "md5" / md5[:2] / md5[2:]
                 file.chmod(0o644)
                 file.write_bytes(b"x")
-    setup.initialize(repo)
+    groundwork.initialize(repo)
     assert sorted(contents(new).values()) == [b"first", b"same", b"second"]
 
 
@@ -595,7 +595,7 @@ def test_a_torn_copy_of_the_same_size_does_not_cost_the_good_one(repo_dir: Path)
     torn = new / "files" / "md5" / md5[:2] / md5[2:]
     torn.chmod(0o644)
     torn.write_bytes(b"\0\0\0\0")
-    setup.initialize(repo)
+    groundwork.initialize(repo)
     assert contents(new) == {md5: b"good"}
 
 
@@ -623,7 +623,7 @@ def test_what_a_killed_move_to_another_disk_leaves_is_swept(
     monkeypatch.setattr(os, "replace", apart)
     monkeypatch.setattr(shutil, "copystat", killed)
     with pytest.raises(Killed):
-        setup.initialize(repo)
+        groundwork.initialize(repo)
     monkeypatch.undo()
     cache = Cache(repo_dir / ".dvc" / "cache")
     left = [path.read_bytes() for path, _ in cache.leftovers()]
@@ -634,7 +634,7 @@ def test_a_cache_that_was_deleted_does_not_block_the_next(repo_dir: Path) -> Non
     """Removing `.dvc` takes one back to the beginning."""
     repo = Repo.open(repo_dir)
     repo.state.mkdir()
-    setup.initialize(repo)
+    groundwork.initialize(repo)
     assert (repo.state / "dvc").is_symlink()
     shutil.rmtree(repo_dir / ".dvc")
     found = setup.read(repo)
@@ -648,13 +648,13 @@ def test_a_linked_work_tree_tells_dvc_of_the_shared_cache(repo_dir: Path, git) -
     git(repo_dir, "worktree", "add", "-q", str(linked))
     repo = Repo.open(linked)
     md5 = put(repo.state / "dvc", b"kept")
-    setup.initialize(repo)
+    groundwork.initialize(repo)
     assert setup.read(repo).cache == repo.state / "dvc"
     text = (linked / ".dvc" / "config.local").read_text()
     assert text == f'[cache]\n    dir = "{repo.state}/dvc"\n'
     assert git(linked, "status", "--porcelain") == "?? .dvc/\n?? .dvcignore\n"
     assert contents(repo.state / "dvc") == {md5: b"kept"}
-    assert setup.initialize(repo) == ()
+    assert groundwork.initialize(repo) == ()
 
 
 def test_a_project_in_a_linked_work_tree_keeps_what_it_has(repo_dir: Path, git) -> None:
@@ -663,20 +663,20 @@ def test_a_project_in_a_linked_work_tree_keeps_what_it_has(repo_dir: Path, git) 
     git(repo_dir, "worktree", "add", "-q", str(linked))
     repo, local = Repo.open(linked), linked / ".dvc" / "config.local"
     write(linked / ".dvc" / "config", "[cache]\n dir = mine\n")
-    assert setup.initialize(repo) == () and not local.exists()
+    assert groundwork.initialize(repo) == () and not local.exists()
     write(linked / ".dvc" / "config")
     put(linked / ".dvc" / "cache", b"own")
-    assert setup.initialize(repo) == () and not local.exists()
+    assert groundwork.initialize(repo) == () and not local.exists()
     (linked / ".dvc" / "cache").rename(linked / "away")
-    (said,) = setup.initialize(repo)
+    (said,) = groundwork.initialize(repo)
     assert said == f"told DVC there of the cache of all work trees, {repo.state}/dvc"
-    assert local.exists() and setup.initialize(repo) == ()
+    assert local.exists() and groundwork.initialize(repo) == ()
 
 
 def test_an_interrupted_beginning_is_completed(repo_dir: Path) -> None:
     """The configuration comes last: without it the work is not done."""
     write(repo_dir / ".dvc" / ".gitignore", "/mine\n")
-    setup.initialize(Repo.open(repo_dir))
+    groundwork.initialize(Repo.open(repo_dir))
     assert (repo_dir / ".dvc" / ".gitignore").read_text() == "/mine\n"
     assert (repo_dir / ".dvc" / "config").read_bytes() == b""
     assert (repo_dir / ".dvcignore").exists()
@@ -685,11 +685,11 @@ def test_an_interrupted_beginning_is_completed(repo_dir: Path) -> None:
 def test_a_bare_repository_and_an_ignored_dvc_are_refused(repo_dir: Path, bare_dir: Path) -> None:
     """As `dvc init` refuses them, with what helps."""
     with pytest.raises(UnsupportedRepository, match="bare") as bare:
-        setup.initialize(Repo.open(bare_dir))
+        groundwork.initialize(Repo.open(bare_dir))
     assert bare.value.hint and "worktree" in bare.value.hint
     write(repo_dir / ".gitignore", ".*\n")
     with pytest.raises(UnsupportedRepository, match="Git ignores"):
-        setup.initialize(Repo.open(repo_dir))
+        groundwork.initialize(Repo.open(repo_dir))
     assert not (repo_dir / ".dvc").exists()
 
 
@@ -701,5 +701,5 @@ def test_a_read_only_work_tree_is_one_line(repo_dir: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Path, "mkdir", refused)
     with pytest.raises(WriteFailed, match="Permission denied"):
-        setup.initialize(Repo.open(repo_dir))
+        groundwork.initialize(Repo.open(repo_dir))
     assert not (repo_dir / ".dvc").exists()

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from gittrack import runs, setup
+from gittrack import groundwork, runs, setup
 from gittrack.errors import BadFile, BadPath, GitFailed, WriteFailed
 from gittrack.git import Commit, Identity, Repo
 from gittrack.records import Run
@@ -88,7 +88,7 @@ def _share_cache(repo: Repo, commit: str, root: Path) -> None:
             inner = found.directory.relative_to(repo.root).as_posix()
         # Git follows no symlink: what is an entry of its tree lies within the new work tree.
         if repo.entry(commit, f"{inner}/config") is not None:
-            setup.share(found, root, inner)
+            groundwork.share(found, root, inner)
     except (BadFile, WriteFailed):
         pass
 

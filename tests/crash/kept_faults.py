@@ -17,6 +17,7 @@ from crash.faults import buffered, empty_directories_stay, leftovers_stay
 from crash.world import Fault
 from gittrack import (
     active,
+    groundwork,
     harvest,
     hashing,
     intake,
@@ -27,7 +28,6 @@ from gittrack import (
     recovery,
     refs,
     retrieve,
-    setup,
     tables,
 )
 from gittrack.cache import Cache
@@ -255,7 +255,7 @@ def copied_in_place() -> None:
         source.unlink()
         return 1
 
-    _replace(setup, _move_object=move)
+    _replace(groundwork, _move_object=move)
 
 
 def taken_out_first() -> None:
@@ -267,12 +267,12 @@ def taken_out_first() -> None:
         shutil.move(away, target)
         return 1
 
-    _replace(setup, _move_object=move)
+    _replace(groundwork, _move_object=move)
 
 
 def half_begun() -> None:
     """A `.dvc` that is there is taken for complete."""
-    _replace(setup, _is_begun=lambda found, root: False)
+    _replace(groundwork, _is_begun=lambda found, root: False)
 
 
 def strange_copies() -> None:
@@ -284,7 +284,7 @@ def strange_copies() -> None:
         new.chmod(0o444)
         os.rename(new, target)
 
-    _replace(setup, _carry=carry)
+    _replace(groundwork, _carry=carry)
 
 
 # -- gc ------------------------------------------------------------------------------------------

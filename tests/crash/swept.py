@@ -20,7 +20,7 @@ from crash.ptrace import isolated, kill_at
 from crash.scenarios import Scenario, Trial
 from crash.things import Thing, cache_of, damage, empty, lacking, remains, thing
 from crash.world import Fault, World, leftovers, nothing, shown
-from gittrack import index, names, prune, runs, setup
+from gittrack import groundwork, index, names, prune, runs, setup
 from gittrack.annotations import append
 from gittrack.cache import Cache
 from gittrack.events import Change
@@ -84,7 +84,7 @@ def moving(*, elsewhere: bool) -> Scenario:
                 _part(world.repo.state)
             return Repo.open(world.path)
 
-        death = kill_at(point, prepare, lambda repo, _: setup.initialize(repo))
+        death = kill_at(point, prepare, lambda repo, _: groundwork.initialize(repo))
         found = isolated(lambda: setup.read(Repo.open(world.path)))
         places = [found.cache, *getattr(found, "formers", filter(None, [found.former]))]
         wrong = faulty(death.fault) + lacking(places, things)
@@ -93,8 +93,8 @@ def moving(*, elsewhere: bool) -> Scenario:
 
         def begin_again() -> list[str]:
             repo = prepare()
-            setup.initialize(repo)
-            more = setup.initialize(repo)
+            groundwork.initialize(repo)
+            more = groundwork.initialize(repo)
             return [f"there is still something to do: {more}"] if more else []
 
         wrong += again(begin_again)

@@ -26,8 +26,8 @@ def init(ctx: click.Context) -> None:
         $ dvc remote add -d storage s3://bucket/path
     """
     from gittrack.annotations import ROOT, writer
+    from gittrack.groundwork import initialize
     from gittrack.quoting import one_line
-    from gittrack.setup import initialize
 
     repo = open_repo(ctx)
     before = repo.config.get("track.writer")
