@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import os
 import posixpath
-import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from gittrack import data, runs, setup
+from gittrack import data, runs, setup, shelf
 from gittrack.cache import Cache, open_cache
 from gittrack.enclosure import Enclosure
-from gittrack.errors import BadPath, DataDamaged, DataMissing, WriteFailed
+from gittrack.errors import BadPath, DataDamaged, DataMissing
 from gittrack.git import Repo
 from gittrack.manifest import Member, check_path, digest
 from gittrack.meter import SILENT, Meter
@@ -180,7 +178,9 @@ def load(
     work.fetch([wish])
     for _, md5 in wish.files:
         work.check(md5)
-    return _shelved(work.cache, repo.state / "loaded", wish)
+    inner = {path.removeprefix(wish.path).lstrip("/"): md5 for path, md5 in wish.files}
+    name = wish.path.rpartition("/")[2]
+    return shelf.put(work.cache, repo.state / "loaded", wish.md5, name, inner)
 
 
 def _each(names: Iterable[str], find: Callable[[str], list[_Wish]]) -> list[_Wish]:
@@ -588,53 +588,3 @@ def _sized(cache: Cache, wish: _Wish) -> _Wish:
 
 def _answer(wish: _Wish, target: Path, outcome: Outcome) -> Retrieved:
     return Retrieved(wish.name, target / wish.path, wish.md5, wish.size, wish.nfiles, outcome)
-
-
-# -- keeping it at hand -------------------------------------------------------------------------
-
-
-def _shelved(cache: Cache, shelves: Path, wish: _Wish) -> Path:
-    """A file or directory of symlinks into the cache, at a place that its hash and name give."""
-    found = shelves / wish.md5 / wish.path.rpartition("/")[2]
-    inner = {path.removeprefix(wish.path).lstrip("/"): md5 for path, md5 in wish.files}
-    if not _is_whole(cache, found, inner):
-        try:
-            _shelve(cache, found, inner)
-        except OSError as error:
-            raise WriteFailed(f"cannot write '{shelves}': {error.strerror}") from error
-    return found
-
-
-def _links(cache: Cache, found: Path, inner: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
-    for path, md5 in inner.items():
-        yield found / path if path else found, os.path.abspath(cache.path(md5))
-
-
-def _is_whole(cache: Cache, found: Path, inner: Mapping[str, str]) -> bool:
-    try:
-        if not inner:
-            return found.is_dir()
-        return all(os.readlink(link) == there for link, there in _links(cache, found, inner))
-    except OSError:
-        return False
-
-
-def _shelve(cache: Cache, found: Path, inner: Mapping[str, str]) -> None:
-    """Make the links beside `found` and put them in its place at once."""
-    found.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=".tmp-", dir=found.parent))
-    try:
-        if not inner:
-            (made / "new").mkdir()
-        for link, there in _links(cache, made / "new", inner):
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(there)
-        if os.path.lexists(found):
-            found.rename(made / "old")
-        (made / "new").rename(found)
-    except OSError:
-        # Another process may have been quicker.
-        if not _is_whole(cache, found, inner):
-            raise
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
