@@ -240,7 +240,7 @@ PLANTED = [
     (_no_cache, "wrong", "'/nowhere/at/all' is not there, nor is '/nowhere/at'", "mkdir -p "),
     (_cache_in_a_file, "wrong", "'{root}/train.py' cannot be written", "ls -ld "),
     (_links, "risky", "hardlink and symlink", "dvc config --unset cache.type"),
-    (_left_behind, "wrong", "objects are left in", "git track init"),
+    (_left_behind, "risky", "are still to be moved", "git track init"),
     (_broken_config, "wrong", "config, line 1", "dvc config --list"),
     (_no_such_remote, "wrong", "the default data remote 'gone' has no URL", "-d gone URL"),
     (_no_content, "risky", "('raw.csv'): neither here nor in cache", "dvc pull"),

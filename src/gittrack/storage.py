@@ -53,8 +53,8 @@ def dvc_state(case: Case) -> Iterator[Finding]:
             "git track init",
         )
     if found.former is not None:
-        what = f"objects are left in '{found.former}', where nobody looks for them"
-        yield Finding("wrong", "dvc", what, "git track init")
+        what = f"objects in '{found.former}' are still to be moved into DVC's cache"
+        yield Finding("risky", "dvc", what, "git track init")
     if setup.is_apart(case.repo, found) and found.directory is not None:
         yield _apart(found, found.directory)
     if found.remote is None and any(length is not None for length in case.sizes.values()):
