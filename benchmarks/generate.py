@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from gittrack import names, refs, runs
+from gittrack import commits, names, refs
 from gittrack.git import Identity, Repo
 from gittrack.records import Code, Environment, Row, Run, Status
 from gittrack.refs import RunRef
@@ -77,7 +77,7 @@ def generate(
 
 def _store(repo: Repo, run: Run, tree: str, rows: Sequence[Row]) -> str:
     log = f"accuracy: {next(iter(run.metrics.values()), 0)}\n".encode()
-    return runs.store(repo, run, tree=tree, author=AUTHOR, rows=rows, log=log)
+    return commits.store(repo, run, tree=tree, author=AUTHOR, rows=rows, log=log)
 
 
 def make(

@@ -20,7 +20,7 @@ import generate
 import pygit2
 from measure import Claim, arguments, ground, median_costs, report, work_tree
 
-from gittrack import message, record, refs, runs
+from gittrack import commits, message, record, refs
 from gittrack.git import Repo
 from gittrack.records import Run
 from gittrack.refs import RunRef
@@ -73,7 +73,7 @@ def _one_by_one(repo: Repo, batch: Callable[[], list[Run]], rounds: int) -> Call
     def write() -> None:
         repo.sync(True)
         for run in made.pop():
-            runs.write(repo, run, tree=tree, author=generate.AUTHOR, log=_LOG)
+            commits.write(repo, run, tree=tree, author=generate.AUTHOR, log=_LOG)
 
     made = [batch() for _ in range(rounds)]
     return write
@@ -110,7 +110,7 @@ def _store(
     inner, outer = handle.TreeBuilder(), handle.TreeBuilder(tree)
     for name, data in files.items():
         inner.insert(name, handle.create_blob(data), pygit2.enums.FileMode.BLOB)
-    outer.insert(runs.RECORD, inner.write(), pygit2.enums.FileMode.TREE)
+    outer.insert(commits.RECORD, inner.write(), pygit2.enums.FileMode.TREE)
     commit = handle.create_commit(None, who, who, words, outer.write(), [])
     handle.references.create(RunRef(run.experiment, run.name, "").full, commit)
 
@@ -129,7 +129,7 @@ def _bulk(place: Path, count: int) -> Callable[[], None]:
                 RunRef(
                     run.experiment,
                     run.name,
-                    runs.store(repo, run, tree=tree, author=generate.AUTHOR, log=_LOG),
+                    commits.store(repo, run, tree=tree, author=generate.AUTHOR, log=_LOG),
                 )
                 for run in made
             ]

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from gittrack import runs, setup
+from gittrack import commits, setup
 from gittrack.cache import Cache, open_cache
 from gittrack.git import Identity, Repo
 from gittrack.records import Artifact, Code, Row, Run
@@ -166,4 +166,4 @@ def record(
               **known)  # fmt: skip
     if tree is None:
         tree = repo.empty_tree() if base is None else repo.read_commit(base).tree
-    return runs.write(repo, run, tree=tree, author=ADA, rows=rows)
+    return commits.write(repo, run, tree=tree, author=ADA, rows=rows)

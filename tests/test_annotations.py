@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gittrack.annotations as annotations
-from gittrack import runs
+from gittrack import commits
 from gittrack.errors import BadName, BadValue, GitFailed, WriteFailed
 from gittrack.events import Change, Event, fold, set_tag, set_title, take_note
 from gittrack.git import Identity, Repo
@@ -44,8 +44,8 @@ def recorded(repo: Repo, number: int = 1, **fields: object) -> Summary:
         code=Code(base=repo.head()[0]),
         **fields,  # type: ignore[arg-type]
     )
-    ref = runs.write(repo, run, tree=repo.empty_tree(), author=ADA)
-    return runs.listing(repo, [ref]).runs[0]
+    ref = commits.write(repo, run, tree=repo.empty_tree(), author=ADA)
+    return commits.listing(repo, [ref]).runs[0]
 
 
 def say(repo: Repo, run: Summary, *changes: Change, random: object = os.urandom) -> None:
@@ -238,11 +238,11 @@ RACER = """
 import os, sys
 from datetime import datetime, timezone
 import gittrack.annotations as annotations
-from gittrack import refs, runs
+from gittrack import refs, commits
 from gittrack.events import take_note
 from gittrack.git import Repo
 repo = Repo.open(sys.argv[1])
-run = runs.listing(repo, refs.all_runs(repo)).runs[0]
+run = commits.listing(repo, refs.all_runs(repo)).runs[0]
 print("ready", flush=True)
 sys.stdin.readline()
 for n in range(6):

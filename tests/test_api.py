@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gittrack
-from gittrack import active, journal, refs, runs
+from gittrack import active, commits, journal, refs
 from gittrack.errors import NoActiveRun
 from gittrack.git import Repo
 from gittrack.records import Row, Run
@@ -403,7 +403,7 @@ def recorded(track, place: Path, code: str, exit_code: int = 0) -> tuple[Run, tu
     track(place, "run", "--", sys.executable, "script.py", check=exit_code)
     repo = Repo.open(place)
     (ref,) = refs.all_runs(repo)
-    return runs.load(repo, ref), runs.load_series(repo, ref)
+    return commits.load(repo, ref), commits.load_series(repo, ref)
 
 
 def test_what_a_script_logs_is_recorded(repo_dir, track) -> None:

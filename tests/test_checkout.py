@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from conftest import Git, World
-from gittrack import checkout, runs
+from gittrack import checkout, commits
 from gittrack.errors import BadPath, GitFailed, GittrackError, UsageError
 from gittrack.git import Identity, Repo
 from gittrack.records import Artifact, Code, Run
@@ -37,7 +37,7 @@ def written(repo: Repo, tree: str, **more: Any) -> RunRef:
         "status": "finished", "started": NOON, "ended": NOON + timedelta(seconds=4),
         "command": ("python", "train.py", "--lr", "0.1"), "code": Code(base=repo.head()[0]),
     }  # fmt: skip
-    return runs.write(repo, Run(**fields | more), tree=tree, author=AUTHOR)
+    return commits.write(repo, Run(**fields | more), tree=tree, author=AUTHOR)
 
 
 def files_of(place: Path) -> dict[str, str]:
@@ -92,7 +92,9 @@ def test_the_commit_says_which_run(repo_dir: Path, git: Git) -> None:
     trailers = git(repo_dir, "log", "-1", "--format=%(trailers:key=Run-Id,valueonly)", "a")
     assert trailers.strip() == "1" * 32
     assert "\x1b" not in message
-    assert [ref.name for ref in runs.listing(repo, [RunRef("e", "x", made[0].commit)]).runs] == []
+    assert [
+        ref.name for ref in commits.listing(repo, [RunRef("e", "x", made[0].commit)]).runs
+    ] == []
 
 
 def test_a_branch_alone_checks_nothing_out(

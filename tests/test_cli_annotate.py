@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import gittrack.annotations as annotations
-from gittrack import refs, runs
+from gittrack import commits, refs
 from gittrack.git import Identity, Repo
 from gittrack.records import Run, Summary
 
@@ -29,7 +29,7 @@ def record(repo: Repo) -> None:
             ended=NOW + timedelta(minutes=number, seconds=1),
             tags={"team": "red"},
         )
-        runs.write(repo, run, tree=repo.empty_tree(), author=Identity("Ada", "ada@example.org"))
+        commits.write(repo, run, tree=repo.empty_tree(), author=Identity("Ada", "ada@example.org"))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def place(repo_dir: Path) -> Path:
 
 def state(place: Path, name: str = OTTER) -> Summary:
     repo = Repo.open(place)
-    found = annotations.overlay(repo, runs.listing(repo, refs.all_runs(repo)).runs)
+    found = annotations.overlay(repo, commits.listing(repo, refs.all_runs(repo)).runs)
     return next(run for run in found if run.name == name)
 
 

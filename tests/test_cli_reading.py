@@ -15,7 +15,7 @@ from typing import Any
 import pexpect
 import pytest
 
-from gittrack import revisions, runs, setup
+from gittrack import commits, revisions, setup
 from gittrack.annotations import append
 from gittrack.cache import open_cache
 from gittrack.events import Change
@@ -36,7 +36,7 @@ def record(place: Path, number: int, name: str, **more: Any) -> None:
     }  # fmt: skip
     rows = more.pop("rows", ())
     made = Run(name=name, **fields | more)
-    runs.write(repo, made, tree=repo.empty_tree(), author=AUTHOR, rows=rows)
+    commits.write(repo, made, tree=repo.empty_tree(), author=AUTHOR, rows=rows)
 
 
 def say(place: Path, name: str, what: str) -> None:
@@ -592,7 +592,7 @@ def test_what_gittrack_added_for_dvc_is_no_code(repo_dir: Path, track: Any) -> N
         fields: dict[str, Any] = {"status": "finished", "started": START, "ended": START}
         code = Code(base=base, dirty=True, included=("new.py",))
         run = Run(id=f"{number:032x}", name=name, experiment="default", code=code, **fields)
-        runs.write(repo, run, tree=tree, author=AUTHOR)
+        commits.write(repo, run, tree=tree, author=AUTHOR)
 
     made(1, "none-aaaaaa")
     made(2, "own-aaaaaa", config=blob)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import remotes
-from gittrack import data, doctor, refs, runs, setup
+from gittrack import commits, data, doctor, refs, setup
 from gittrack.cache import Cache, open_cache
 from gittrack.cli.doctor import doctor as command
 from gittrack.cli.main import VERBS
@@ -49,7 +49,7 @@ def record(repo: Repo, name: str, *md5s: str, ended: datetime = NOON) -> RunRef:
         artifacts=kept,
     )
     tree = repo.read_commit(base).tree if base else repo.empty_tree()
-    return runs.write(repo, run, tree=tree, author=ADA)
+    return commits.write(repo, run, tree=tree, author=ADA)
 
 
 def examined(repo: Repo, **options: object) -> list[doctor.Finding]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from conftest import Git, Track
-from gittrack import data, refs, runs, setup
+from gittrack import commits, data, refs, setup
 from gittrack.git import Repo
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pipeline"
@@ -31,7 +31,9 @@ def run_chain(place: Path) -> list[tuple[str, bool]]:
 def named(place: Path) -> dict[str, Any]:
     """The newest run of each step."""
     repo = Repo.open(place)
-    found = sorted((runs.load(repo, ref) for ref in refs.all_runs(repo)), key=lambda r: r.started)
+    found = sorted(
+        (commits.load(repo, ref) for ref in refs.all_runs(repo)), key=lambda r: r.started
+    )
     return {run.name.rpartition("-")[0]: run for run in found}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from conftest import Git
-from gittrack import artifacts, execute, harvest, journal, outset, recovery, refs, runs, sessions
+from gittrack import artifacts, commits, execute, harvest, journal, outset, recovery, refs, sessions
 from gittrack.errors import WriteFailed
 from gittrack.git import Repo
 from gittrack.journal import Writer
@@ -50,7 +50,7 @@ def earlier(*paths: Path) -> float:
 def recovered(place: Path) -> Run:
     repo = Repo.open(place)
     (ref,) = recovery.recover(repo)
-    return runs.load(repo, ref)
+    return commits.load(repo, ref)
 
 
 @pytest.fixture

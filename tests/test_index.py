@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from conftest import Git
-from gittrack import index, refs, runs, tables
+from gittrack import commits, index, refs, tables
 from gittrack.annotations import append
 from gittrack.events import Change
 from gittrack.git import Commit, Identity, Repo
@@ -53,7 +53,7 @@ def record(place: Path | Repo, number: int, name: str, **more: Any) -> RunRef:
         ),
     }  # fmt: skip
     run = Run(name=name, **fields | more)
-    return runs.write(repo, run, tree=repo.empty_tree(), author=ADA)
+    return commits.write(repo, run, tree=repo.empty_tree(), author=ADA)
 
 
 def given(ref: RunRef, number: int, path: str | None = None) -> Input:
@@ -222,7 +222,7 @@ def test_every_change_of_refs_is_noticed(
     shutil.copy(repo.state / index.NAME, repo.state / "kept")
     (repo.state / index.NAME).unlink()
     assert seen == names(repo)
-    good = {r.name for r in refs.all_runs(repo) if runs.listing(repo, [r]).runs}
+    good = {r.name for r in refs.all_runs(repo) if commits.listing(repo, [r]).runs}
     assert set(seen) == good
 
 
@@ -352,7 +352,7 @@ def test_a_bare_repository(bare_dir: Path) -> None:
 
 def say(repo: Repo, name: str, what: str) -> None:
     """Delete, restore or archive a run."""
-    run = next(r for r in runs.listing(repo, refs.all_runs(repo)).runs if r.name == name)
+    run = next(r for r in commits.listing(repo, refs.all_runs(repo)).runs if r.name == name)
     append(repo, run, [Change(what)], now=NOON, random=os.urandom)
 
 

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gittrack
-from gittrack import active, journal, renderings, revisions, runs, setup
+from gittrack import active, commits, journal, renderings, revisions, setup
 from gittrack.cache import Cache, open_cache
 from gittrack.errors import (
     BadPath,
@@ -824,7 +824,7 @@ def recorded(track: Any, place: Path, code: str, exit_code: int = 0) -> Run:
     (place / "script.py").write_text(code)
     track(place, "run", "--", sys.executable, "script.py", check=exit_code)
     repo = Repo.open(place)
-    return runs.load(repo, revisions.resolve(repo, "latest"))
+    return commits.load(repo, revisions.resolve(repo, "latest"))
 
 
 def content(place: Path, run: Run, name: str) -> bytes:

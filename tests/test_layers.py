@@ -279,14 +279,14 @@ LOWER = "from gittrack.errors import BadName\nimport json\n"
 @pytest.mark.parametrize(
     "source",
     [
-        "import gittrack.runs",
-        "from gittrack.runs import write",
+        "import gittrack.commits",
+        "from gittrack.commits import write",
         "from gittrack import runs",
         "from gittrack.names import check",
         "from gittrack.cli.main import main",
         "from gittrack.unheard_of import x",
         "from . import errors",
-        "def f():\n    from gittrack.runs import write",
+        "def f():\n    from gittrack.commits import write",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import gittrack.report",
         "import importlib\nimportlib.import_module('gittrack.api')",
     ],

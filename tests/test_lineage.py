@@ -14,7 +14,7 @@ from hypothesis import given as given_values
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from gittrack import cache, manifest, refs, runs, setup
+from gittrack import cache, commits, manifest, refs, setup
 from gittrack.errors import RunNotFound
 from gittrack.git import Repo
 from gittrack.lineage import Graph, Stale, Way, inputs_of, of_file, of_run, stale
@@ -127,7 +127,7 @@ def test_a_copied_directory_is_of_who_made_it(repo: Repo) -> None:
         id="2" * 32, name="copy-aaaaaa", experiment="default", status="finished", started=started,
         ended=started, data=(copied,), artifacts=(copy,),
     )  # fmt: skip
-    runs.write(repo, run, tree=repo.empty_tree(), author=ADA)
+    commits.write(repo, run, tree=repo.empty_tree(), author=ADA)
     assert names(inputs_of(repo, [read("d/raw/a.csv", "a"), copied])) == ["load-aaaaaa"]
     record(repo, 3, "process-aaaaaa", data={"labels.csv": "l"}, folders={"processed": folder})
     found = inputs_of(repo, [read("processed/labels.csv", "l")])
@@ -379,7 +379,7 @@ def many(repo: Repo, edges: Sequence[Sequence[int]]) -> list[RunRef]:
                 status="finished", started=started, ended=started, command=(str(number),),
                 inputs=tuple(given(made[source], source) for source in sources),
             )  # fmt: skip
-            commit = runs.store(repo, run, tree=tree, author=ADA)
+            commit = commits.store(repo, run, tree=tree, author=ADA)
             made.append(RunRef("default", run.name, commit))
     refs.create_many(repo, made)
     return made

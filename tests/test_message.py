@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gittrack import message, runs
+from gittrack import commits, message
 from gittrack.errors import BrokenRecord
 from gittrack.git import Identity, Repo
 from gittrack.records import Code, Input, Run, Summary
@@ -100,7 +100,7 @@ def test_the_summary_says_what_the_record_says_or_nothing(run: Run) -> None:
         message.compose(run), experiment=run.experiment, name=run.name, commit="3" * 40
     )
     if found is not None:
-        wanted = replace(runs.summarize(run), commit="3" * 40)
+        wanted = replace(commits.summarize(run), commit="3" * 40)
         assert spelled(found) == spelled(wanted)
 
 
@@ -128,7 +128,7 @@ def test_for_each_ref_is_a_table(tmp_path: Path, git) -> None:
     run = Run(id="0" * 32, name="n-000000", experiment="e", status="finished", started=START,
               metrics={"acc": 0.98, "a.b": 1, "A-b": 2}, message="Try\n\nStatus: of the art",
               command=("python", "a\nb"))  # fmt: skip
-    runs.write(repo, run, tree=repo.empty_tree(), author=Identity("Ada", "ada@example.org"))
+    commits.write(repo, run, tree=repo.empty_tree(), author=Identity("Ada", "ada@example.org"))
 
     def shown(key: str) -> str:
         # Git 2.39 mixes up two such fields in one format.

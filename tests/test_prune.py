@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gittrack import annotations, journal, prune, refs, runs, sessions, setup
+from gittrack import annotations, commits, journal, prune, refs, sessions, setup
 from gittrack.cache import Cache, open_cache
 from gittrack.errors import CannotClean, GittrackError, UsageError, WriteFailed
 from gittrack.events import Change
@@ -78,11 +78,11 @@ def record(repo: Repo, name: str, **fields: object) -> RunRef:
         **fields,  # type: ignore[arg-type]
     )
     tree = repo.read_commit(base).tree if base else repo.empty_tree()
-    return runs.write(repo, run, tree=tree, author=ADA)
+    return commits.write(repo, run, tree=tree, author=ADA)
 
 
 def say(repo: Repo, ref: RunRef, what: str) -> None:
-    summary = runs.listing(repo, [ref]).runs[0]
+    summary = commits.listing(repo, [ref]).runs[0]
     annotations.append(repo, summary, [Change(what)], now=NOON, random=os.urandom)
 
 
@@ -691,7 +691,7 @@ def test_a_clock_that_was_ahead_keeps_nothing_for_ever(repo: Repo) -> None:
 
 
 def _input(ref: RunRef, repo: Repo) -> Input:
-    return Input(ref.name, runs.load(repo, ref).id, ref.commit, "model0")
+    return Input(ref.name, commits.load(repo, ref).id, ref.commit, "model0")
 
 
 def test_an_input_of_a_run_that_stays_stays(repo: Repo, cache: Cache) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gittrack import record, runs
+from gittrack import commits, record
 from gittrack.errors import BadFile
 from gittrack.git import Identity, Repo
 from gittrack.records import Artifact, Code, Data, Environment, Input, Row, Run, Skipped
@@ -232,7 +232,7 @@ def test_stock_dvc_reads_two_runs(tmp_path: Path, git) -> None:
                   ended=START, code=Code(base=base), params={"opt.lr": lr, "opt.name": "NO"},
                   metrics={"acc": acc})  # fmt: skip
         rows = [Row(step, float(step), {"acc": acc - (1 - step) / 4}) for step in range(2)]
-        runs.write(repo, run, tree=tree, author=Identity("Ada", "ada@example.org"), rows=rows)
+        commits.write(repo, run, tree=tree, author=Identity("Ada", "ada@example.org"), rows=rows)
     pair = ("runs/e/a-000000", "runs/e/b-000000")
     metrics = dvc("metrics", "diff", "--json", *pair)
     assert metrics == {".gittrack/metrics.yaml": {"acc": {"old": 0.5, "new": 0.75, "diff": 0.25}}}

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gittrack import data, manifest, placing, retrieve, runs, setup
+from gittrack import commits, data, manifest, placing, retrieve, setup
 from gittrack.errors import BadFile, BadPath, DataDamaged, DataMissing
 from gittrack.git import Repo
 from gittrack.manifest import Member
@@ -367,7 +367,7 @@ def test_what_is_larger_than_its_record_says_is_refused(
     """Somebody else's run may say 6 bytes for what fills the disk."""
     if here:
         get(repo, sent, target=tmp_path / "before")
-    kept = {item.path: item for item in runs.load(repo, sent).artifacts}
+    kept = {item.path: item for item in commits.load(repo, sent).artifacts}
     lies = replace(kept[name], size=kept[name].size - 1)
     run = record(repo, "odd-lynx-0xw8nd", artifacts=[lies])
     with pytest.raises(DataDamaged, match=f"'{name}' has|no more than"):
@@ -441,12 +441,12 @@ def test_a_hostile_path_is_never_written(
     """Whether it stands in a record, of whose reader this does not think well, or in a listing."""
     content = cache_of(repo).add_bytes(b"hostile").md5
     good = record(repo, "bold-crow-0xw8nc", artifacts=(Artifact("x", content, 7),))
-    bad = replace(runs.load(repo, good), artifacts=(Artifact(path, content, 7),))
+    bad = replace(commits.load(repo, good), artifacts=(Artifact(path, content, 7),))
     with monkeypatch.context() as patched, pytest.raises(BadPath):
-        patched.setattr(runs, "load", lambda repo, ref: bad)
+        patched.setattr(commits, "load", lambda repo, ref: bad)
         get(repo, good, target=tmp_path / "out")
     with monkeypatch.context() as patched, pytest.raises(BadPath):
-        patched.setattr(runs, "load", lambda repo, ref: bad)
+        patched.setattr(commits, "load", lambda repo, ref: bad)
         retrieve.load(repo, good, "")
     listing = json.dumps([{"md5": content, "relpath": path}]).encode()
     name = manifest.name(listing)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gittrack import revisions, runs
+from gittrack import commits, revisions
 from gittrack.annotations import append
 from gittrack.errors import (
     AmbiguousRun,
@@ -38,7 +38,7 @@ def record(repo: Repo, number: int, name: str, *, experiment: str = "default", *
         id=f"{number:04x}" + "0" * 28, name=name, experiment=experiment, status="finished",
         started=started, ended=started + timedelta(seconds=5), **given,
     )  # fmt: skip
-    return runs.write(repo, run, tree=repo.empty_tree(), author=AUTHOR)
+    return commits.write(repo, run, tree=repo.empty_tree(), author=AUTHOR)
 
 
 def say(repo: Repo, name: str, what: str) -> None:
@@ -122,7 +122,7 @@ def test_a_commit_that_is_not_ours_names_no_run(world: SimpleNamespace) -> None:
     # Named exactly, it is opened, and that says what is wrong with it.
     named = revisions.resolve(world.repo, "notours-abcdef")
     with pytest.raises(BrokenRecord, match="not a run that gittrack recorded"):
-        runs.load(world.repo, named)
+        commits.load(world.repo, named)
 
 
 def test_a_repository_with_foreign_refs_only_has_no_runs(repo_dir: Path, git: Any) -> None:
@@ -237,7 +237,7 @@ def test_ranges_run_in_time_and_no_run_stands_twice(
 ) -> None:
     """A plot's legend reads from old to new."""
     found = revisions.resolve_many(world.repo, selectors)
-    numbers = [int(runs.load(world.repo, ref).id[:4], 16) for ref in found]
+    numbers = [int(commits.load(world.repo, ref).id[:4], 16) for ref in found]
     assert numbers == expected
 
 
@@ -260,7 +260,7 @@ def test_the_catalogue_is_newest_first_whatever_the_names(tmp_path: Path) -> Non
     """The refs come sorted by experiment and name; people ask for time."""
     made = generate(tmp_path / "r", runs=12, params=1, metrics=1)
     listed = revisions.catalogue(Repo.open(tmp_path / "r")).runs
-    expected = [replace(runs.summarize(run), commit=None) for run in reversed(made)]
+    expected = [replace(commits.summarize(run), commit=None) for run in reversed(made)]
     assert [replace(run, commit=None) for run in listed] == expected
 
 

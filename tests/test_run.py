@@ -14,7 +14,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from gittrack import refs, runs
+from gittrack import commits, refs
 from gittrack.git import Repo
 from gittrack.records import Row, Run
 
@@ -26,7 +26,7 @@ UNPRIVILEGED = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
 def everything(place: Path) -> list[Run]:
     """All recorded runs, oldest first, read back through the record itself."""
     repo = Repo.open(place)
-    return sorted((runs.load(repo, ref) for ref in refs.all_runs(repo)), key=lambda r: r.started)
+    return sorted((commits.load(repo, ref) for ref in refs.all_runs(repo)), key=lambda r: r.started)
 
 
 def only(place: Path) -> Run:
@@ -37,12 +37,12 @@ def only(place: Path) -> Run:
 
 def series(place: Path) -> tuple[Row, ...]:
     repo = Repo.open(place)
-    return runs.load_series(repo, refs.all_runs(repo)[-1])
+    return commits.load_series(repo, refs.all_runs(repo)[-1])
 
 
 def output(place: Path) -> bytes:
     repo = Repo.open(place)
-    return runs.output(repo, refs.all_runs(repo)[-1])
+    return commits.output(repo, refs.all_runs(repo)[-1])
 
 
 def all_of_git(place: Path) -> bytes:

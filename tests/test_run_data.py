@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from conftest import Git, Track, World
-from gittrack import refs, runs
+from gittrack import commits, refs
 from gittrack.git import Repo
 from gittrack.records import Run
 
@@ -23,7 +23,7 @@ PYTHON = sys.executable
 
 def newest(place: Path) -> Run:
     repo = Repo.open(place)
-    found = [runs.load(repo, ref) for ref in refs.all_runs(repo)]
+    found = [commits.load(repo, ref) for ref in refs.all_runs(repo)]
     return max(found, key=lambda run: run.started)
 
 

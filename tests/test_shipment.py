@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gittrack import data, refs, runs, setup, shipment
+from gittrack import commits, data, refs, setup, shipment
 from gittrack.errors import DataFailed
 from gittrack.git import Repo
 from gittrack.records import Artifact, Data
@@ -26,7 +26,7 @@ def repo(repo_dir: Path, tmp_path: Path) -> Repo:
 
 
 def packed(repo: Repo, found: Sequence[RunRef] = ()) -> shipment.Shipment:
-    listed = runs.listing(repo, found or refs.all_runs(repo)).runs
+    listed = commits.listing(repo, found or refs.all_runs(repo)).runs
     return shipment.pack(repo, setup.read(repo), listed)
 
 
@@ -81,7 +81,7 @@ def test_what_is_no_hash_hinders_nothing(repo: Repo, tmp_path: Path) -> None:
 
     (model,) = keep(repo, tmp_path / "made", {"model.bin": "m"})
     ref = record(repo, "a-aaaaaa", artifacts=(model,))
-    (good,) = runs.listing(repo, [ref]).runs
+    (good,) = commits.listing(repo, [ref]).runs
     odd = replace(good, name="b", artifacts={"x": "../../x"}, data={"y": "/etc/passwd"})
     found = shipment.pack(repo, setup.read(repo), [good, odd])
     assert found.lacking.md5s == (model.md5,) and found.absent == {"b": ["x"]}

@@ -43,7 +43,7 @@ READING = {
     "gittrack.refs",
     "gittrack.report",
     "gittrack.revisions",
-    "gittrack.runs",
+    "gittrack.commits",
     "gittrack.words",
 }
 SHOWING = READING - {"gittrack.cli.ls", "gittrack.report"} | {

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gittrack import names, refs, runs
+from gittrack import commits, names, refs
 from gittrack.errors import BadValue, GitFailed, GittrackError, WriteFailed
 from gittrack.events import LARGEST_COUNTER, Change, Event, State, compose, fold, parse, resembles
 from gittrack.git import Repo
@@ -70,10 +70,10 @@ def overlay(repo: Repo, summaries: Iterable[Summary]) -> list[Summary]:
 def problems(repo: Repo) -> list[str]:
     """Sentences about annotations that are ignored: damaged, misplaced, quarantined, unreadable.
 
-    Opens every run; a run whose own record is broken is `runs.listing`'s to report.
+    Opens every run; a run whose own record is broken is `commits.listing`'s to report.
     """
     faults: list[str] = []
-    known = runs.listing(repo, refs.all_runs(repo)).runs
+    known = commits.listing(repo, refs.all_runs(repo)).runs
     said = _gather(repo, {run.commit for run in known if run.commit}, faults)
     for run in known:
         lines = said.get(run.commit or "")

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from gittrack import groundwork, runs, setup
+from gittrack import commits, groundwork, setup
 from gittrack.errors import BadFile, BadPath, GitFailed, WriteFailed
 from gittrack.git import Commit, Identity, Repo
 from gittrack.records import Run
@@ -143,7 +143,7 @@ def _commit(repo: Repo, ref: RunRef, author: Identity, *, branch: bool) -> tuple
     Where the run changed nothing it is the base itself. The dates are those of the run, so that
     one author gets the same commit each time; that of a branch is signed if Git's commits are.
     """
-    run = runs.load(repo, ref)
+    run = commits.load(repo, ref)
     whole = repo.read_commit(ref.commit)
     base = _base(repo, ref, whole)
     _check_tree(repo, ref, whole)
@@ -192,7 +192,7 @@ def _known(repo: Repo, oid: str) -> Commit | None:
 
 def _plain_tree(repo: Repo, whole: Commit, base: Commit | None) -> str:
     """Store the run's tree without what gittrack put there -> its id."""
-    gone = [runs.RECORD]
+    gone = [commits.RECORD]
     if _has_own_config(repo, whole, base):
         gone.append(DVC_CONFIG.partition("/")[0])
     return repo.write_tree(dict.fromkeys(gone, ("", 0)), base=whole.tree)

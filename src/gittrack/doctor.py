@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from gittrack import (
+    commits,
     journal,
     prune,
     recovery,
     refs,
-    runs,
     sessions,
     snapshot,
     storage,
@@ -205,7 +205,7 @@ def _covers(target: str, root: str) -> bool:
 def _refs(case: Case) -> Iterator[Finding]:
     ours, others = case.refs
     unreadable = refs.unreadable(case.repo, [ref.full for ref in ours] + [r.name for r in others])
-    for stray in runs.strays(case.repo, others, unreadable):
+    for stray in commits.strays(case.repo, others, unreadable):
         # Git itself does not delete a ref that it cannot read.
         broken = case.repo.common_dir / stray.where
         mend = f"rm {quoted(broken)}" if stray.where in unreadable else stray.hint

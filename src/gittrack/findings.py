@@ -11,9 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from gittrack import refs, runs, setup
+from gittrack import commits, refs, setup
 from gittrack.annotations import overlay
 from gittrack.cache import Cache, open_cache
+from gittrack.commits import Listing
 from gittrack.errors import (
     BadFile,
     DataDamaged,
@@ -25,7 +26,6 @@ from gittrack.meter import Meter
 from gittrack.quoting import one_line
 from gittrack.records import Summary
 from gittrack.refs import RunRef
-from gittrack.runs import Listing
 from gittrack.setup import Setup
 
 __all__ = ["Case", "Finding", "Severity", "count", "from_error", "members", "ok", "quoted"]
@@ -64,7 +64,7 @@ class Case:
     @cached_property
     def listing(self) -> Listing:
         """All runs, and those that cannot be read."""
-        return runs.listing(self.repo, self.refs[0])
+        return commits.listing(self.repo, self.refs[0])
 
     @cached_property
     def runs(self) -> list[Summary]:

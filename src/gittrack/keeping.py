@@ -157,7 +157,7 @@ def load_artifact(run: str, name: _Path, *, repo: _Path | None = None) -> Path:
         DataMissing: neither the cache nor the data remote has it.
         DataDamaged: its content is not what the run recorded.
     """
-    from gittrack import retrieve, revisions, runs
+    from gittrack import commits, retrieve, revisions
     from gittrack.git import Repo
 
     wanted = _said(name)
@@ -166,7 +166,7 @@ def load_artifact(run: str, name: _Path, *, repo: _Path | None = None) -> Path:
     ref = revisions.resolve(opened, run)
     place = Path(retrieve.load(opened, ref, wanted))
     if begin is not None and repo is None:
-        for read in runs.listing(opened, [ref]).runs:
+        for read in commits.listing(opened, [ref]).runs:
             told = Input(ref.short, read.id, ref.commit, wanted)
             active.append({"inputs": [asdict(told)]})
     return place

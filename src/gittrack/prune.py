@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from gittrack import claims, index, journal, refs, runs, sessions, setup
+from gittrack import claims, commits, index, journal, refs, sessions, setup
 from gittrack.annotations import overlay
 from gittrack.cache import Cache, open_cache
 from gittrack.data import left_behind
@@ -148,7 +148,7 @@ def _deleted_runs(
     repo: Repo, *, before: float, now: float, remember: bool
 ) -> tuple[list[RunRef], list[str]]:
     """The deleted runs whose time has come, and why the others stay."""
-    known = overlay(repo, runs.listing(repo, refs.all_runs(repo)).runs)
+    known = overlay(repo, commits.listing(repo, refs.all_runs(repo)).runs)
     deleted = [run for run in known if run.deleted]
     marked = _marks(repo)
     since = {run.id: min(marked.get(run.id, now), now) for run in deleted}

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import journal, names, own, record, refs, runs, secrets, sessions
+from gittrack import commits, journal, names, own, record, refs, secrets, sessions
 from gittrack.errors import GittrackError, RunExists, WriteFailed
 from gittrack.git import Identity, Repo
 from gittrack.journal import Story
@@ -98,7 +98,7 @@ def _names(story: Story) -> Iterator[str]:
 
 def _same_run(repo: Repo, there: RunRef, story: Story) -> Run | None:
     try:
-        run = runs.load(repo, there)
+        run = commits.load(repo, there)
     except GittrackError:
         return None
     return run if run.id == story.begin["id"] else None
@@ -125,7 +125,7 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
     run = _with_inputs(repo, run, story.begin)
     run, tree = _with_code(repo, run, story.begin["tree"])
     tree = _with_setup(repo, run, tree)
-    ref = runs.write(
+    ref = commits.write(
         repo,
         run,
         tree=tree,
@@ -168,10 +168,10 @@ def _with_output(repo: Repo, session: Session, run: Run) -> Run:
         reason = error.message if isinstance(error, GittrackError) else error.strerror
         return replace(run, faults=(*run.faults, f"the whole output is not kept: {reason}"))
     taken = {kept.path for kept in run.artifacts}
-    if runs.OUTPUT in taken or any(path.startswith(f"{runs.OUTPUT}/") for path in taken):
-        fault = f"the whole output is not kept: an artifact is called '{runs.OUTPUT}'"
+    if commits.OUTPUT in taken or any(path.startswith(f"{commits.OUTPUT}/") for path in taken):
+        fault = f"the whole output is not kept: an artifact is called '{commits.OUTPUT}'"
         return replace(run, faults=(*run.faults, fault))
-    kept = Artifact(runs.OUTPUT, got.md5, got.size)
+    kept = Artifact(commits.OUTPUT, got.md5, got.size)
     artifacts = sorted((*run.artifacts, kept), key=lambda item: item.path)
     return replace(run, artifacts=tuple(artifacts))
 
@@ -374,7 +374,7 @@ def running(repo: Repo) -> list[Summary]:
         story = journal.read(directory)
         if story is None:
             continue
-        known = runs.summarize(tell(story, log_size=0, last_sign=_last_sign(directory))[0])
+        known = commits.summarize(tell(story, log_size=0, last_sign=_last_sign(directory))[0])
         if not sessions.is_lost(directory):
             known = replace(known, status="running", ended=None, exit_code=None)
         found.append(known)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from gittrack import data, runs, setup, shelf
+from gittrack import commits, data, setup, shelf
 from gittrack.cache import Cache, open_cache
 from gittrack.enclosure import Enclosure
 from gittrack.errors import BadPath, DataDamaged, DataMissing
@@ -106,7 +106,7 @@ def get(
         WriteFailed: something could not be written.
         BrokenRecord: the record cannot be read.
     """
-    run = runs.load(repo, ref)
+    run = commits.load(repo, ref)
     if not run.artifacts:
         raise BadPath(
             f"'{run.name}' kept no artifacts",
@@ -141,7 +141,7 @@ def get_data(
         DataMissing: nobody has what `paths` name.
         DataFailed, DataDamaged, WriteFailed, BrokenRecord: as `get` does.
     """
-    run = runs.load(repo, ref)
+    run = commits.load(repo, ref)
     _check_target(repo, root)
     work = _Work(repo, remote, meter)
     if paths:
@@ -165,7 +165,7 @@ def load(
         BadPath: the run kept nothing of this name, or more than one artifact.
         DataMissing, DataFailed, DataDamaged, WriteFailed, BrokenRecord: as `get` does.
     """
-    run = runs.load(repo, ref)
+    run = commits.load(repo, ref)
     work = _Work(repo, remote, meter)
     found = _artifacts(work, run, name)
     if len(found) > 1:

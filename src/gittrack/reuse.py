@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from gittrack import own, refs, runs
+from gittrack import commits, own, refs
 from gittrack.errors import GittrackError, UsageError
 from gittrack.git import Repo
 from gittrack.meter import SILENT, Meter
@@ -71,9 +71,9 @@ def fingerprint(
 
 def _code(repo: Repo, tree: str, code: Sequence[str]) -> list[tuple[str, str]]:
     if not code:
-        if repo.entry(tree, runs.RECORD) is None:
+        if repo.entry(tree, commits.RECORD) is None:
             return [("", tree)]
-        return [("", repo.write_tree({runs.RECORD: ("", 0)}, base=tree))]
+        return [("", repo.write_tree({commits.RECORD: ("", 0)}, base=tree))]
     found = []
     for path in sorted(set(code)):
         entry = repo.entry(tree, path)
@@ -128,13 +128,13 @@ def _finished(repo: Repo, ref: RunRef, wanted: str) -> Run | None:
     from gittrack.annotations import overlay
 
     try:
-        run = runs.load(repo, ref)
+        run = commits.load(repo, ref)
     except GittrackError:
         # A record that cannot be read answers for nothing.
         return None
     if run.status != "finished" or run.fingerprint != wanted:
         return None
-    return None if overlay(repo, [runs.summarize(run)])[0].deleted else run
+    return None if overlay(repo, [commits.summarize(run)])[0].deleted else run
 
 
 def _flaw(run: Run) -> str | None:

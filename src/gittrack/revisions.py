@@ -12,14 +12,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
-from gittrack import names, refs, runs
+from gittrack import commits, names, refs
 from gittrack.annotations import overlay
+from gittrack.commits import Listing
 from gittrack.errors import AmbiguousRun, RunNotFound, UnknownKey
 from gittrack.git import Repo
 from gittrack.keys import nearest
 from gittrack.records import Summary
 from gittrack.refs import RunRef
-from gittrack.runs import Listing
 
 __all__ = ["catalogue", "is_listed", "resolve", "resolve_many", "running"]
 
@@ -47,7 +47,7 @@ def catalogue(
         BadName: `experiment` is no name.
     """
     ours, others = refs.divided(repo, experiment=experiment)
-    found = runs.listing(repo, ours)
+    found = commits.listing(repo, ours)
     known = overlay(repo, found.runs)
     if live:
         done = {run.id for run in known}
@@ -59,7 +59,7 @@ def catalogue(
     shown = [run for run in known if is_listed(run, deleted=deleted, archived=archived)]
     names_of_all = [*(ref.full for ref in ours), *(ref.name for ref in others)]
     broken = refs.unreadable(repo, names_of_all) if experiment is None else []
-    return Listing(_newest_first(shown), (*found.problems, *runs.strays(repo, others, broken)))
+    return Listing(_newest_first(shown), (*found.problems, *commits.strays(repo, others, broken)))
 
 
 def is_listed(run: Summary, *, deleted: bool, archived: bool) -> bool:
@@ -226,7 +226,7 @@ class _Book:
         """Those that are runs and not deleted; a broken one counts, so that it can be named."""
         kept = []
         for ref in found:
-            listed = runs.listing(self._repo, [ref])
+            listed = commits.listing(self._repo, [ref])
             known = overlay(self._repo, listed.runs)
             if (not listed.runs and listed.problems) or any(not run.deleted for run in known):
                 kept.append(ref)
@@ -238,7 +238,7 @@ class _Book:
         """Those that are runs; refs of our form on commits that are not ours are nobody's."""
         kept = []
         for ref in found:
-            listed = runs.listing(self._repo, [ref])
+            listed = commits.listing(self._repo, [ref])
             if listed.runs or listed.problems:
                 kept.append(ref)
         return kept

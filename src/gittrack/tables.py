@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gittrack import message, refs, runs
+from gittrack import commits, message, refs
 from gittrack.errors import BrokenRecord, GitFailed
 from gittrack.git import Repo
 from gittrack.meter import SILENT, Meter
@@ -373,8 +373,8 @@ def _excerpt(repo: Repo, ref: RunRef) -> tuple[Summary, Sequence[Input]] | None:
         known = None
     inputs = None if known is None else message.inputs(commit.message)
     if known is None or inputs is None:
-        run = runs.load(repo, ref)
-        return runs.summarize(run), run.inputs
+        run = commits.load(repo, ref)
+        return commits.summarize(run), run.inputs
     return known, inputs
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from crash.world import Fault
-from gittrack import journal, names, recovery, refs, runs, sessions, story
+from gittrack import commits, journal, names, recovery, refs, sessions, story
 from gittrack.errors import RunExists, WriteFailed
 from gittrack.git import Repo
 from gittrack.journal import Story, Writer
@@ -42,11 +42,11 @@ def ref_before_objects() -> None:
 
     def write(repo: Repo, run: Any, **parts: Any) -> RunRef:
         made = refs.create(repo, experiment=run.experiment, name=run.name, commit=run.code.base)
-        commit = runs.store(repo, run, **parts)
+        commit = commits.store(repo, run, **parts)
         repo.set_ref(made.full, commit)
         return RunRef(made.experiment, made.name, commit)
 
-    _replace(runs, write=write)
+    _replace(commits, write=write)
 
 
 def directory_before_ref() -> None:

@@ -20,7 +20,7 @@ from crash.scenarios import Scenario, Trial
 from crash.things import Thing, cache_of, damage, empty, lacking, thing
 from crash.world import Expected, Fault, World, aftermath, begin, nothing, session_of, shown
 from gittrack import cache as caches
-from gittrack import journal, names, outset, record, recovery, refs, retrieve, runs, setup
+from gittrack import commits, journal, names, outset, record, recovery, refs, retrieve, setup
 from gittrack.cache import Cache
 from gittrack.git import Repo
 from gittrack.records import Data
@@ -215,7 +215,7 @@ def logging(world: World, seed: int, point: int | None, fault: Fault = nothing) 
     wrong += aftermath(world, None, before, fault=fault)
     last = {one.path: one.artifact for one in known}
     for ref in (found for found in refs.all_runs(world.repo) if found.name == expected.name):
-        run = runs.load(world.repo, ref)
+        run = commits.load(world.repo, ref)
         if {kept.path: kept for kept in run.artifacts} != last:
             wrong.append(f"the record has {run.artifacts} instead of {last}")
         if run.faults:
@@ -379,7 +379,7 @@ def _recorded(world: World) -> tuple[list[Thing], RunRef]:
         artifacts=tuple(one.artifact for one in things),
     )
     tree, author = world.known["tree"], Identity("Bob", "bob@example.org")
-    return things, runs.write(world.repo, run, tree=tree, author=author)
+    return things, commits.write(world.repo, run, tree=tree, author=author)
 
 
 KEPT: dict[str, Scenario] = {

@@ -27,7 +27,7 @@ from crash.scenarios import SCENARIOS, finishing, recovering, sweep
 from crash.swept import SWEPT
 from crash.things import cache_of, damage, empty
 from crash.world import Expected, Fault, World, aftermath, cleanliness, make_world, shown
-from gittrack import execute, refs, runs
+from gittrack import commits, execute, refs
 from gittrack.cache import Cache
 from gittrack.git import Repo
 
@@ -151,7 +151,7 @@ def test_a_killed_group_loses_nothing(world: World) -> None:
         assert wrong == [], f"trial {trial}"
         for ref in refs.all_runs(world.repo):
             if ref.full not in before:
-                rows = runs.load_series(world.repo, ref)
+                rows = commits.load_series(world.repo, ref)
                 logged = [row.values["acc"] for row in rows if "acc" in row.values]
                 assert logged == [step / 8 for step in range(len(logged))]
                 assert len(logged) >= told
@@ -189,7 +189,7 @@ def test_a_killed_group_keeps_nothing_half(world: World) -> None:
         wrong += aftermath(world, Expected("", "", {}), before, optional=not told)
         assert wrong + damage(cache_of(world)) == [], f"trial {trial}"
         for ref in (found for found in refs.all_runs(world.repo) if found.full not in before):
-            run = runs.load(world.repo, ref)
+            run = commits.load(world.repo, ref)
             endings.add((run.status, "made.bin" in {kept.path for kept in run.artifacts}))
             assert {f"copy-{n}.bin" for n in range(told)} <= {kept.path for kept in run.artifacts}
             store = Cache(cache_of(world))

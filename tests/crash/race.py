@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from crash.ptrace import Failed, fork, isolated
 from crash.world import Fault, World, cleanliness, leftovers, nothing, shown
-from gittrack import names, outset, records, recovery, refs, runs
+from gittrack import commits, names, outset, records, recovery, refs
 from gittrack.errors import GittrackError, RunExists
 from gittrack.git import Identity, Repo
 from gittrack.journal import Writer
@@ -101,7 +101,9 @@ def _write(world: World, seed: int, who: int, number: int) -> None:
     while True:
         run = replace(run, name=names.generate(rand.randbytes(6)))
         try:
-            runs.write(repo, run, tree=world.known["tree"], author=Identity("a", "a@example.org"))
+            commits.write(
+                repo, run, tree=world.known["tree"], author=Identity("a", "a@example.org")
+            )
         except RunExists:
             continue
         return
@@ -125,7 +127,7 @@ def _wrong(world: World, before: dict[str, str], wanted: set[str]) -> list[str]:
     found: Counter[str] = Counter()
     for ref in made:
         try:
-            run = runs.load(world.repo, ref)
+            run = commits.load(world.repo, ref)
         except GittrackError as error:
             wrong.append(f"half: {error.message}")
             continue

@@ -23,7 +23,7 @@ from crash.world import (
     session_of,
     shown,
 )
-from gittrack import outset, recovery, refs, runs
+from gittrack import commits, outset, recovery, refs
 from gittrack.annotations import append, overlay
 from gittrack.events import set_tag
 from gittrack.git import Repo
@@ -113,11 +113,11 @@ def logging(world: World, seed: int, point: int | None, fault: Fault = nothing) 
     death = kill_at(point, prepare, act)
     wrong = _faulty(death) + aftermath(world, None, before, fault=fault)
     for ref in (found for found in refs.all_runs(world.repo) if found.name == expected.name):
-        rows = runs.load_series(world.repo, ref)
+        rows = commits.load_series(world.repo, ref)
         logged = [row.values["acc"] for row in rows if "acc" in row.values]
         if logged != [step / 8 for step in range(len(logged))] or len(logged) < len(death.told):
             wrong.append(f"{len(death.told)} calls returned, the record has {logged}")
-        if faults := runs.load(world.repo, ref).faults:
+        if faults := commits.load(world.repo, ref).faults:
             wrong.append(f"damaged without need: {faults}")
     return Trial(death, wrong)
 
@@ -128,7 +128,7 @@ def annotating(world: World, seed: int, point: int | None, fault: Fault = nothin
     isolated(lambda: len(recovery.recover(Repo.open(world.path))))
     ref = refs.find(world.repo, world.known["experiment"], expected.name)
     assert ref is not None
-    run = runs.summarize(runs.load(world.repo, ref))
+    run = commits.summarize(commits.load(world.repo, ref))
 
     def prepare() -> Repo:
         fault()

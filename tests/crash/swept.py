@@ -20,7 +20,7 @@ from crash.ptrace import isolated, kill_at
 from crash.scenarios import Scenario, Trial
 from crash.things import Thing, cache_of, damage, empty, lacking, remains, thing
 from crash.world import Fault, World, leftovers, nothing, shown
-from gittrack import groundwork, index, names, prune, runs, setup
+from gittrack import commits, groundwork, index, names, prune, setup
 from gittrack.annotations import append
 from gittrack.cache import Cache
 from gittrack.events import Change
@@ -50,7 +50,7 @@ def _recorded(
         data=tuple(Data(one.path, one.md5, one.artifact.size, one.artifact.nfiles) for one in read),
     )
     author = Identity("Bob", "bob@example.org")
-    ref = runs.write(world.repo, run, tree=world.known["tree"], author=author)
+    ref = commits.write(world.repo, run, tree=world.known["tree"], author=author)
     return replace(run, commit=ref.commit), ref
 
 
@@ -152,7 +152,7 @@ def cleaning(world: World, seed: int, point: int | None, fault: Fault = nothing)
     _, stays = _recorded(world, "stays", seed, needed)
     run, goes = _recorded(world, "goes", seed, [folder])
     now = datetime(2026, 1, 1, tzinfo=timezone.utc)
-    append(world.repo, runs.summarize(run), [Change("delete")], now=now, random=os.urandom)
+    append(world.repo, commits.summarize(run), [Change("delete")], now=now, random=os.urandom)
     isolated(lambda: prune.gc(Repo.open(world.path), now=1.0, before=0.0) and None)
     before = shown(world)
     late = time.time() + 1e6

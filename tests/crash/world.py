@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from crash.ptrace import Failed, isolated
-from gittrack import names, outset, records, recovery, refs, runs, sessions
+from gittrack import commits, names, outset, records, recovery, refs, sessions
 from gittrack.errors import GittrackError
 from gittrack.git import Identity, Repo
 from gittrack.journal import Writer
@@ -165,15 +165,15 @@ def _take(world: World, name: str, rand: random.Random) -> None:
         ended=moment(_START + 1),
     )
     tree = world.known["tree"]
-    runs.write(world.repo, other, tree=tree, author=Identity("Bob", "bob@example.org"))
+    commits.write(world.repo, other, tree=tree, author=Identity("Bob", "bob@example.org"))
 
 
 def facts(repo: Repo, ref: RunRef) -> dict[str, str]:
     """What the record at a ref says, in the terms of `Expected`."""
-    run = runs.load(repo, ref)
+    run = commits.load(repo, ref)
     rows = [
         (row.step, row.time, dict(sorted(row.values.items())))
-        for row in runs.load_series(repo, ref)
+        for row in commits.load_series(repo, ref)
     ]
     return {
         "id": run.id,
@@ -184,7 +184,7 @@ def facts(repo: Repo, ref: RunRef) -> dict[str, str]:
         "tags": repr(dict(sorted(run.tags.items()))),
         "metrics": repr(dict(sorted(run.metrics.items()))),
         "rows": repr(rows),
-        "output": repr(runs.output(repo, ref)),
+        "output": repr(commits.output(repo, ref)),
         "faults": repr(run.faults),
         "included": repr(run.code.included),
         "data": repr(run.data),

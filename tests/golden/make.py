@@ -95,13 +95,13 @@ def _run(base: str, number: int, name: str, **fields: Any) -> Any:
 
 def build(place: Path) -> None:
     """Fill an empty directory with five runs that name no data and keep nothing."""
-    from gittrack import runs
+    from gittrack import commits
 
     repo, ada, base, tree = _begin(place)
     changed = repo.write_tree({"features.py": (repo.write_blob(b"N = 3\n"), 0o100644)}, base=tree)
     trees = [changed, tree, tree, repo.empty_tree(), tree]
     for run, rows, log, snapshot in zip(*_runs(base), trees, strict=True):
-        runs.write(repo, run, tree=snapshot, author=ada, rows=rows, log=log)
+        commits.write(repo, run, tree=snapshot, author=ada, rows=rows, log=log)
 
 
 def _runs(base: str) -> tuple[list[Any], list[Any], list[bytes]]:
@@ -192,7 +192,7 @@ _EMPTY, _NO_FILES = "d41d8cd98f00b204e9800998ecf8427e", "d751713988987e933198036
 
 def build_data(place: Path) -> None:
     """Fill an empty directory with four runs that read data and one another's artifacts."""
-    from gittrack import runs
+    from gittrack import commits
 
     repo, ada, base, tree = _begin(place)
 
@@ -201,7 +201,7 @@ def build_data(place: Path) -> None:
         return str(repo.write_tree({".dvc": (inner, 0o040000)}, base=tree))
 
     def write(run: Any, snapshot: str, log: bytes = b"") -> Any:
-        return runs.write(repo, run, tree=snapshot, author=ada, log=log)
+        return commits.write(repo, run, tree=snapshot, author=ada, log=log)
 
     first = _trained(base)
     ref = write(first, config(_CONFIG), b"accuracy: 0.98\n[... 2097152 bytes left out ...]\nend\n")
@@ -311,16 +311,16 @@ def records(place: Path, later: frozenset[str]) -> str:
 
     Without those of the fields `later` that are empty.
     """
-    from gittrack import refs, runs
+    from gittrack import commits, refs
     from gittrack.git import Repo
 
     repo = Repo.open(place)
     known = {
         ref.short: {
-            "run": _known(asdict(runs.load(repo, ref)), later),
-            "series": [asdict(row) for row in runs.load_series(repo, ref)],
-            "output": runs.output(repo, ref).decode(),
-            "summary": _known(asdict(runs.listing(repo, [ref]).runs[0]), later),
+            "run": _known(asdict(commits.load(repo, ref)), later),
+            "series": [asdict(row) for row in commits.load_series(repo, ref)],
+            "output": commits.output(repo, ref).decode(),
+            "summary": _known(asdict(commits.listing(repo, [ref]).runs[0]), later),
         }
         for ref in refs.all_runs(repo)
     }

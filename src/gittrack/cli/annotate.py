@@ -229,13 +229,13 @@ def _flag(
 
 def _run(repo: Repo, selector: str) -> Summary:
     """The run that a selector names, as it stands after what was said of it before."""
-    from gittrack import runs
+    from gittrack import commits
     from gittrack.annotations import overlay
     from gittrack.errors import BrokenRecord
     from gittrack.revisions import resolve
 
     ref = resolve(repo, selector)
-    listed = runs.listing(repo, [ref])
+    listed = commits.listing(repo, [ref])
     if not listed.runs:
         for problem in listed.problems:
             raise problem

@@ -48,13 +48,13 @@ def checkout(
     $ git track checkout best:accuracy --worktree ../best --data
     $ git track checkout amber-otter -b try-again
     """
-    from gittrack import revisions, runs
+    from gittrack import commits, revisions
 
     if data and branch is not None and worktree is None:
         raise click.UsageError("--data needs a work tree: add --worktree DIR", ctx)
     repo = open_repo(ctx)
     ref = revisions.resolve(repo, selector)
-    run = runs.load(repo, ref)
+    run = commits.load(repo, ref)
     made = _made(repo, ref, worktree, branch)
     click.echo(_said(repo, run, made))
     if made.worktree is None:

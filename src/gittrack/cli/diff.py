@@ -12,7 +12,7 @@ from gittrack.cli.main import open_repo
 from gittrack.cli.output import Screen, json_option, page, say, screen
 
 if TYPE_CHECKING:
-    from gittrack.diff import Difference, Line, Part
+    from gittrack.difference import Difference, Line, Part
     from gittrack.git import Repo
     from gittrack.refs import RunRef
 
@@ -44,13 +44,13 @@ def diff(
     $ git track diff main feature --code
     $ git track diff latest~1 latest --exit-code
     """
-    from gittrack import revisions, runs
-    from gittrack.diff import compare
+    from gittrack import commits, revisions
+    from gittrack.difference import compare
 
     repo = open_repo(ctx)
     selectors = _completed(selectors)
     found = [revisions.resolve(repo, selector) for selector in selectors]
-    compared = compare([runs.load(repo, ref) for ref in found])
+    compared = compare([commits.load(repo, ref) for ref in found])
     code_changes = [_changes(repo, found[0], ref) for ref in found[1:]]
     shown = screen()
     if code and not as_json:
@@ -94,9 +94,9 @@ def _patch(repo: Repo, old: RunRef, new: RunRef, shown: Screen) -> str:
 
 def changes(repo: Repo, old: str, new: str, *refs: RunRef) -> list[Change]:
     """The files of code that differ between two commits; `refs` are the runs among these."""
-    from gittrack import runs
+    from gittrack import commits
 
-    found = repo.changes(old, new, without=runs.RECORD)
+    found = repo.changes(old, new, without=commits.RECORD)
     if any(path.startswith(".dvc/") for _, path, _, _ in found):
         from gittrack.checkout import own_files
 
@@ -107,11 +107,11 @@ def changes(repo: Repo, old: str, new: str, *refs: RunRef) -> list[Change]:
 
 def patch(repo: Repo, old: str, new: str, *refs: RunRef, color: bool) -> str:
     """How the code differs between two commits; `refs` are the runs among these."""
-    from gittrack import runs
+    from gittrack import commits
     from gittrack.checkout import own_files
 
     option = "--color=always" if color else "--color=never"
-    data = repo.patch(old, new, option, without=runs.RECORD, also=own_files(repo, *refs))
+    data = repo.patch(old, new, option, without=commits.RECORD, also=own_files(repo, *refs))
     return data.decode("utf-8", "backslashreplace")
 
 

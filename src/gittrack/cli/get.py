@@ -24,13 +24,13 @@ def _kept_names(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """The artifacts of the run that stands before; silence if there is no such run."""
-    from gittrack import revisions, runs
+    from gittrack import commits, revisions
     from gittrack.errors import GittrackError
     from gittrack.git import Repo
 
     try:
         repo = Repo.open()
-        kept = runs.load(repo, revisions.resolve(repo, ctx.params["selector"])).artifacts
+        kept = commits.load(repo, revisions.resolve(repo, ctx.params["selector"])).artifacts
     except (GittrackError, KeyError):
         return []
     return [CompletionItem(item.path) for item in kept if item.path.startswith(incomplete)]

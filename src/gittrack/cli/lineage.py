@@ -281,13 +281,13 @@ def _metrics(repo: Repo, node: Node) -> str:
     """The leading metrics of a run, as its commit's subject has them."""
     if node.run is None:
         return ""
-    from gittrack import runs
+    from gittrack import commits
     from gittrack.cells import plain
     from gittrack.message import short
     from gittrack.refs import RunRef
 
     ref = RunRef(node.run.experiment, node.run.name, node.run.commit)
-    for run in runs.listing(repo, [ref]).runs:
+    for run in commits.listing(repo, [ref]).runs:
         leading = sorted(run.metrics.items())[:_MOST_METRICS]
         return "".join(f"  {plain(key)} {short(value)}" for key, value in leading)
     return ""

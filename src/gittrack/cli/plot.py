@@ -85,13 +85,13 @@ def plot(
 
 def _collected(repo: Repo, found: Sequence[RunRef], metric: str) -> dict[str, Points]:
     """The points of each run that has the metric; raises UnknownKey where none has it."""
-    from gittrack import runs, series
+    from gittrack import commits, series
 
     collected: dict[str, Points] = {}
     known: dict[str, None] = {}
     without = []
     for ref in found:
-        rows = runs.load_series(repo, ref)
+        rows = commits.load_series(repo, ref)
         known.update(dict.fromkeys(name for row in rows for name in row.values))
         points = series.points(rows, metric)
         if points:

@@ -235,11 +235,11 @@ def _few(words: Sequence[str]) -> str:
 
 def _input(repo: Repo, text: str) -> Input:
     """A run named by hand."""
-    from gittrack import revisions, runs
+    from gittrack import commits, revisions
     from gittrack.records import Input
 
     ref = revisions.resolve(repo, text)
-    return Input(ref.short, runs.load(repo, ref).id, ref.commit)
+    return Input(ref.short, commits.load(repo, ref).id, ref.commit)
 
 
 def _lost(exit: Exit) -> list[str]:

@@ -92,10 +92,10 @@ def _named(repo: Repo, selectors: Sequence[str]) -> Sequence[Summary]:
     Raises:
         BrokenRecord: one of them cannot be read.
     """
-    from gittrack import revisions, runs
+    from gittrack import commits, revisions
 
     refs = revisions.resolve_many(repo, selectors)
-    found = runs.listing(repo, refs)
+    found = commits.listing(repo, refs)
     if len(found.runs) < len(refs) and found.problems:
         raise found.problems[0]
     return found.runs

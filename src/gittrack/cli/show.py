@@ -92,7 +92,7 @@ def _copy_log(repo: Repo, ref: RunRef) -> None:
     """Write the output to stdout byte for byte; the whole of it where this clone has it."""
     import shutil
 
-    from gittrack import runs
+    from gittrack import commits
 
     stdout = sys.stdout.buffer
     whole = _whole_output(repo, ref)
@@ -102,14 +102,14 @@ def _copy_log(repo: Repo, ref: RunRef) -> None:
         with open(whole, "rb") as file:
             shutil.copyfileobj(file, stdout)
     except FileNotFoundError:
-        stdout.write(runs.output(repo, ref))
+        stdout.write(commits.output(repo, ref))
 
 
 def _whole_output(repo: Repo, ref: RunRef) -> Path | None:
     """Where the cache would have the whole of a long output; None if the record has all of it."""
-    from gittrack import runs
+    from gittrack import commits
 
-    kept = next((a for a in runs.load(repo, ref).artifacts if a.path == runs.OUTPUT), None)
+    kept = next((a for a in commits.load(repo, ref).artifacts if a.path == commits.OUTPUT), None)
     if kept is None:
         return None
     from gittrack import setup
@@ -119,10 +119,10 @@ def _whole_output(repo: Repo, ref: RunRef) -> Path | None:
 
 
 def _log(repo: Repo, ref: RunRef, shown: Screen) -> str:
-    from gittrack import runs
+    from gittrack import commits
     from gittrack.quoting import printable
 
-    text = runs.output(repo, ref).decode("utf-8", "backslashreplace")
+    text = commits.output(repo, ref).decode("utf-8", "backslashreplace")
     # What a progress bar overwrote is of no use to a reader; a file gets it all the same.
     return printable(_settled(text)) if shown.is_terminal else text
 
@@ -133,9 +133,9 @@ def _settled(text: str) -> str:
 
 
 def _patch(repo: Repo, ref: RunRef, shown: Screen) -> str:
-    from gittrack import runs
+    from gittrack import commits
 
-    base = runs.load(repo, ref).code.base or repo.empty_tree()
+    base = commits.load(repo, ref).code.base or repo.empty_tree()
     if not repo.exists(base):
         from gittrack.errors import GitFailed
 
@@ -150,18 +150,18 @@ def _patch(repo: Repo, ref: RunRef, shown: Screen) -> str:
 
 def _current(repo: Repo, run: Run) -> Summary:
     """The run with what was said of it since."""
-    from gittrack import runs
+    from gittrack import commits
     from gittrack.annotations import overlay
 
-    return overlay(repo, [runs.summarize(run)])[0]
+    return overlay(repo, [commits.summarize(run)])[0]
 
 
 def _fields(repo: Repo, ref: RunRef, *, log: bool, patch: bool) -> dict[str, Any]:
     import json
 
-    from gittrack import exports, runs
+    from gittrack import commits, exports
 
-    run = runs.load(repo, ref)
+    run = commits.load(repo, ref)
     now = _current(repo, run)
     made: dict[str, Any] = json.loads(exports.as_json(run))
     made |= {
@@ -175,18 +175,18 @@ def _fields(repo: Repo, ref: RunRef, *, log: bool, patch: bool) -> dict[str, Any
     for item in made["artifacts"]:
         item["here"] = None if absent is None else item["md5"] not in absent
     if log:
-        made["output"] = runs.output(repo, ref).decode("utf-8", "backslashreplace")
+        made["output"] = commits.output(repo, ref).decode("utf-8", "backslashreplace")
     if patch:
         made["patch"] = _patch(repo, ref, Screen(None, 0, False))
     return made
 
 
 def _drawn(repo: Repo, ref: RunRef, shown: Screen) -> str:
-    from gittrack import runs
+    from gittrack import commits
     from gittrack.cells import plain
     from gittrack.quoting import printable
 
-    run = runs.load(repo, ref)
+    run = commits.load(repo, ref)
     now = _current(repo, run)
     blocks = [
         _head(repo, run, now, shown),
@@ -292,10 +292,10 @@ def _changes(repo: Repo, run: Run) -> str:
 
 
 def _metrics(repo: Repo, ref: RunRef, run: Run) -> dict[str, str]:
-    from gittrack import runs, series
+    from gittrack import commits, series
     from gittrack.cells import cell, plain
 
-    rows = runs.load_series(repo, ref) if run.metrics else ()
+    rows = commits.load_series(repo, ref) if run.metrics else ()
     made = {}
     for key, last in run.metrics.items():
         made[key] = plain(last)

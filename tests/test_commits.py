@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gittrack import refs, runs
+from gittrack import commits, refs
 from gittrack.errors import BrokenRecord, RunExists
 from gittrack.git import Identity, Repo
 from gittrack.records import Code, Environment, Row, Run
@@ -40,7 +40,7 @@ def snapshot(repo: Repo) -> str:
 
 
 def write(repo: Repo, run: Run, **more: object) -> RunRef:
-    return runs.write(repo, run, tree=snapshot(repo), author=ADA, **more)  # type: ignore[arg-type]
+    return commits.write(repo, run, tree=snapshot(repo), author=ADA, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def test_what_is_written_is_read_in_every_kind_of_repository(every_repo, git) ->
     rows = (Row(0, 0.5, {"acc": 0.5}), Row(1, 1.0, {"acc": 0.98}))
     ref = write(repo, run, rows=rows, log=b"out\n")
     again = Repo.open(every_repo.path)
-    assert runs.load(again, ref) == replace(run, commit=ref.commit)
-    assert runs.load_series(again, ref) == rows
-    assert runs.output(again, ref) == b"out\n"
-    assert runs.listing(again, [ref]).runs == (runs.summarize(runs.load(again, ref)),)
+    assert commits.load(again, ref) == replace(run, commit=ref.commit)
+    assert commits.load_series(again, ref) == rows
+    assert commits.output(again, ref) == b"out\n"
+    assert commits.listing(again, [ref]).runs == (commits.summarize(commits.load(again, ref)),)
     names = git(every_repo.root, "ls-tree", "-z", "--name-only", ref.commit).split("\0")[:-1]
     before = git(every_repo.root, "ls-tree", "-z", "--name-only", snapshot(repo)).split("\0")[:-1]
     assert sorted(names) == sorted([*before, ".gittrack"])
@@ -81,8 +81,8 @@ def test_a_record_that_was_there_is_replaced(repo: Repo) -> None:
     forged = repo.write_blob(b"format: 1\n")
     inner = repo.write_tree({"params.yaml": (forged, 0o100644), "x.yaml": (forged, 0o100644)})
     tree = repo.write_tree({".gittrack": (inner, 0o040000)}, base=snapshot(repo))
-    ref = runs.write(repo, run_of(repo, params={}), tree=tree, author=ADA)
-    assert runs.load(repo, ref).params == {}
+    ref = commits.write(repo, run_of(repo, params={}), tree=tree, author=ADA)
+    assert commits.load(repo, ref).params == {}
 
 
 def test_a_taken_name_is_an_error_and_the_first_run_stays(repo: Repo) -> None:
@@ -96,8 +96,8 @@ def test_a_taken_name_is_an_error_and_the_first_run_stays(repo: Repo) -> None:
 def test_a_run_without_curves_gives_one_row(repo: Repo) -> None:
     """`plot` has a point to show."""
     ref = write(repo, run_of(repo))
-    assert runs.load_series(repo, ref) == (Row(None, 4.2, {"acc": 0.98}),)
-    assert runs.output(repo, ref) == b""
+    assert commits.load_series(repo, ref) == (Row(None, 4.2, {"acc": 0.98}),)
+    assert commits.output(repo, ref) == b""
 
 
 BROKEN = {
@@ -138,11 +138,11 @@ def test_a_broken_run_is_named_and_hides_no_other(repo: Repo, what: str) -> None
         message="x\n\nGittrack-Run: 1\nRun-Id: x\n",
     )  # fmt: skip
     bad = refs.create(repo, experiment="default", name="bad-000000", commit=commit)
-    listing = runs.listing(repo, refs.all_runs(repo))
+    listing = commits.listing(repo, refs.all_runs(repo))
     assert [run.name for run in listing.runs] == [good.name]
     assert [problem.where for problem in listing.problems] == [bad.short]
     with pytest.raises(BrokenRecord, match=r"^runs/default/bad-000000: ") as caught:
-        runs.load(repo, bad)
+        commits.load(repo, bad)
     assert len(caught.value.message) < 400 and caught.value.hint
 
 
@@ -151,9 +151,9 @@ def test_commits_that_are_not_ours_are_left_out(repo: Repo) -> None:
     head = repo.head()[0]
     assert head is not None
     ref = refs.create(repo, experiment="default", name="other-000000", commit=head)
-    assert runs.listing(repo, [ref]) == runs.Listing((), ())
+    assert commits.listing(repo, [ref]) == commits.Listing((), ())
     with pytest.raises(BrokenRecord, match="not a run"):
-        runs.load(repo, ref)
+        commits.load(repo, ref)
 
 
 def test_a_missing_object_is_named(repo: Repo) -> None:
@@ -163,7 +163,7 @@ def test_a_missing_object_is_named(repo: Repo) -> None:
     assert entry is not None
     (repo.common_dir / "objects" / entry.id[:2] / entry.id[2:]).unlink()
     with pytest.raises(BrokenRecord, match=f"^{ref.short}: "):
-        runs.load(Repo.open(repo.root or ""), ref)
+        commits.load(Repo.open(repo.root or ""), ref)
 
 
 @pytest.mark.parametrize("encoding", ["klingon", "rot13", "utf-16"])
@@ -181,4 +181,4 @@ def test_an_unknown_encoding_header_changes_nothing(repo: Repo, git, encoding: s
     odd = refs.create(
         repo, experiment="default", name="odd-000000", commit=made.stdout.decode().strip()
     )
-    assert runs.listing(repo, [odd]).runs[0].params == {"opt.lr": 0.1}
+    assert commits.listing(repo, [odd]).runs[0].params == {"opt.lr": 0.1}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gittrack.diff import Line, Source, compare
+from gittrack.difference import Line, Source, compare
 from gittrack.records import Artifact, Data, Environment, Input, Run
 
 NAN = math.nan
