@@ -382,3 +382,37 @@ def test_no_two_words_are_easily_taken_for_each_other(words: tuple[str, ...]) ->
 def test_the_lists_share_no_word() -> None:
     """The place of a word tells what it is."""
     assert not set(ADJECTIVES) & set(ANIMALS)
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("default", "default"),
+        ("My Churn Model", "my-churn-model"),
+        ("MLflow Quickstart", "mlflow-quickstart"),
+        ("/Users/me@example.org/Größe", "users-me-example.org-grosse"),
+        ("a\nb/../c", "a-b-.-c"),
+    ],
+)
+def test_a_title_becomes_a_name(title, name) -> None:
+    """Whoever comes from another tracker has experiments with free names."""
+    assert names.slug(title) == name
+
+
+@given(st.text(min_size=1))
+@settings(deadline=None)
+def test_every_title_has_a_name_of_its_own_kind(title) -> None:
+    """Also one without a letter; a name's name is itself."""
+    if not title.strip():
+        with pytest.raises(BadName):
+            names.slug(title)
+        return
+    name = names.slug(title)
+    assert names.check(name, "experiment") == name == names.slug(name)
+
+
+def test_titles_that_lose_letters_are_kept_apart() -> None:
+    """Two experiments must not become one because no name can hold what tells them apart."""
+    titles = ["模型 v1", "数据 v1", "v1", "🔥", "x" * 100, "x" * 10_000]
+    made = {names.slug(title) for title in titles}
+    assert len(made) == len(titles)

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 
 from gittrack.errors import BadName
 
-__all__ = ["SUFFIX", "check", "generate", "matching", "near", "run_id", "suggest"]
+__all__ = ["SUFFIX", "check", "generate", "matching", "near", "run_id", "slug", "suggest"]
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,78}[a-z0-9])?")
 SUFFIX = re.compile(r"-[0-9a-hjkmnp-tv-z]{6}$")
 _LONGEST = 80
 _LONGEST_PREFIX = 73  # the suffix takes seven
+_LONGEST_TITLE = 4096
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))]
@@ -61,6 +62,36 @@ def suggest(text: str) -> str:
     name = re.sub(r"[^a-z0-9._]+", "-", text.lower())
     name = re.sub(r"\.{2,}", ".", name)[:_LONGEST_PREFIX].strip("-._")
     return name if name and _refusal(name) is None else ""
+
+
+def slug(title: str) -> str:
+    """The name of the experiment that a free text titles; of a name, that name itself.
+
+    Lower case, accents left off, hyphens for what no name holds: `My Churn Model` is
+    `my-churn-model`. Where letters or an end get lost, six characters of a checksum keep two titles
+    apart.
+
+    Raises:
+        BadName: the text is empty.
+    """
+    if not title.strip():
+        raise BadName("the name of an experiment is empty")
+    if _refusal(title) is None:
+        return title
+    import unicodedata
+    import zlib
+
+    spelled = unicodedata.normalize("NFKD", title[:_LONGEST_TITLE]).casefold()
+    plain = "".join(char for char in spelled if not unicodedata.combining(char))
+    name = suggest(plain)
+    lost = len(title) > _LONGEST_PREFIX or any(c.isalnum() and not c.isascii() for c in plain)
+    if name and not lost:
+        return name
+    mark = "".join(
+        _BASE32[byte & 31]
+        for byte in _quintets(zlib.crc32(title.encode("utf-8", "surrogatepass")).to_bytes(4, "big"))
+    )
+    return f"{name or 'x'}-{mark}"
 
 
 def run_id(random: bytes) -> str:
