@@ -54,6 +54,7 @@ def write(
     author: Identity,
     rows: Sequence[Row] = (),
     log: bytes = b"",
+    cells: str = "",
     sign: bool = False,
 ) -> RunRef:
     """Record a run: its objects, read back from the store, then its ref, created exclusively.
@@ -66,7 +67,7 @@ def write(
         WriteFailed: something could not be stored.
         GitFailed: signing failed.
     """
-    commit = store(repo, run, tree=tree, author=author, rows=rows, log=log, sign=sign)
+    commit = store(repo, run, tree=tree, author=author, rows=rows, log=log, cells=cells, sign=sign)
     return refs.create(repo, experiment=run.experiment, name=run.name, commit=commit)
 
 
@@ -78,6 +79,7 @@ def store(
     author: Identity,
     rows: Sequence[Row] = (),
     log: bytes = b"",
+    cells: str = "",
     sign: bool = False,
 ) -> str:
     """Store a run's objects, to which no ref points yet -> the commit's id.
@@ -88,7 +90,7 @@ def store(
     """
     from gittrack import record
 
-    files = record.encode(run, rows=rows, log=log)
+    files = record.encode(run, rows=rows, log=log, cells=cells)
     blobs = {name: (repo.write_blob(data), _BLOB) for name, data in files.items()}
     trees: list[str] = []
     directory = _nested(repo, blobs, trees)
@@ -334,6 +336,7 @@ def summarize(run: Run) -> Summary:
         base=run.code.base,
         branch=run.code.branch,
         dirty=run.code.dirty,
+        parent=run.parent,
         params=run.params,
         metrics=run.metrics,
         tags=run.tags,

@@ -24,6 +24,7 @@
     +-- CannotClean               what is not needed any more cannot be known for certain
     +-- BadValue                  a value that cannot be recorded
     +-- NoActiveRun               logging outside of a run
+    +-- RunActive                 a run is under way where another was to begin
     `-- CommandNotStarted         the command to record could not be executed (126, 127)
 
 The message says what happened to which thing; the hint says which command helps.
@@ -52,6 +53,7 @@ __all__ = [
     "NoActiveRun",
     "NotARepository",
     "RepositoryError",
+    "RunActive",
     "RunChanged",
     "RunExists",
     "RunNotFound",
@@ -209,6 +211,14 @@ class BadValue(GittrackError):
 
 class NoActiveRun(GittrackError):
     """Something was logged where no run is active."""
+
+
+class RunActive(GittrackError):
+    """A run is under way in this process; `name` is its name."""
+
+    def __init__(self, message: str, *, name: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.name = name
 
 
 class CommandNotStarted(GittrackError):

@@ -140,6 +140,8 @@ def _summary_text(run: Run) -> str | None:
         "base": run.code.base,
         "branch": None if run.code.branch is None else utf8(run.code.branch),
         "dirty": run.code.dirty or None,
+        # Runs written before there was a name for it stay as they were, byte for byte.
+        "parent": run.parent if run.parent_name else None,
         "params": dict(run.params),
         "metrics": {k: _json_number(v) for k, v in run.metrics.items()},
         "tags": dict(run.tags),
@@ -243,6 +245,7 @@ def _parse_summary(known: dict[str, Any], experiment: str, name: str, commit: st
         base=_optional(known.get("base"), str),
         branch=_optional(known.get("branch"), str),
         dirty=_typed(known.get("dirty", False), bool),
+        parent=_optional(known.get("parent"), str),
         params=_typed(known.get("params", {}), dict),
         metrics={k: _number(v) for k, v in _typed(known.get("metrics", {}), dict).items()},
         tags={k: _typed(v, str) for k, v in _typed(known.get("tags", {}), dict).items()},

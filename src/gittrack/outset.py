@@ -6,6 +6,7 @@ command.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import names, params, secrets
 from gittrack import snapshot as snapshots
-from gittrack.errors import BadFile, GittrackError, RunExists, WriteFailed
+from gittrack.errors import BadFile, GittrackError, RunExists, UsageError, WriteFailed
 from gittrack.git import Repo
 from gittrack.keys import check_key
 from gittrack.meter import SILENT, Meter
@@ -44,6 +45,13 @@ class Request:
     paths seen from there: what it reads, what is to be kept; `inputs` are runs named by hand.
     `trace` notices the files that Python opens. `reuse` takes a finished run that did the same
     instead, `code` being the paths of the code that counts (none: all of it).
+
+    `source` says who asks: `cli`, `api`. `parent` is the id and the name of the run that this one
+    is nested in, `continues` the run that it resumes: its first input. `live` publishes it while it
+    runs. `scans` are regular expressions for metrics in its output, beside those of
+    `track.scanPattern`. `notebook` is the path of the notebook that is the code. `job` is what the
+    ranks of one parallel program have in common. `guess` takes params from the command line, `given`
+    holds them.
     """
 
     argv: Sequence[str]
@@ -61,6 +69,17 @@ class Request:
     trace: bool = False
     reuse: bool = False
     code: Sequence[str] = ()
+    source: str = "cli"
+    title: str | None = None
+    experiment_title: str | None = None
+    parent: tuple[str, str] | None = None
+    continues: Input | None = None
+    live: bool = False
+    scans: Sequence[str] = ()
+    notebook: str | None = None
+    job: str | None = None
+    guess: bool = True
+    given: Mapping[str, Value] = field(default_factory=dict)
 
 
 class Prepared(NamedTuple):
@@ -91,9 +110,8 @@ def prepare(repo: Repo, request: Request) -> Prepared:
     masked, hidden = secrets.mask_argv(request.argv)
     assignments, hidden_assignments = secrets.mask_argv(request.params)
     from_files, faults = _params_files(repo, request)
-    merged = params.merge(
-        from_files, params.from_command(masked), params.from_assignments(assignments)
-    )
+    guessed = params.from_command(masked) if request.guess else {}
+    merged = params.merge(from_files, guessed, request.given, params.from_assignments(assignments))
     hidden_words = ", ".join(dict.fromkeys((*hidden, *hidden_assignments)))
     notices = [f"masked in the record: {hidden_words}"] if hidden_words else []
     return Prepared(
@@ -290,8 +308,10 @@ def _held(outs: Outs | None, data: Sequence[Data], request: Request) -> dict[str
         held["data"] = [plain_data(item) for item in data]
         # By the clock of the disk, whatever ours is: compared with times of files.
         held["looked"] = time.time_ns()
-    if request.inputs:
-        held["inputs"] = [asdict(item) for item in request.inputs]
+    given = [request.continues] if request.continues is not None else []
+    given += [item for item in request.inputs if item not in given]
+    if given:
+        held["inputs"] = [asdict(item) for item in given]
     if request.trace:
         held["trace"] = True
     return held
@@ -429,4 +449,46 @@ def _known(
         "files": dict(prepared.files),
         "where": os.path.abspath(request.directory),
         "asked": request.metrics_files is not None,
+    } | _manner(repo, request)
+
+
+def _manner(repo: Repo, request: Request) -> dict[str, Any]:
+    """How the run is to be carried on and what it belongs to, what goes without saying left out."""
+    title, group = request.title, request.experiment_title
+    manner = {
+        "source": None if request.source == "cli" else request.source,
+        "title": None if title is None else utf8(title),
+        "experiment_title": None if group is None else utf8(group),
+        "experiment_given": request.experiment is not None,
+        "parent": None if request.parent is None else request.parent[0],
+        "parent_name": None if request.parent is None else request.parent[1],
+        "continues": None if request.continues is None else request.continues.id,
+        "live": request.live or repo.flag("track.live", default=False),
+        "scans": [*repo.config_all("track.scanpattern"), *request.scans],
+        "notebook": request.notebook,
+        "job": request.job,
+        "strict": repo.flag("track.strict", default=False),
     }
+    kept = {key: value for key, value in manner.items() if value not in (None, False, [])}
+    return kept | {"sync": _sync_interval(repo)}
+
+
+def _sync_interval(repo: Repo) -> float | None:
+    """Seconds between flushes of a journal to the disk; None where nothing is to be flushed.
+
+    Raises:
+        UsageError: the setting is no such number.
+    """
+    if not repo.flag("track.fsync", default=True):
+        return None
+    text = repo.config.get("track.syncinterval", "1")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= 86400:
+        raise UsageError(
+            f"track.syncInterval is {text!r}, not a number of seconds up to a day",
+            hint="`git config track.syncInterval 1`",
+        )
+    return seconds

@@ -53,8 +53,10 @@ _HALF = LOG_LIMIT // 2 - 64
 _MARGIN = 64 << 10
 
 
-def encode(run: Run, *, rows: Sequence[Row] = (), log: bytes = b"") -> dict[str, bytes]:
-    """The record's files, by their paths in `.gittrack/`."""
+def encode(
+    run: Run, *, rows: Sequence[Row] = (), log: bytes = b"", cells: str = ""
+) -> dict[str, bytes]:
+    """The record's files, by their paths in `.gittrack/`; `cells` are those of a notebook."""
     files = {"run.yaml": formats.dump(_run_fields(run))}
     if run.params:
         files["params.yaml"] = formats.dump(nest(run.params))
@@ -70,6 +72,8 @@ def encode(run: Run, *, rows: Sequence[Row] = (), log: bytes = b"") -> dict[str,
         files[f"{ARTIFACTS}{kept.path}{_POINTER}"] = formats.dump({"outs": [_out_fields(kept)]})
     if log:
         files["output.log"] = log_excerpt(log)
+    if cells:
+        files["cells.py"] = cells.encode("utf-8", "backslashreplace")
     listed = _dvc_fields(files, rows, run.artifacts)
     if listed:
         files["dvc.yaml"] = formats.dump(listed)
@@ -187,6 +191,7 @@ def _run_fields(run: Run) -> dict[str, Any]:
                 for i in run.inputs
             ],
             "parent": run.parent,
+            "parent_name": run.parent_name,
             "continues": run.continues,
             "fingerprint": run.fingerprint,
             "tags": dict(run.tags),
@@ -203,6 +208,7 @@ def _code_fields(code: Code) -> dict[str, Any]:
         {
             "base": code.base,
             "branch": code.branch,
+            "notebook": code.notebook,
             "untracked": untracked,
             "hidden": _reasons(code.hidden),
         }
@@ -460,6 +466,7 @@ def _run(
             for i in fields.inners("inputs")
         ),
         parent=fields.run_id("parent"),
+        parent_name=fields.maybe("parent_name", str),
         continues=fields.run_id("continues"),
         fingerprint=fields.run_id("fingerprint"),
         tags=fields.strings("tags"),
@@ -475,6 +482,7 @@ def _code(fields: _Fields) -> Code:
     return Code(
         base=fields.object_id("base"),
         branch=fields.maybe("branch", str),
+        notebook=fields.maybe("notebook", str),
         dirty=bool(fields.maybe("dirty", bool)),
         included=untracked.texts("included"),
         skipped=tuple(Skipped(k, v) for k, v in untracked.strings("skipped").items()),

@@ -68,7 +68,8 @@ class Code:
 
     `base` is None in a repository without commits, `branch` None on a detached HEAD.
     `included` are untracked files that went into the snapshot, `skipped` those that did not;
-    `hidden` is what Git was told not to see.
+    `hidden` is what Git was told not to see. `notebook` is the path of the notebook that ran, None
+    where it was none or nobody can tell.
     Paths are relative to the work tree's root, with `/`; bytes that are not UTF-8 are written as
     Git quotes them.
     """
@@ -79,6 +80,7 @@ class Code:
     included: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     hidden: tuple[Skipped, ...] = ()
+    notebook: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,8 @@ class Summary:
     `params` are flat, nested mappings joined with dots. `commit` is None while the run is running.
     `archived`, `deleted`, `notes`, and the current `title` and `tags` come from annotations.
     `data` and `artifacts` map the paths of what it read and kept to their md5. Runs with one
-    `fingerprint` did the same: code that counts, command, params and data were equal.
+    `fingerprint` did the same: code that counts, command, params and data were equal. `parent` is
+    the id of the run that it is nested in.
     """
 
     id: str
@@ -181,6 +184,7 @@ class Summary:
     base: str | None = None
     branch: str | None = None
     dirty: bool = False
+    parent: str | None = None
     params: Mapping[str, Value] = field(default_factory=_nothing)
     metrics: Mapping[str, Number] = field(default_factory=_nothing)
     tags: Mapping[str, str] = field(default_factory=_nothing)
@@ -209,6 +213,7 @@ class Run:
     output, of which the record may hold only the first and last parts. `faults` are sentences about
     what could not be recorded as asked, such as a metrics file that made no sense. `fingerprint` is
     32 hexadecimal digits over what went in: the code that counts, command, params and data.
+    `parent` and `continues` are the ids of the run that it is nested in and of the one resumed.
     """
 
     id: str
@@ -233,6 +238,7 @@ class Run:
     artifacts: tuple[Artifact, ...] = ()
     inputs: tuple[Input, ...] = ()
     parent: str | None = None
+    parent_name: str | None = None
     continues: str | None = None
     fingerprint: str | None = None
     tags: Mapping[str, str] = field(default_factory=_nothing)

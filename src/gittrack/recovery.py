@@ -22,7 +22,8 @@ from gittrack.journal import Story
 from gittrack.records import Artifact, Number, Row, Run, Summary
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
-from gittrack.story import tell
+from gittrack.story import cells, tell
+from gittrack.story import experiment as group
 
 __all__ = ["finish", "recover", "running", "signs", "undisturbed", "waiting"]
 
@@ -39,7 +40,7 @@ def finish(repo: Repo, session: Session) -> tuple[Run, RunRef]:
     run is recorded twice.
     """
     story = _whole_story(repo, session.directory)
-    experiment = story.begin["experiment"]
+    experiment = group(story)[0]
     for name in _names(story):
         _remove_stale_locks(repo, experiment, name)
         there = refs.find(repo, experiment, name)
@@ -132,6 +133,7 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
         author=Identity(story.begin["user"], story.begin["email"]),
         rows=rows,
         log=log,
+        cells=secrets.mask_words(cells(story)),
         # As set now, not then: a run whose signing failed can still be recorded without.
         sign=signs(repo),
     )

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import journal, message, params, points
+from gittrack import journal, message, names, params, points
 from gittrack.errors import GittrackError
 from gittrack.journal import Story
 from gittrack.quoting import one_line
@@ -29,11 +29,14 @@ from gittrack.records import (
 )
 
 __all__ = [
+    "cells",
+    "experiment",
     "plain_artifact",
     "plain_code",
     "plain_data",
     "plain_environment",
     "stamp",
+    "system_rows",
     "tell",
     "told_data",
 ]
@@ -47,7 +50,7 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, list[Ro
     """
     begin = story.begin
     end = next((event for event in reversed(story.events) if "end" in event), None)
-    status: Status = end["end"][0] if end else "killed"
+    status = _status(story, end)
     started = begin["started"]
     ended = max(started, float(end["t"]) if end else last_sign)
     faults = [*begin["faults"], *(e["fault"] for e in story.events if "fault" in e)]
@@ -61,10 +64,18 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, list[Ro
     tags = dict(begin["tags"])
     for event in story.events:
         tags.update(event.get("tags", {}))
+    group, group_title, refusal = experiment(story)
+    faults += [refusal] if refusal else []
     run = Run(
         id=begin["id"],
         name=begin["name"],
-        experiment=begin["experiment"],
+        title=_last(story, "title", begin.get("title")),
+        experiment=group,
+        experiment_title=group_title,
+        source=begin.get("source", "cli"),
+        parent=begin.get("parent"),
+        parent_name=begin.get("parent_name"),
+        continues=begin.get("continues"),
         status=status,
         started=message.moment(started),
         ended=message.moment(ended),
@@ -74,20 +85,81 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, list[Ro
         directory=begin["directory"],
         user=begin["user"],
         host=begin["host"],
-        code=_code(begin["code"]),
+        code=replace(
+            _code(begin["code"]), notebook=_last(story, "notebook", begin.get("notebook"))
+        ),
         data=_told_data(story),
         artifacts=_told_artifacts(story, faults),
         inputs=_told_inputs(story),
         # One that chose inputs itself may choose others another time.
         fingerprint=None if any("inputs" in e for e in story.events) else begin.get("fingerprint"),
         params=said,
-        metrics=points.last(rows),
+        metrics={**points.last(rows), **_summary(story)},
         environment=_told_environment(story),
         tags=tags,
         faults=(*faults, *more),
         output_bytes=log_size,
     )
     return run, rows
+
+
+def _status(story: Story, end: Mapping[str, Any] | None) -> Status:
+    """How it ended; where the command itself ended well, in the script's own word."""
+    if end is None:
+        return "killed"
+    status: Status = end["end"][0]
+    said = _last(story, "status", None)
+    return said if status == "finished" and said in ("failed", "killed") else status
+
+
+def _last(story: Story, key: str, otherwise: Any) -> Any:
+    return next((event[key] for event in reversed(story.events) if key in event), otherwise)
+
+
+def experiment(story: Story) -> tuple[str, str | None, str | None]:
+    """The group that a run belongs to, its title, and why it is not the one that the script named.
+
+    What the user said counts, then what the script says.
+    """
+    begin = story.begin
+    asked = (begin["experiment"], begin.get("experiment_title"))
+    event = next((e for e in reversed(story.events) if "experiment" in e), None)
+    if event is None or event["experiment"] == begin["experiment"]:
+        told = asked[1] if event is None else event.get("experiment_title") or asked[1]
+        return asked[0], told, None
+    if begin.get("experiment_given"):
+        return *asked, (
+            f"the script's experiment '{one_line(str(event['experiment']))[:80]}' is not taken: "
+            f"the run was started in '{begin['experiment']}'"
+        )
+    try:
+        return names.check(event["experiment"], "experiment"), event.get("experiment_title"), None
+    except GittrackError as error:
+        return *asked, f"the script's experiment is not taken: {error.message}"
+
+
+def _summary(story: Story) -> dict[str, Number]:
+    """What the script wants to stand as the last values of metrics."""
+    said: dict[str, Number] = {}
+    for event in story.events:
+        said.update(event.get("summary", {}))
+    return said
+
+
+def system_rows(story: Story) -> list[Row]:
+    """The samples of system metrics, one row each; times are seconds since the start."""
+    started = story.begin["started"]
+    return [
+        Row(None, max(0.0, round(event.get("t", started) - started, 6)), dict(event["system"]))
+        for event in story.events
+        if event.get("system")
+    ]
+
+
+def cells(story: Story) -> str:
+    """The cells of a notebook as they ran, in the percent format that editors read."""
+    found = [cell for event in story.events for cell in event.get("cells", ())]
+    return "".join(f"# %% [{number}]\n{source.rstrip()}\n\n" for number, source in found)
 
 
 def _code(told: Mapping[str, Any]) -> Code:

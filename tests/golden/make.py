@@ -294,9 +294,12 @@ def _first_ever() -> Any:
 
 # -- what is frozen -----------------------------------------------------------------------------
 
+_SINCE_DATA = frozenset(("code.notebook", "parent_name"))
+"""Fields that no frozen repository knew."""
+
 GOLDENS = (
-    Golden("golden", build, 5, frozenset(("artifacts", "data", "fingerprint"))),
-    Golden("golden-data", build_data, 4),
+    Golden("golden", build, 5, _SINCE_DATA | {"artifacts", "data", "fingerprint"}),
+    Golden("golden-data", build_data, 4, _SINCE_DATA),
 )
 
 
@@ -320,15 +323,25 @@ def records(place: Path, later: frozenset[str]) -> str:
             "run": _known(asdict(commits.load(repo, ref)), later),
             "series": [asdict(row) for row in commits.load_series(repo, ref)],
             "output": commits.output(repo, ref).decode(),
-            "summary": _known(asdict(commits.listing(repo, [ref]).runs[0]), later),
+            "summary": _known(_summary(repo, ref), later | {"parent"}),
         }
         for ref in refs.all_runs(repo)
     }
     return json.dumps(known, indent=1, sort_keys=True, default=str) + "\n"
 
 
-def _known(fields: dict[str, Any], later: frozenset[str]) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if key not in later or value}
+def _summary(repo: Any, ref: Any) -> dict[str, Any]:
+    from gittrack import commits
+
+    return asdict(commits.listing(repo, [ref]).runs[0])
+
+
+def _known(fields: dict[str, Any], later: frozenset[str], inside: str = "") -> dict[str, Any]:
+    return {
+        key: _known(value, later, f"{key}.") if key == "code" else value
+        for key, value in fields.items()
+        if f"{inside}{key}" not in later or value
+    }
 
 
 def export(place: Path) -> bytes:
