@@ -37,6 +37,7 @@ __all__ = [
     "ATTRIBUTES",
     "Column",
     "Table",
+    "cells_of",
     "chosen_columns",
     "full_columns",
     "keys_of",
@@ -371,6 +372,15 @@ def _finish(drawn: _Drawn, column: Column, color: bool) -> list[str]:
             for word in (text.split(" ", 1)[0],)
         ]
     return [bold(title, color), *cells]
+
+
+def cells_of(found: Sequence[Summary], columns: Sequence[Column]) -> list[list[tuple[str, bool]]]:
+    """The lines of a table, titles first: each cell's text, and whether it stands on the right.
+
+    The texts are neither aligned nor escaped for anything but one line.
+    """
+    drawn = [_draw(found, column, None) for column in columns]
+    return [[(d.cells[n], d.right) for d in drawn] for n in range(len(found) + 1)]
 
 
 # -- Markdown -------------------------------------------------------------------------------------
