@@ -84,7 +84,7 @@ import os, sys, threading
 from gittrack import active
 held, go = threading.Event(), threading.Event()
 def hold():
-    with active._opening:
+    with active.require()._opening:
         held.set(); go.wait()
 threading.Thread(target=hold, daemon=True).start()
 held.wait()

@@ -1,7 +1,7 @@
-"""The run that this process logs to: its journal file, its complaints, and how it began.
+"""The run that this process logs to: which one it is, its journal file, its complaints.
 
-One file for each process that logs, a forked child too; no Git, no network, no lock where something
-is appended. Knows nothing of what is logged, nor of how the run is recorded.
+One file for each process that logs, a forked child too; no Git, no network where something is
+appended. Knows what a metric's value may be, and nothing of how a run begins, ends or is recorded.
 """
 
 from __future__ import annotations
@@ -9,46 +9,251 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import weakref
 from collections.abc import Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from gittrack.errors import NoActiveRun
+from gittrack.errors import BadName, BadValue, GittrackError, NoActiveRun
+from gittrack.foreign import converted, number, shown, whole_number
 from gittrack.journal import RUN_VARIABLE, Writer, unframe
+from gittrack.keys import check_key
+from gittrack.records import Number
 
-__all__ = ["append", "begun", "complain", "fault"]
+__all__ = [
+    "Active",
+    "append",
+    "begun",
+    "complain",
+    "current",
+    "enter",
+    "fault",
+    "innermost",
+    "leave",
+    "require",
+]
 
 _START = "start the script with 'git track run -- python ...'"
 
-_writer: Writer | None = None
-_opening = Lock()
 _complained = False
 
 
-def append(event: Mapping[str, Any]) -> None:
-    """Write one event of the run that this process belongs to, at once (`journal.Writer`).
+class Active:
+    """A run that is under way, as this process sees it; made by `enter`, or found by `current`.
 
-    A full disk never raises: it is said once on stderr.
+    `owned` says whether this process began it and has to end it: never true in a forked child.
+    `latest` has the last value of each metric that this process logged. Threads may share it.
+    """
+
+    def __init__(self, directory: Path, begin: Mapping[str, Any] | None, *, owned: bool) -> None:
+        self.directory = directory
+        self.owned = owned
+        self.ended = False
+        self.latest: dict[str, Number] = {}
+        self._begin = begin
+        self._outer: Active | None = None
+        self._writer: Writer | None = None
+        self._opening = Lock()
+
+    @property
+    def name(self) -> str:
+        """What the run is called."""
+        return str(self.begin.get("name", self.directory.name))
+
+    @property
+    def begin(self) -> Mapping[str, Any]:
+        """All that was known when the run began, read once; empty if it cannot be read."""
+        if self._begin is None:
+            self._begin = _read(self.directory) or {}
+        return self._begin
+
+    @property
+    def strict(self) -> bool:
+        """Whether a wrong value raises (`track.strict`)."""
+        return bool(self.begin.get("strict"))
+
+    def log_metric(self, key: str, value: Number, step: int | None = None) -> None:
+        """Record one point of a metric, now; what is wrong with it is a fault of the run.
+
+        Raises:
+            BadName, BadValue: the key, value or step is wrong, where the run is `strict`.
+        """
+        self.log_metrics({key: value}, step)
+
+    def log_metrics(self, values: Mapping[str, Number], step: int | None = None) -> None:
+        """Record a point of several metrics, with one time and step; see `log_metric`.
+
+        Raises:
+            BadName, BadValue: a key, value or the step is wrong, where the run is `strict`.
+        """
+        good: dict[str, Number] = {}
+        for key, value in values.items():
+            try:
+                good[_key(key)] = converted(number, value)
+            except GittrackError as error:
+                self._wrong(error, f"metric {shown(key)} not recorded: {error.message}")
+        try:
+            at = None if step is None else converted(_step, step)
+        except GittrackError as error:
+            named = "metric " + ", ".join(map(shown, good))
+            if good:
+                said = f"{named}: {error.message}; its value is kept without a step"
+                self._wrong(error, said)
+            at = None
+        if good:
+            self.append({"metrics": good} if at is None else {"metrics": good, "step": at})
+            self.latest.update(good)
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Write one event, at once; after the end of the run it is said once that it is lost.
+
+        A full or slow disk never raises.
+
+        Raises:
+            NoActiveRun: the run is over and `strict`, or its directory could not be used at all.
+        """
+        if self.ended:
+            if self.strict:
+                raise NoActiveRun(f"run {self.name} has ended")
+            complain(f"not recorded: run {self.name} has ended")
+            return
+        writer = self._writer or self._open()
+        try:
+            writer.append(event)
+        except OSError as error:
+            complain(f"not recorded: {error.strerror}")
+
+    def fault(self, sentence: str) -> None:
+        """Record what could not be recorded as asked; the first one is said on stderr too."""
+        complain(sentence)
+        self.append({"fault": sentence})
+
+    def flush(self) -> None:
+        """Flush what was logged to the disk; nothing raises."""
+        if self._writer is not None:
+            try:
+                self._writer.sync()
+            except OSError as error:
+                complain(f"not flushed to the disk: {error.strerror}")
+
+    def _wrong(self, error: GittrackError, sentence: str) -> None:
+        if self.strict:
+            raise error
+        self.fault(sentence)
+
+    def _open(self) -> Writer:
+        with self._opening:
+            if self._writer is None:
+                try:
+                    self._writer = Writer(self.directory)
+                except OSError as error:
+                    raise _gone(self.directory, error) from error
+            return self._writer
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            try:
+                self._writer.close()
+            except OSError:
+                pass
+            self._writer = None
+
+    def _forked(self) -> None:
+        # A thread of the parent's may have held the lock; that thread is not here.
+        self._opening = Lock()
+        self.owned = False
+        if self._writer is not None:
+            self._writer.abandon()
+            self._writer = None
+
+
+_inner: ContextVar[Active | None] = ContextVar("gittrack run", default=None)
+_open: list[Active] = []
+"""The runs that this process has entered and not left, in that order."""
+_joined: Active | None = None
+_known: weakref.WeakSet[Active] = weakref.WeakSet()
+
+
+def enter(directory: Path, begin: Mapping[str, Any], *, owned: bool) -> Active:
+    """Make a run the current one of this context, until `leave`."""
+    global _joined
+    active = Active(directory, begin, owned=owned)
+    if not owned:
+        _joined = active
+    active._outer = innermost()
+    _known.add(active)
+    _open.append(active)
+    _inner.set(active)
+    return active
+
+
+def leave(active: Active) -> None:
+    """Close this process's journal of a run and make the one around it current again.
+
+    The second time does nothing. May be called from another thread or task than `enter` was.
+    """
+    active.ended = True
+    active._close()
+    if active in _open:
+        _open.remove(active)
+    if _inner.get() is active:
+        _inner.set(active._outer)
+
+
+def innermost() -> Active | None:
+    """The run that was entered last in this context (thread, asyncio task) and not left."""
+    active = _inner.get()
+    while active is not None and active.ended:
+        active = active._outer
+    return active
+
+
+def current() -> Active | None:
+    """The run that this context logs to, None if there is none.
+
+    It is the innermost of this context; else the first that the process has entered and not left;
+    else the one of another process that the environment names, as long as its directory is there.
+    """
+    active = _inner.get()
+    if active is not None and not active.ended:
+        return active
+    return innermost() or (_open[0] if _open else _from_environment())
+
+
+def require() -> Active:
+    """As `current`.
 
     Raises:
-        NoActiveRun: this process was not started by `git track run`.
+        NoActiveRun: there is none.
     """
-    writer = _writer or _open()
-    try:
-        writer.append(event)
-    except OSError as error:
-        complain(f"not recorded: {error.strerror}")
+    active = current()
+    if active is not None:
+        return active
+    directory = os.environ.get(RUN_VARIABLE)
+    # No hint: Python shows its user nothing but the message.
+    if directory:
+        raise NoActiveRun(f"the run in '{directory}' has ended: {_START}")
+    raise NoActiveRun(f"no run is active: {_START}")
+
+
+def append(event: Mapping[str, Any]) -> None:
+    """Write one event of the current run, at once.
+
+    Raises:
+        NoActiveRun: there is none.
+    """
+    require().append(event)
 
 
 def fault(sentence: str) -> None:
     """Record what could not be recorded as asked; the first such sentence is said on stderr too.
 
     Raises:
-        NoActiveRun: this process was not started by `git track run`.
+        NoActiveRun: no run is active.
     """
-    complain(sentence)
-    append({"fault": sentence})
+    require().fault(sentence)
 
 
 def complain(sentence: str) -> None:
@@ -63,9 +268,9 @@ def begun() -> Mapping[str, Any]:
     """All that was known when the run began, read from its directory, and that it still runs.
 
     Raises:
-        NoActiveRun: this process was not started by `git track run`, or the run has ended.
+        NoActiveRun: no run is active, or it has ended.
     """
-    directory = (_writer or _open()).path.parent
+    directory = require().directory
     try:
         events, _ = unframe((directory / "begin").read_bytes())
     except OSError as error:
@@ -75,23 +280,27 @@ def begun() -> Mapping[str, Any]:
     return events[0]
 
 
-def _open() -> Writer:
-    global _writer
-    with _opening:
-        if _writer is None:
-            _writer = _new_writer()
-        return _writer
+def _from_environment() -> Active | None:
+    global _joined
+    named = os.environ.get(RUN_VARIABLE)
+    if not named:
+        return None
+    if _joined is not None and os.fspath(_joined.directory) == named:
+        return None if _joined.ended else _joined
+    directory = Path(named)
+    if any(one.ended and one.directory == directory for one in _known) or not directory.is_dir():
+        return None
+    _joined = Active(directory, None, owned=False)
+    _known.add(_joined)
+    return _joined
 
 
-def _new_writer() -> Writer:
-    directory = os.environ.get(RUN_VARIABLE)
-    if not directory:
-        # No hint: Python shows its user nothing but the message.
-        raise NoActiveRun(f"no run is active: {_START}")
+def _read(directory: Path) -> dict[str, Any] | None:
     try:
-        return Writer(Path(directory))
-    except OSError as error:
-        raise _gone(Path(directory), error) from error
+        events, _ = unframe((directory / "begin").read_bytes())
+    except OSError:
+        return None
+    return events[0] if events else None
 
 
 def _gone(directory: Path, error: OSError) -> NoActiveRun:
@@ -100,24 +309,32 @@ def _gone(directory: Path, error: OSError) -> NoActiveRun:
     )
 
 
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise BadName(f"a key is a string, not {type(key).__name__}")
+    return check_key(key)
+
+
+def _step(step: object) -> int:
+    exact = whole_number(step)
+    if exact is None:
+        raise BadValue(f"step {shown(step)} is no whole number")
+    if not -(2**63) <= exact < 2**63:
+        raise BadValue("a step has at most 64 bits")
+    return exact
+
+
 def _forget() -> None:
-    """A forked child writes a file of its own: its parent's buffer and offset are not its."""
-    global _writer, _opening
-    # A thread of the parent's may have held it; that thread is not here.
-    _opening = Lock()
-    if _writer is not None:
-        _writer.abandon()
-        _writer = None
+    """A forked child writes files of its own, and ends no run of its parent's."""
+    for active in list(_known):
+        active._forked()
 
 
 def _close() -> None:
-    global _writer
-    if _writer is not None:
-        try:
-            _writer.close()
-        except OSError:
-            pass
-        _writer = None
+    global _joined
+    for active in list(_known):
+        active._close()
+    _joined = None
 
 
 os.register_at_fork(after_in_child=_forget)
