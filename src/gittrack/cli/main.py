@@ -62,6 +62,12 @@ VERBS: dict[str, Verb] = {
     "send": Verb("send", "send", "Send what runs kept to the data remote."),
     "checkout": Verb("checkout", "checkout", "Check the code of a run out, beside your own."),
     "lineage": Verb("lineage", "lineage", "Show what a run or a file came from, or led to."),
+    "log-param": Verb("log", "log_param", "Record params of the run that a script belongs to."),
+    "log-metric": Verb("log", "log_metric", "Record metrics of the run that a script belongs to."),
+    "log-tag": Verb("log", "log_tag", "Set tags of the run that a script belongs to."),
+    "log-artifact": Verb(
+        "log", "log_artifact", "Keep a file as an artifact of the run that a script belongs to."
+    ),
     "tag": Verb("annotate", "tag", "Set, remove or print the tags of a run."),
     "note": Verb("annotate", "note", "Add a note to a run."),
     "rename": Verb("annotate", "rename", "Give a run a title."),
