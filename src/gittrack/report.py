@@ -40,10 +40,12 @@ __all__ = [
     "cells_of",
     "chosen_columns",
     "full_columns",
+    "in_order",
     "keys_of",
     "lookup",
     "markdown",
     "name_key",
+    "order",
     "sort",
     "table",
     "varying_columns",
@@ -237,6 +239,32 @@ def _is_nan(value: Any) -> bool:
 
 
 # -- sorting --------------------------------------------------------------------------------------
+
+
+def order(keys: Iterable[str], known: Mapping[str, Sequence[str]]) -> list[tuple[str, bool]]:
+    """Full keys, the first the weightiest, and whether to sort by them downwards (`-KEY`).
+
+    Raises:
+        UnknownKey: as `name_key`.
+    """
+    found = []
+    for key in keys:
+        bare = key.removeprefix("+")
+        try:
+            found.append((name_key(bare, known), False))
+        except UnknownKey:
+            if not key.startswith("-"):
+                raise
+            found.append((name_key(key[1:], known), True))
+    return found
+
+
+def in_order(found: Sequence[Summary], keys: Sequence[tuple[str, bool]]) -> Sequence[Summary]:
+    """Sort by several keys, as `order` gives them; see `sort`."""
+    for key, descending in reversed(keys):
+        # The last key first: every sort is stable.
+        found = sort(found, key, descending=descending)
+    return found
 
 
 def sort(found: Sequence[Summary], key: str, *, descending: bool = False) -> list[Summary]:

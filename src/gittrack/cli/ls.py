@@ -13,7 +13,6 @@ from gittrack.cli.completing import columns as complete_columns
 from gittrack.cli.completing import experiments as complete_experiments
 from gittrack.cli.main import open_repo
 from gittrack.cli.output import Screen, format_options, page, page_data, say, screen
-from gittrack.errors import UnknownKey
 from gittrack.records import Summary
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from gittrack.report import Column
 
 __all__ = ["ls"]
-
-Keys = Mapping[str, Sequence[str]]
 
 Behind = Mapping[str, "Stale"]
 
@@ -98,7 +95,9 @@ def ls(
     listing = revisions.catalogue(repo, deleted=True)
     for problem in listing.problems:
         say(f"warning: {problem.message}")
-    whole = listing.runs if experiment is None else _of_experiment(listing.runs, experiment)
+    whole = (
+        listing.runs if experiment is None else revisions.of_experiment(listing.runs, experiment)
+    )
     found: Sequence[Summary] = [
         run for run in whole if revisions.is_listed(run, deleted=deleted, archived=archived)
     ]
@@ -107,10 +106,8 @@ def ls(
         found = [run for run in found if run.commit in behind]
     # A name means the same whatever part of the runs is shown.
     known = report.keys_of(listing.runs) if keys or names else {}
-    order = _order(keys, known) if listing.runs else []
-    for key, descending in reversed(order):
-        # The last key first: every sort is stable.
-        found = report.sort(found, key, descending=descending)
+    order = report.order(keys, known) if listing.runs else []
+    found = report.in_order(found, order)
     shown = screen()
     limit = count if count is not None else _FIRST if shown.is_terminal and form is None else None
     part = found if limit is None else found[:limit]
@@ -183,37 +180,6 @@ def _nothing(hidden: Sequence[Summary]) -> str:
     if options:
         return f"no runs ({' and '.join(options)} show{'s'[len(options) - 1 :]} more)"
     return "no runs yet: git track run -- COMMAND records one"
-
-
-def _of_experiment(found: Sequence[Summary], experiment: str) -> list[Summary]:
-    """Raises UnknownKey where no run is of it."""
-    kept = [run for run in found if run.experiment == experiment]
-    if not kept:
-        from gittrack.keys import nearest
-
-        known = sorted({run.experiment for run in found})
-        near = nearest(experiment, known)
-        hint = (
-            f"did you mean '{near}'?" if near else f"there are: {', '.join(known[:10]) or 'none'}."
-        )
-        raise UnknownKey(f"no run is of experiment '{experiment}'", key=experiment, hint=hint)
-    return kept
-
-
-def _order(keys: Sequence[str], known: Keys) -> list[tuple[str, bool]]:
-    """Full keys, the first the weightiest, and whether to sort by them downwards."""
-    from gittrack import report
-
-    order = []
-    for key in keys:
-        bare = key.removeprefix("+")
-        try:
-            order.append((report.name_key(bare, known), False))
-        except UnknownKey:
-            if not key.startswith("-"):
-                raise
-            order.append((report.name_key(key[1:], known), True))
-    return order
 
 
 def _print(repo: Repo, part: Sequence[Summary], total: int, view: _View, shown: Screen) -> None:
