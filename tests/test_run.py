@@ -934,3 +934,31 @@ def test_a_params_file_of_somebody_else_can_be_left_alone(repo_dir, track, git) 
     assert only(repo_dir).params == {"lr": 0.1}
     (repo_dir / "mine.yaml").write_text("seed: 3\n")
     track(repo_dir, "run", "--params", "mine.yaml", "--", "true", check=0)
+
+
+# -- a run in a run -----------------------------------------------------------------------------
+
+
+def test_a_run_within_a_run_names_its_parent(repo_dir: Path, track, git) -> None:
+    """A sweep under `git track run` that starts its trials with `git track run` is one tree."""
+    track(
+        repo_dir,
+        "run",
+        "--name",
+        "outer",
+        "--",
+        "git",
+        "track",
+        "run",
+        "--name",
+        "inner",
+        "--",
+        "true",
+    )
+    known = {
+        run["name"].rsplit("-", 1)[0]: run
+        for run in json.loads(track(repo_dir, "ls", "--json").stdout)
+    }
+    shown = track(repo_dir, "show", known["inner"]["name"], "--json").stdout
+    assert json.loads(shown)["parent"] == known["outer"]["id"]
+    assert json.loads(shown)["parent_name"] == known["outer"]["name"]

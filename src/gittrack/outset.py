@@ -50,8 +50,8 @@ class Request:
     is nested in, `continues` the run that it resumes: its first input. `live` publishes it while it
     runs. `scans` are regular expressions for metrics in its output, beside those of
     `track.scanPattern`. `notebook` is the path of the notebook that is the code. `job` is what the
-    ranks of one parallel program have in common. `guess` takes params from the command line, `given`
-    holds them.
+    ranks of one parallel program have in common. `guess` takes params from the command line;
+    `given` holds some as values.
     """
 
     argv: Sequence[str]

@@ -71,6 +71,14 @@ _MOST_NAMED = 3
     help="The code that counts for --reuse, from the top of the work tree; by default all of it.",
 )
 @click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="A tag.")
+@click.option(
+    "--scan",
+    "scans",
+    metavar="REGEX",
+    multiple=True,
+    help="Metrics in the output: the named groups of an expression, (?P<loss>[0-9.]+).",
+)
+@click.option("--live", is_flag=True, help="Publish the run on refs/gittrack/live while it runs.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
 def run(
@@ -88,6 +96,8 @@ def run(
     reuse: bool,
     code: tuple[str, ...],
     tags: tuple[str, ...],
+    scans: tuple[str, ...],
+    live: bool,
     command: tuple[str, ...],
 ) -> None:
     """Run a command and record it.
@@ -129,6 +139,9 @@ def run(
                 trace=trace,
                 reuse=reuse,
                 code=code,
+                parent=_parent(repo),
+                scans=scans,
+                live=live,
             ),
             meter=bar(),
         )
@@ -147,6 +160,20 @@ def run(
         say(line)
     execute.maintain(repo)
     sys.exit(die_as(outcome.exit))
+
+
+def _parent(repo: Repo) -> tuple[str, str] | None:
+    """The id and the name of the run of this repository in which this one begins."""
+    from gittrack.journal import RUN_VARIABLE
+
+    if RUN_VARIABLE not in os.environ:
+        return None
+    from gittrack import active
+
+    outer = active.current()
+    if outer is None or "id" not in outer.begin or not outer.directory.is_relative_to(repo.state):
+        return None
+    return outer.begin["id"], outer.begin["name"]
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:
