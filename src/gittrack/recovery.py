@@ -18,6 +18,7 @@ from typing import Any
 from gittrack import commits, journal, names, own, record, refs, secrets, sessions
 from gittrack.errors import GittrackError, RunExists, WriteFailed
 from gittrack.git import Identity, Repo
+from gittrack.glance import Glance
 from gittrack.journal import Story
 from gittrack.records import Artifact, Number, Row, Run, Summary
 from gittrack.refs import RunRef
@@ -373,10 +374,12 @@ def running(repo: Repo) -> list[Summary]:
     """
     found = []
     for directory in sessions.live(repo.state):
-        story = journal.read(directory)
-        if story is None:
+        glance = Glance(directory)
+        glance.refresh()
+        run = glance.run(last_sign=_last_sign(directory))
+        if run is None:
             continue
-        known = commits.summarize(tell(story, log_size=0, last_sign=_last_sign(directory))[0])
+        known = commits.summarize(run)
         if not sessions.is_lost(directory):
             known = replace(known, status="running", ended=None, exit_code=None)
         found.append(known)
