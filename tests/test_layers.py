@@ -24,6 +24,8 @@ DOORS = {
     "click": "cli",
     "dvc": "depot",
     "configobj": "setup",
+    "psutil": "vitals",
+    "pynvml": "vitals",
 }
 
 
@@ -343,6 +345,7 @@ def test_the_doors_are_where_they_should_be() -> None:
     assert "plotext" in imports(MODULES["curves"])
     assert "dvc.config" in imports(MODULES["depot"])
     assert "configobj" in imports(MODULES["setup"])
+    assert {"psutil", "pynvml"} <= imports(MODULES["vitals"])
 
 
 def test_silence_is_seen() -> None:

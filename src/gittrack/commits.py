@@ -53,6 +53,7 @@ def write(
     tree: str,
     author: Identity,
     rows: Sequence[Row] = (),
+    system: Sequence[Row] = (),
     log: bytes = b"",
     cells: str = "",
     sign: bool = False,
@@ -67,7 +68,17 @@ def write(
         WriteFailed: something could not be stored.
         GitFailed: signing failed.
     """
-    commit = store(repo, run, tree=tree, author=author, rows=rows, log=log, cells=cells, sign=sign)
+    commit = store(
+        repo,
+        run,
+        tree=tree,
+        author=author,
+        rows=rows,
+        system=system,
+        log=log,
+        cells=cells,
+        sign=sign,
+    )
     return refs.create(repo, experiment=run.experiment, name=run.name, commit=commit)
 
 
@@ -78,6 +89,7 @@ def store(
     tree: str,
     author: Identity,
     rows: Sequence[Row] = (),
+    system: Sequence[Row] = (),
     log: bytes = b"",
     cells: str = "",
     sign: bool = False,
@@ -90,7 +102,7 @@ def store(
     """
     from gittrack import record
 
-    files = record.encode(run, rows=rows, log=log, cells=cells)
+    files = record.encode(run, rows=rows, system=system, log=log, cells=cells)
     blobs = {name: (repo.write_blob(data), _BLOB) for name, data in files.items()}
     trees: list[str] = []
     directory = _nested(repo, blobs, trees)
@@ -147,24 +159,30 @@ def load(repo: Repo, ref: RunRef) -> Run:
         raise _broken(ref, error.message, error.hint) from error
 
 
-def load_series(repo: Repo, ref: RunRef) -> tuple[Row, ...]:
+def load_series(repo: Repo, ref: RunRef, *, system: bool = False) -> tuple[Row, ...]:
     """A run's curves; one row of its last values where the record has no table.
+
+    With `system` the samples of system metrics, by the names of `vitals.UNITS`; none where none
+    were taken.
 
     Raises:
         BrokenRecord: the table is malformed or larger than 256 MiB, or there is no record.
     """
     from gittrack import series
 
-    entries = _entries(repo, ref)
-    data = _file(repo, ref, entries, "metrics.tsv", _SERIES_LIMIT)
+    name = "system.tsv" if system else "metrics.tsv"
+    data = _file(repo, ref, _entries(repo, ref), name, _SERIES_LIMIT)
     if data is None:
-        run = load(repo, ref)
-        seconds = (run.ended - run.started).total_seconds() if run.ended else 0.0
-        return (Row(None, seconds, run.metrics),) if run.metrics else ()
+        return () if system else _last_row(load(repo, ref))
     try:
-        return series.load(data, "metrics.tsv")
+        return series.load(data, name)
     except BadFile as error:
         raise _broken(ref, error.message) from error
+
+
+def _last_row(run: Run) -> tuple[Row, ...]:
+    seconds = (run.ended - run.started).total_seconds() if run.ended else 0.0
+    return (Row(None, seconds, run.metrics),) if run.metrics else ()
 
 
 def output(repo: Repo, ref: RunRef) -> bytes:

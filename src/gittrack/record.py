@@ -54,9 +54,17 @@ _MARGIN = 64 << 10
 
 
 def encode(
-    run: Run, *, rows: Sequence[Row] = (), log: bytes = b"", cells: str = ""
+    run: Run,
+    *,
+    rows: Sequence[Row] = (),
+    system: Sequence[Row] = (),
+    log: bytes = b"",
+    cells: str = "",
 ) -> dict[str, bytes]:
-    """The record's files, by their paths in `.gittrack/`; `cells` are those of a notebook."""
+    """The record's files, by their paths in `.gittrack/`.
+
+    `system` are samples of system metrics, `cells` those of a notebook.
+    """
     files = {"run.yaml": formats.dump(_run_fields(run))}
     if run.params:
         files["params.yaml"] = formats.dump(nest(run.params))
@@ -64,6 +72,8 @@ def encode(
         files["metrics.yaml"] = formats.dump(run.metrics)
     if series.worth_keeping(rows):
         files["metrics.tsv"] = series.dump(rows)
+    if system:
+        files["system.tsv"] = series.dump(system)
     if run.environment is not None:
         files["environment.yaml"] = formats.dump(_environment_fields(run.environment))
     if run.data:
