@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import environment, refs
+from gittrack import environment
 from gittrack.environment import Pending
 from gittrack.errors import GittrackError, WriteFailed
 from gittrack.git import Repo
+from gittrack.heartbeat import Heartbeat
 from gittrack.journal import RUN_VARIABLE, Writer
 from gittrack.meter import SILENT, Meter
 from gittrack.outset import Request, Reused, begin, prepare
@@ -37,9 +38,6 @@ __all__ = [
     "command",
     "maintain",
 ]
-
-_HOLD_AFTER = 60.0
-_SIGN_EVERY = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +223,7 @@ class _Recorder:
         self._scanners = {stream: Scanner() for stream in (1, 2)} if scan else {}
         self._now = now
         self.began = False
-        self._signed = 0.0
-        self._held = False
+        self._heart = Heartbeat(repo, session, known, self._append, now=now)
         self._full = False
         self._missed = 0
 
@@ -235,6 +232,7 @@ class _Recorder:
         self.began = True
         owner = Owner.of(pid)
         self._append({"child": [owner.pid, owner.start, owner.boot]})
+        self._heart.watch(pid)
         self._machine()
 
     def output(self, data: bytes, stream: int) -> None:
@@ -249,34 +247,24 @@ class _Recorder:
             self._rows(self._scanners[stream].feed(data, self._now()))
 
     def tick(self) -> None:
-        """Once a second: flush to the disk; after a minute, keep the code from `git gc`."""
+        """Once a second: flush to the disk, and do what keeps the run alive in others' eyes."""
         self._machine()
-        now = self._now()
         try:
             self._session.sync_output()
             self.writer.sync()
-            if now - self._signed >= _SIGN_EVERY:
-                self._signed = now
-                self._session.give_sign()
         except OSError:
             pass
-        if now - self._known["started"] > _HOLD_AFTER:
-            self.hold()
+        self._heart.beat()
 
     def hold(self) -> None:
         """Keep the code from `git gc --prune=now`, as far as that is possible."""
-        if self._held:
-            return
-        self._held = True
-        try:
-            refs.hold_snapshot(self._repo, self._known["name"], self._known["tree"])
-        except GittrackError:
-            pass
+        self._heart.hold()
 
     def ended(self, ended: Exit) -> None:
         """Write down how the child ended."""
         for scanner in self._scanners.values():
             self._rows(scanner.close(self._now()))
+        self._heart.finish()
         event: dict[str, Any] = {"t": self._now(), "end": [_status(ended), ended.code]}
         if self._missed:
             event["fault"] = f"{self._missed} events were not kept: the disk was full"

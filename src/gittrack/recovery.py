@@ -23,7 +23,7 @@ from gittrack.journal import Story
 from gittrack.records import Artifact, Number, Row, Run, Summary
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
-from gittrack.story import cells, tell
+from gittrack.story import cells, system_rows, tell
 from gittrack.story import experiment as group
 
 __all__ = ["finish", "recover", "running", "signs", "undisturbed", "waiting"]
@@ -133,6 +133,7 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
         tree=tree,
         author=Identity(story.begin["user"], story.begin["email"]),
         rows=rows,
+        system=system_rows(story),
         log=log,
         cells=secrets.mask_words(cells(story)),
         # As set now, not then: a run whose signing failed can still be recorded without.

@@ -27,7 +27,7 @@ from crash.scenarios import SCENARIOS, finishing, recovering, sweep
 from crash.swept import SWEPT
 from crash.things import cache_of, damage, empty
 from crash.world import Expected, Fault, World, aftermath, cleanliness, make_world, shown
-from gittrack import commits, execute, refs
+from gittrack import commits, execute, heartbeat, refs
 from gittrack.cache import Cache
 from gittrack.git import Repo
 
@@ -135,7 +135,7 @@ def test_a_killed_group_loses_nothing(world: World) -> None:
             os.dup2(null, 2)
             argv = [sys.executable, "-c", _LOGGER.format(told=writer)]
             request = replace(world.request, argv=argv)
-            execute._HOLD_AFTER = 0.0
+            heartbeat._HOLD_AFTER = 0.0
             execute.command(Repo.open(world.path), request)
 
         pid = fork(work)
