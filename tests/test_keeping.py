@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,7 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gittrack
-from gittrack import active, commits, journal, renderings, revisions, setup
+from gittrack import active, commits, journal, keeping, renderings, revisions, setup
+from gittrack.active import Active
 from gittrack.cache import Cache, open_cache
 from gittrack.errors import (
     BadPath,
@@ -113,13 +115,13 @@ def test_the_bytes_are_there_before_the_run_says_so(
 ) -> None:
     """Whoever is killed between the two leaves an object too many, never a run without its file."""
     there: list[bool] = []
-    real = active.append
+    real = Active.append
 
-    def watched(event: dict[str, Any]) -> None:
+    def watched(self: Active, event: dict[str, Any]) -> None:
         there.append(run.cache.holds(event["artifact"]["md5"]))
-        real(event)
+        real(self, event)
 
-    monkeypatch.setattr(active, "append", watched)
+    monkeypatch.setattr(Active, "append", watched)
     (run.root / "out").mkdir()
     (run.root / "out" / "a").write_text("a")
     gittrack.log_artifact("out")
@@ -361,24 +363,114 @@ def test_what_is_of_the_wrong_kind_is_raised(run: Kept, call: Callable[[], None]
     assert run.events() == []
 
 
-@pytest.mark.parametrize("gone", [False, True])
-def test_outside_of_a_run(run: Kept, monkeypatch: pytest.MonkeyPatch, gone: bool) -> None:
-    """Also when the run has ended under a process that logged to it."""
+def test_outside_of_a_run(run: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nowhere to keep it for; at the outer door a run of the script's own begins."""
     gittrack.log_text("x", "before.txt")
-    if gone:
-        (run.live / "begin").unlink()
-    else:
-        active._close()
-        monkeypatch.delenv(journal.RUN_VARIABLE)
+    active._close()
+    monkeypatch.delenv(journal.RUN_VARIABLE)
     (run.root / "a").write_text("x")
     for call in (
-        lambda: gittrack.log_artifact("a"),
-        lambda: gittrack.log_text("x", "x"),
-        lambda: gittrack.log_dict({}, "x.json"),
-        lambda: gittrack.log_table([], "x.csv"),
+        lambda: keeping.log_artifact("a"),
+        lambda: keeping.log_artifacts(run.root),
+        lambda: keeping.log_text("x", "x"),
+        lambda: keeping.log_dict({}, "x.json"),
+        lambda: keeping.log_table([], "x.csv"),
     ):
         with pytest.raises(NoActiveRun, match="git track run"):
             call()
+
+
+def test_a_run_whose_directory_is_removed_ends_no_training(run: Kept) -> None:
+    """Somebody tidied up, or the run was recorded while this process still worked."""
+    gittrack.log_text("x", "before.txt")
+    shutil.rmtree(run.live)
+    (run.root / "a").write_text("x")
+    gittrack.log_artifact("a")
+    gittrack.log_text("x", "x")
+    gittrack.log_metric("m", 1)
+
+
+def test_after_the_end_nothing_is_kept_and_nothing_raises(
+    run: Kept, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A callback that comes late finds its run recorded: that is said, once."""
+    gittrack.log_text("x", "before.txt")
+    now = active.require()
+    active.leave(now)
+    for _ in range(2):
+        keeping.log_text("y", "after.txt", run=now)
+    assert list(run.artifacts) == ["before.txt"]
+    assert "has ended" in (said := capsys.readouterr().err) and said.count("\n") == 1
+
+
+# -- directories of files, and pictures ---------------------------------------------------------
+
+
+def test_the_files_of_a_directory_are_artifacts_of_their_own(run: Kept) -> None:
+    """As in MLflow: called as they are seen from the directory, in another one if that is asked."""
+    for name in ("out/a.txt", "out/deep/b.txt", "out/deep/id_rsa"):
+        (run.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.root / name).write_text(name)
+    (run.root / "out" / "gone").symlink_to("nowhere")
+    gittrack.log_artifacts("out")
+    assert sorted(run.artifacts) == ["a.txt", "deep/b.txt"]
+    assert len(run.faults) == 2 and "id_rsa" in run.faults[1]
+    gittrack.log_artifacts(run.root / "out", "states")
+    assert sorted(run.artifacts)[2:] == ["states/a.txt", "states/deep/b.txt"]
+    for wrong in ("out/a.txt", "nothing"):
+        with pytest.raises(BadPath):
+            gittrack.log_artifacts(wrong)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "mode"),
+    [
+        ((4, 6), "uint8", "L"),
+        ((4, 6, 1), "int64", "L"),
+        ((4, 6, 3), "uint8", "RGB"),
+        ((4, 6, 4), "float32", "RGBA"),
+        ((4, 6), "bool", "L"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_an_array_is_a_picture(
+    run: Kept, shape: tuple[int, ...], dtype: str, mode: str, suffix: str
+) -> None:
+    """Every pixel comes back; PNG is written without PIL, so that a bare machine can do it."""
+    numpy = pytest.importorskip("numpy")
+    pil = pytest.importorskip("PIL.Image")
+    counted = numpy.arange(math.prod(shape)).reshape(shape)
+    pixels = {"bool": counted % 2 == 0, "float32": counted / 255}.get(dtype, counted).astype(dtype)
+    gittrack.log_image(pixels, f"a.{suffix}")
+    assert run.faults == []
+    seen = pil.open(io.BytesIO(run.read(f"a.{suffix}")))
+    expected = counted if dtype != "bool" else pixels * 255
+    assert seen.mode == mode
+    assert (numpy.asarray(seen).reshape(shape) == expected).all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: n.zeros(3),
+        lambda n: n.zeros((2, 2, 2)),
+        lambda n: n.zeros((0, 4)),
+        lambda n: "text",
+        lambda n: [[1, 2]],
+    ],
+)
+def test_what_is_no_picture_is_raised(run: Kept, make: Callable[[Any], Any]) -> None:
+    """Its type or shape is wrong at the first step as at the last."""
+    with pytest.raises(BadValue):
+        gittrack.log_image(make(pytest.importorskip("numpy")), "a.png")
+
+
+def test_values_that_no_picture_has_are_a_fault(run: Kept) -> None:
+    """Content, unlike type and shape, changes while a training goes on."""
+    numpy = pytest.importorskip("numpy")
+    for number, value in enumerate((1.5, -0.1, math.nan, 300, -1)):
+        gittrack.log_image(numpy.full((2, 2), value), f"{number}.png")
+    assert run.artifacts == {} and len(run.faults) == 5
 
 
 # -- what goes wrong with the machine -----------------------------------------------------------

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from gittrack.keeping import (
         load_artifact,
         log_artifact,
+        log_artifacts,
         log_dict,
         log_figure,
+        log_image,
         log_table,
         log_text,
     )
@@ -20,8 +22,10 @@ __all__ = [
     "__version__",
     "load_artifact",
     "log_artifact",
+    "log_artifacts",
     "log_dict",
     "log_figure",
+    "log_image",
     "log_metric",
     "log_metrics",
     "log_param",

@@ -4,7 +4,8 @@ The bytes are in the cache before the run says that it has them, so a file that 
 later stays as it was when it was logged. Knows nothing of how the run is recorded.
 
 What a call can never do is raised at once: a path where nothing is, a name, a format, a type. What
-goes wrong with the content or the machine never ends a training: it is a fault of the run.
+goes wrong with the content or the machine never ends a training: it is a fault of the run. `run` is
+the run to keep it for; None is the current one (`active.current`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from gittrack import active, renderings, secrets
+from gittrack.active import Active
 from gittrack.cache import Cache, open_cache
 from gittrack.errors import BadPath, BadValue, GittrackError, NoActiveRun
 from gittrack.hashing import Hashed
@@ -30,8 +32,10 @@ from gittrack.vetting import suspicion
 __all__ = [
     "load_artifact",
     "log_artifact",
+    "log_artifacts",
     "log_dict",
     "log_figure",
+    "log_image",
     "log_table",
     "log_text",
 ]
@@ -47,8 +51,14 @@ _caches: dict[tuple[str, int], Cache] = {}
 """By the id of the run and that of the process."""
 
 
-def log_artifact(path: _Path, name: _Path | None = None, *, allow_secret: bool = False) -> None:
-    """Keep a file or a directory as an artifact of this run, as it is now.
+def log_artifact(
+    path: _Path,
+    name: _Path | None = None,
+    *,
+    allow_secret: bool = False,
+    run: Active | None = None,
+) -> None:
+    """Keep a file or a directory as an artifact of a run, as it is now.
 
     Its `name` among the run's artifacts is its path in the repository; outside of it, the last part
     of the path. A `name` that ends with `/` is a directory to put it into. The last content under a
@@ -62,22 +72,56 @@ def log_artifact(path: _Path, name: _Path | None = None, *, allow_secret: bool =
     stderr and does not raise.
 
     Raises:
-        NoActiveRun: this script was not started by `git track run`, or the run has ended.
+        NoActiveRun: `run` is None, and there is no current one.
         BadPath: there is no readable file or directory at `path`; or `name` leads out of the run,
             or lies inside another artifact, or around it.
     """
-    begin = active.begun()
+    to = _open(run)
     source = Path(os.fsdecode(path))
     _look(source)
-    called = _free(begin, _called(source, name, begin))
-    reason = None if allow_secret else suspicion(source, os.fspath(source), called)
-    if reason is not None:
-        _fault(called, f"{reason} (keep it with allow_secret=True)")
-        return
-    _keep(begin, called, lambda cache: cache.add(source))
+    called = _free(to, _called(source, name, to.begin))
+    _keep_file(to, source, called, allow_secret=allow_secret)
 
 
-def log_text(text: str, name: _Path, *, allow_secret: bool = False) -> None:
+def log_artifacts(
+    directory: _Path,
+    name: _Path | None = None,
+    *,
+    allow_secret: bool = False,
+    run: Active | None = None,
+) -> None:
+    """Keep each file below a directory as an artifact of its own, called as it is seen from there.
+
+    Or from `name`, a directory among the run's artifacts. Symbolic links to directories are not
+    followed. See `log_artifact`, which keeps a directory as one artifact.
+
+    Raises:
+        NoActiveRun: as `log_artifact` says.
+        BadPath: as `log_artifact` says; or `directory` is none.
+    """
+    to = _open(run)
+    top = Path(os.fsdecode(directory))
+    _look(top)
+    if not top.is_dir():
+        raise BadPath(f"'{_shown(top)}' is no directory", path=os.fspath(top))
+    above = "" if name is None else f"{_said(name).rstrip('/')}/"
+    for here, inner, files in os.walk(top):
+        inner.sort()
+        for file in sorted(files):
+            source = Path(here, file)
+            called = above + source.relative_to(top).as_posix()
+            try:
+                _look(source)
+                check_artifact(called)
+            except BadPath as error:
+                _fault(to, called, error.message)
+            else:
+                _keep_file(to, source, _free(to, called), allow_secret=allow_secret)
+
+
+def log_text(
+    text: str, name: _Path, *, allow_secret: bool = False, run: Active | None = None
+) -> None:
     """Keep a text as a file of this run, in UTF-8; see `log_artifact` for what holds of the name.
 
     What looks like a secret in it is masked (`***`), as in the run's output, unless `allow_secret`;
@@ -90,11 +134,15 @@ def log_text(text: str, name: _Path, *, allow_secret: bool = False) -> None:
     """
     if not isinstance(text, str):
         raise BadValue(f"log_text takes a str, not something of type {type(text).__name__}")
-    _log(name, lambda: text.encode("utf-8", "surrogateescape"), allow_secret=allow_secret)
+    _log(run, name, lambda: text.encode("utf-8", "surrogateescape"), allow_secret=allow_secret)
 
 
 def log_dict(
-    value: Mapping[str, Any] | Sequence[Any], name: _Path, *, allow_secret: bool = False
+    value: Mapping[str, Any] | Sequence[Any],
+    name: _Path,
+    *,
+    allow_secret: bool = False,
+    run: Active | None = None,
 ) -> None:
     """Keep nested values as a YAML file (`.yaml`, `.yml`), else as a JSON file; see `log_text`.
 
@@ -108,10 +156,16 @@ def log_dict(
     """
     if not isinstance(value, (Mapping, list, tuple)):
         raise BadValue(f"log_dict takes a dict or a list, not something of type {_type(value)}")
-    _log(name, renderings.document(value, _suffix(name)), allow_secret=allow_secret)
+    _log(run, name, renderings.document(value, _suffix(name)), allow_secret=allow_secret)
 
 
-def log_figure(figure: Any, name: _Path, *, save_kwargs: Mapping[str, Any] | None = None) -> None:
+def log_figure(
+    figure: Any,
+    name: _Path,
+    *,
+    save_kwargs: Mapping[str, Any] | None = None,
+    run: Active | None = None,
+) -> None:
     """Keep a figure of matplotlib or plotly, or an image of PIL, in the format of its suffix.
 
     Plotly writes `.html` and `.json` by itself, and pictures where kaleido is installed. What is in
@@ -123,11 +177,27 @@ def log_figure(figure: Any, name: _Path, *, save_kwargs: Mapping[str, Any] | Non
         BadValue: it is none of these, or has no such format.
     """
     render = renderings.figure(figure, _suffix(name), save_kwargs or {})
-    _log(name, render, allow_secret=True)
+    _log(run, name, render, allow_secret=True)
 
 
-def log_table(table: Any, name: _Path, *, allow_secret: bool = False) -> None:
-    """Keep a pandas DataFrame, a list of dicts or a dict of columns; see `log_text`.
+def log_image(image: Any, name: _Path, *, run: Active | None = None) -> None:
+    """Keep an image of PIL, or an array, in the format of its suffix; without PIL that is `.png`.
+
+    An array is height x width, alone or x 1, 3 (RGB) or 4 (RGBA): truth values, whole numbers from
+    0 to 255, or floats from 0 to 1.
+
+    Raises:
+        NoActiveRun: as `log_artifact` says.
+        BadPath: as `log_artifact` says, of the name.
+        BadValue: it is none of these, or has no such format.
+    """
+    _log(run, name, renderings.image(image, _suffix(name)), allow_secret=True)
+
+
+def log_table(
+    table: Any, name: _Path, *, allow_secret: bool = False, run: Active | None = None
+) -> None:
+    """Keep a DataFrame of pandas or polars, a list of dicts or a dict of columns; see `log_text`.
 
     `.csv` (also without a suffix), `.tsv`, `.json` (a list of rows) or, where pandas can,
     `.parquet`.
@@ -139,9 +209,8 @@ def log_table(table: Any, name: _Path, *, allow_secret: bool = False) -> None:
         BadValue: it is none of these, or the format is not known or needs a library.
     """
     suffix = _suffix(name)
-    _log(
-        name, renderings.table(table, suffix), allow_secret=allow_secret, masks=suffix != "parquet"
-    )
+    render = renderings.table(table, suffix)
+    _log(run, name, render, allow_secret=allow_secret, masks=suffix != "parquet")
 
 
 def load_artifact(run: str, name: _Path, *, repo: _Path | None = None) -> Path:
@@ -161,22 +230,28 @@ def load_artifact(run: str, name: _Path, *, repo: _Path | None = None) -> Path:
     from gittrack.git import Repo
 
     wanted = _said(name)
-    begin = _begun()
+    now = active.current()
+    begin = now.begin if now is not None and "where" in now.begin else None
     opened = Repo.open(repo or (begin["where"] if begin else "."))
     ref = revisions.resolve(opened, run)
     place = Path(retrieve.load(opened, ref, wanted))
-    if begin is not None and repo is None:
+    if now is not None and begin is not None and repo is None:
         for read in commits.listing(opened, [ref]).runs:
             told = Input(ref.short, read.id, ref.commit, wanted)
-            active.append({"inputs": [asdict(told)]})
+            now.append({"inputs": [asdict(told)]})
     return place
 
 
-def _begun() -> Mapping[str, Any] | None:
-    try:
-        return active.begun()
-    except NoActiveRun:
-        return None
+def _open(run: Active | None) -> Active:
+    """The run to keep something for.
+
+    Raises:
+        NoActiveRun: there is none, or how it began cannot be read: its directory is gone.
+    """
+    to = run or active.require()
+    if "id" not in to.begin:
+        raise NoActiveRun(f"the run in '{to.directory}' has ended, or cannot be read")
+    return to
 
 
 # -- names --------------------------------------------------------------------------------------
@@ -211,14 +286,14 @@ def _root(begin: Mapping[str, Any]) -> str:
     return place
 
 
-def _free(begin: Mapping[str, Any], name: str) -> str:
+def _free(run: Active, name: str) -> str:
     """Give `name` back if an artifact may be called so.
 
     Raises:
         BadPath: it may not, or not beside what this process has kept.
     """
     check_artifact(name)
-    other = next((kept for kept in _names[begin["id"]] if _overlap(kept, name)), None)
+    other = next((kept for kept in _names[_id(run)] if _overlap(kept, name)), None)
     if other is not None:
         raise BadPath(
             f"no artifact can be called '{_shown(name)}' beside '{_shown(other)}': one would lie "
@@ -226,6 +301,10 @@ def _free(begin: Mapping[str, Any], name: str) -> str:
             path=name,
         )
     return name
+
+
+def _id(run: Active) -> str:
+    return str(run.begin["id"])
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -285,53 +364,69 @@ def _look(source: Path) -> None:
 
 
 def _log(
-    called: _Path, render: renderings.Render, *, allow_secret: bool, masks: bool = True
+    run: Active | None,
+    called: _Path,
+    render: renderings.Render,
+    *,
+    allow_secret: bool,
+    masks: bool = True,
 ) -> None:
     """Keep what `render` makes; what it raises is a fault, because content can do that too."""
-    begin = active.begun()
-    name = _free(begin, _said(called))
+    to = _open(run)
+    name = _free(to, _said(called))
     if not allow_secret and secrets.secret_filename(name):
-        _fault(name, "its name looks like that of a secret (keep it with allow_secret=True)")
+        _fault(to, name, "its name looks like that of a secret (keep it with allow_secret=True)")
         return
     try:
         data = render()
     except GittrackError as error:
-        _fault(name, error.message)
+        _fault(to, name, error.message)
         return
     except Exception as error:
         # The library that draws is not ours, and training must go on.
-        _fault(name, f"{_type(error)}: {error}")
+        _fault(to, name, f"{_type(error)}: {error}")
         return
     if masks and not allow_secret and len(data) <= _MASKED:
         data, count = secrets.mask_text(data)
         if count:
             places = "1 place" if count == 1 else f"{count} places"
-            active.fault(
+            to.fault(
                 f"artifact '{_shown(name)}': masked what looks like a secret in {places} "
                 "(keep it with allow_secret=True)"
             )
-    _keep(begin, name, lambda cache: cache.add_bytes(data))
+    _keep(to, name, lambda cache: cache.add_bytes(data))
 
 
-def _keep(begin: Mapping[str, Any], name: str, add: Callable[[Cache], Hashed]) -> None:
+def _keep_file(run: Active, source: Path, called: str, *, allow_secret: bool) -> None:
+    reason = None if allow_secret else suspicion(source, os.fspath(source), called)
+    if reason is not None:
+        _fault(run, called, f"{reason} (keep it with allow_secret=True)")
+    else:
+        _keep(run, called, lambda cache: cache.add(source))
+
+
+def _keep(run: Active, name: str, add: Callable[[Cache], Hashed]) -> None:
     """Put the bytes into the cache, then say so: whoever reads the journal finds them there."""
-    names = _names[begin["id"]]
+    if run.ended:
+        _fault(run, name, f"run {run.name} has ended")
+        return
+    names = _names[_id(run)]
     if name not in names and len(names) >= MOST_ARTIFACTS:
-        _fault(name, f"there are {MOST_ARTIFACTS:,} already; a directory is kept as one")
+        _fault(run, name, f"there are {MOST_ARTIFACTS:,} already; a directory is kept as one")
         return
     try:
-        made = add(_cache(begin))
+        made = add(_cache(run.begin))
     except GittrackError as error:
-        _fault(name, error.message)
+        _fault(run, name, error.message)
     except OSError as error:
-        _fault(name, error.strerror or str(error))
+        _fault(run, name, error.strerror or str(error))
     else:
         names.add(name)
-        active.append({"artifact": asdict(Artifact(name, made.md5, made.size, made.nfiles))})
+        run.append({"artifact": asdict(Artifact(name, made.md5, made.size, made.nfiles))})
 
 
-def _fault(name: str, reason: str) -> None:
-    active.fault(f"artifact '{_shown(name)}' not kept: {one_line(reason)[:500]}")
+def _fault(run: Active, name: str, reason: str) -> None:
+    run.fault(f"artifact '{_shown(name)}' not kept: {one_line(reason)[:500]}")
 
 
 def _cache(begin: Mapping[str, Any]) -> Cache:

@@ -18,7 +18,7 @@ from gittrack.errors import BadValue
 from gittrack.foreign import whole
 from gittrack.quoting import utf8
 
-__all__ = ["Render", "document", "figure", "table"]
+__all__ = ["Render", "document", "figure", "image", "is_drawn", "is_table", "table"]
 
 Render: TypeAlias = Callable[[], bytes]
 """Makes the bytes; raises what the library, or the content, makes it raise."""
@@ -129,11 +129,109 @@ def _is_installed(package: str) -> bool:
     return package in sys.modules or find_spec(package) is not None
 
 
+def is_drawn(value: object) -> bool:
+    """Whether `figure` takes it: a figure of matplotlib or plotly, or an image of PIL."""
+    if _comes_from(value, "PIL"):
+        return hasattr(value, "save")
+    if _comes_from(value, "plotly"):
+        return hasattr(value, "to_html")
+    return hasattr(value, "savefig")
+
+
+def image(drawn: Any, suffix: str) -> Render:
+    """An image of PIL, or an array (NumPy's, or what turns into one), as a picture.
+
+    An array is height x width, alone or x 1, 3 (RGB) or 4 (RGBA): truth values, whole numbers from
+    0 to 255, or floats from 0 to 1. PNG is written here, other formats by PIL.
+
+    Raises:
+        BadValue: it is none of these, or `suffix` is no picture's.
+    """
+    if _comes_from(drawn, "PIL") and hasattr(drawn, "save"):
+        return _image(drawn, suffix, {})
+    if hasattr(drawn, "detach"):
+        drawn = drawn.detach().cpu()
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None or not hasattr(drawn, "__array__"):
+        raise BadValue(
+            "log_image takes an image of PIL or an array, not something of type "
+            f"{type(drawn).__name__}"
+        )
+    pixels = numpy.asarray(drawn)
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4)):
+        raise BadValue(
+            "the array of an image is height x width, alone or x 1, 3 or 4, not of shape "
+            f"{pixels.shape}"
+        )
+    if pixels.size == 0:
+        raise BadValue("the array of an image is empty")
+    if suffix == "png":
+        return lambda: _png(numpy, pixels)
+    if not _is_installed("PIL"):
+        raise BadValue(f"an image is written as '.{suffix}' only where PIL is installed: use .png")
+    return _image(_pil(numpy, pixels), suffix, {})
+
+
+def _bytes_of(numpy: Any, pixels: Any) -> Any:
+    """The array as whole numbers from 0 to 255.
+
+    Raises:
+        BadValue: values outside of what its type allows.
+    """
+    if pixels.dtype == bool:
+        return pixels.astype(numpy.uint8) * 255
+    low, high = pixels.min(), pixels.max()
+    if pixels.dtype.kind == "f":
+        if not (low >= 0 and high <= 1):
+            raise BadValue(f"floats of an image are from 0 to 1, not from {low:g} to {high:g}")
+        return (pixels * 255).round().astype(numpy.uint8)
+    if pixels.dtype.kind not in "iu" or not (low >= 0 and high <= 255):
+        raise BadValue("the array of an image has whole numbers from 0 to 255, or floats")
+    return pixels.astype(numpy.uint8)
+
+
+def _png(numpy: Any, pixels: Any) -> bytes:
+    """The array as PNG: equal arrays give equal bytes."""
+    import struct
+    import zlib
+
+    array = _bytes_of(numpy, pixels)
+    height, width = array.shape[:2]
+    kind = {1: 0, 3: 2, 4: 6}[array.shape[2] if array.ndim == 3 else 1]
+    lines = array.reshape(height, -1)
+    # Each line begins with the filter that it went through: none.
+    raw = numpy.hstack([numpy.zeros((height, 1), numpy.uint8), lines]).tobytes()
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + check
+
+    head = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def _pil(numpy: Any, pixels: Any) -> Any:
+    from importlib import import_module
+
+    array = _bytes_of(numpy, pixels)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    return import_module("PIL.Image").fromarray(array)
+
+
 # -- tables -------------------------------------------------------------------------------------
 
 
+def is_table(value: object) -> bool:
+    """Whether it is a table by its type: a DataFrame of pandas or polars."""
+    return type(value).__name__ == "DataFrame" and (
+        _comes_from(value, "pandas") or _comes_from(value, "polars")
+    )
+
+
 def table(value: Any, suffix: str) -> Render:
-    """A pandas DataFrame, a list of mappings (rows) or a mapping of lists (columns), as a table.
+    """A DataFrame of pandas or polars, a list of mappings (rows) or a mapping of lists (columns), as a table.
 
     `.csv`, also where there is no suffix; `.tsv`, the same with tabs; `.json`, a list of rows,
     where what is missing is null; `.parquet`, by pandas. A DataFrame's index is a column unless it
@@ -142,6 +240,8 @@ def table(value: Any, suffix: str) -> Render:
     Raises:
         BadValue: it is none of these, or `suffix` is another one, or `.parquet` needs a library.
     """
+    if _comes_from(value, "polars") and hasattr(value, "to_dict"):
+        value = value.to_dict(as_series=False)
     is_frame = _comes_from(value, "pandas") and hasattr(value, "to_csv")
     if is_frame and hasattr(value, "to_frame"):
         value = value.to_frame()

@@ -16,7 +16,6 @@ from typing import Any
 from crash.faults import buffered, empty_directories_stay, leftovers_stay
 from crash.world import Fault
 from gittrack import (
-    active,
     groundwork,
     harvest,
     hashing,
@@ -30,6 +29,7 @@ from gittrack import (
     retrieve,
     tables,
 )
+from gittrack.active import Active
 from gittrack.cache import Cache
 from gittrack.errors import WriteFailed
 from gittrack.git import Repo
@@ -157,10 +157,10 @@ class _Anew(str):
 def said_before_kept() -> None:
     """The journal names what the cache does not have yet."""
 
-    def keep(begin: Mapping[str, Any], name: str, add: Callable[[Cache], Hashed]) -> None:
-        cache = keeping._cache(begin)
+    def keep(run: Active, name: str, add: Callable[[Cache], Hashed]) -> None:
+        cache = keeping._cache(run.begin)
         made = add(Cache(cache.directory.with_name("scratch")))
-        active.append({"artifact": asdict(Artifact(name, made.md5, made.size, made.nfiles))})
+        run.append({"artifact": asdict(Artifact(name, made.md5, made.size, made.nfiles))})
         add(cache)
 
     _replace(keeping, _keep=keep)
