@@ -93,8 +93,11 @@ def store(
     log: bytes = b"",
     cells: str = "",
     sign: bool = False,
+    at: float | None = None,
 ) -> str:
     """Store a run's objects, to which no ref points yet -> the commit's id.
+
+    `at` is the commit's date in seconds since the epoch, by default the end of the run.
 
     Raises:
         WriteFailed: something could not be stored, or cannot be read back.
@@ -114,7 +117,7 @@ def store(
         message=message.compose(run),
         author=author,
         started=run.started.timestamp(),
-        ended=ended.timestamp(),
+        ended=ended.timestamp() if at is None else at,
         sign=sign,
     )
     repo.verify([*(oid for oid, _ in blobs.values()), *trees, root, commit])

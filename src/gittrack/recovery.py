@@ -26,9 +26,10 @@ from gittrack.sessions import Session
 from gittrack.story import cells, system_rows, tell
 from gittrack.story import experiment as group
 
-__all__ = ["finish", "recover", "running", "signs", "undisturbed", "waiting"]
+__all__ = ["finish", "recover", "running", "signs", "store_as_it_stands", "undisturbed", "waiting"]
 
 _RECOVER_AT_ONCE = 16 << 20
+_MOST_LIVE_ROWS = 2000
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LOST, _MASKED, _NEW = "lost", "masked", "lost.new"
 _NO_SIGNS = {"lock", _MASKED, _NEW}
@@ -116,18 +117,54 @@ def _remove_stale_locks(repo: Repo, experiment: str, name: str) -> None:
 
 
 def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, RunRef]:
-    log, size, hidden = record.read_log(session.directory / "output", mask=secrets.mask_text)
-    run, rows = tell(story, log_size=size, last_sign=_last_sign(session.directory))
+    run, rows, log = _told(session.directory, story)
+    run = _with_output(repo, session, replace(run, name=name))
+    run, commit = _stored(repo, run, story, rows, log)
+    ref = refs.create(repo, experiment=run.experiment, name=run.name, commit=commit)
+    own.note(repo, ref.commit)
+    return replace(run, commit=ref.commit), ref
+
+
+def store_as_it_stands(repo: Repo, directory: Path, *, at: float) -> Run | None:
+    """Store a running run as it would be recorded now, no ref pointing to it -> it, with its commit.
+
+    Its status is `running`, `at` (seconds since the epoch) the date of the commit; secrets are
+    masked as ever. Of its curves at most 2,000 rows are kept: this is done again and again. None
+    where it cannot be read, most likely because it has just been recorded.
+
+    Raises:
+        WriteFailed: something could not be stored.
+    """
+    story = journal.read(directory)
+    if story is None:
+        return None
+    # A line that is just being written is no damage.
+    story = Story(story.begin, story.events, 0)
+    run, rows, log = _told(directory, story)
+    run = replace(run, status="running", ended=None, exit_code=None)
+    thin = rows[:: max(1, len(rows) // _MOST_LIVE_ROWS)]
+    run, commit = _stored(repo, run, story, [*thin, *rows[-1:]] if thin != rows else rows, log, at)
+    return replace(run, commit=commit)
+
+
+def _told(directory: Path, story: Story) -> tuple[Run, list[Row], bytes]:
+    """The run, its curves and its output, without secrets."""
+    log, size, hidden = record.read_log(directory / "output", mask=secrets.mask_text)
+    run, rows = tell(story, log_size=size, last_sign=_last_sign(directory))
     if hidden:
         count = f"{hidden} secret" if hidden == 1 else f"{hidden} secrets"
         run = replace(run, faults=(*run.faults, f"masked {count} in the output"))
-    run, rows = _masked(run, rows)
-    run = replace(run, name=name)
-    run = _with_output(repo, session, run)
+    return *_masked(run, rows), log
+
+
+def _stored(
+    repo: Repo, run: Run, story: Story, rows: list[Row], log: bytes, at: float | None = None
+) -> tuple[Run, str]:
+    """Store a run's objects -> what is recorded of it, and the commit."""
     run = _with_inputs(repo, run, story.begin)
     run, tree = _with_code(repo, run, story.begin["tree"])
     tree = _with_setup(repo, run, tree)
-    ref = commits.write(
+    commit = commits.store(
         repo,
         run,
         tree=tree,
@@ -136,11 +173,12 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
         system=system_rows(story),
         log=log,
         cells=secrets.mask_words(cells(story)),
-        # As set now, not then: a run whose signing failed can still be recorded without.
-        sign=signs(repo),
+        # As set now, not then: a run whose signing failed can still be recorded without. What
+        # stands for a minute is not worth a passphrase.
+        sign=at is None and signs(repo),
+        at=at,
     )
-    own.note(repo, ref.commit)
-    return replace(run, commit=ref.commit), ref
+    return run, commit
 
 
 def _with_code(repo: Repo, run: Run, tree: str) -> tuple[Run, str]:

@@ -14,18 +14,23 @@ from gittrack.git import Ref, Repo
 from gittrack.names import check
 
 __all__ = [
+    "LIVE",
     "ROOT",
     "SNAPSHOTS",
+    "LiveRef",
     "RunRef",
     "all_runs",
     "create",
     "create_many",
     "delete",
     "divided",
+    "drop_live",
     "find",
     "foreign",
     "hold_snapshot",
+    "live",
     "parse",
+    "publish_live",
     "release_snapshot",
     "unreadable",
 ]
@@ -33,6 +38,8 @@ __all__ = [
 ROOT = "refs/runs/"
 SNAPSHOTS = "refs/gittrack/snapshots/"
 """Trees of runs that still run, so that no `git gc` takes their code away."""
+LIVE = "refs/gittrack/live/"
+"""Runs that still run, as they stood a moment ago: `LIVE<experiment>/<name>`, moved and removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,19 @@ class RunRef:
     def short(self) -> str:
         """What plain Git resolves and people read: `runs/<experiment>/<name>`."""
         return f"runs/{self.experiment}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRef:
+    """A published run that still runs, or did: `run.commit` is how it stood at `moment` (epoch)."""
+
+    run: RunRef
+    moment: float
+
+    @property
+    def full(self) -> str:
+        """The full ref name."""
+        return f"{LIVE}{self.run.experiment}/{self.run.name}"
 
 
 def parse(ref: Ref) -> RunRef | None:
@@ -175,3 +195,43 @@ def release_snapshot(repo: Repo, name: str) -> None:
     target = repo.ref(full)
     if target is not None:
         repo.delete_refs([Ref(full, target)])
+
+
+def live(repo: Repo) -> list[LiveRef]:
+    """The published runs that still run, as far as anybody knows here, sorted by name."""
+    told = repo.git("for-each-ref", "--format=%(objectname) %(committerdate:unix) %(refname)", LIVE)
+    found = []
+    for line in told.decode("utf-8", "surrogateescape").splitlines():
+        commit, moment, name = line.split(" ", 2)
+        run = parse(Ref(f"{ROOT}{name.removeprefix(LIVE)}", commit))
+        if run is not None:
+            found.append(LiveRef(run, float(moment or 0)))
+    return found
+
+
+def publish_live(
+    repo: Repo, *, experiment: str, name: str, commit: str, before: str | None
+) -> LiveRef:
+    """Point a running run's own ref at how it stands now, if it still points at `before`.
+
+    Atomic across processes; `before` is None where there is none yet.
+
+    Raises:
+        BadName: experiment or name is not of the grammar.
+        RunChanged: somebody else was there first.
+    """
+    run = RunRef(check(experiment, "experiment"), check(name, "run"), commit)
+    made = LiveRef(run, 0.0)
+    repo.move_ref(made.full, commit, before=before)
+    return made
+
+
+def drop_live(repo: Repo, gone: Iterable[LiveRef]) -> None:
+    """Remove published runs that still stand where the caller saw them: all or none.
+
+    Raises:
+        RunChanged: one was published again meanwhile, or is gone.
+    """
+    found = [Ref(there.full, there.run.commit) for there in gone]
+    if found:
+        repo.delete_refs(found)

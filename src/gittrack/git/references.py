@@ -105,6 +105,18 @@ class References(Objects):
         """Point a ref at an object, wherever it pointed before."""
         self._update_refs([f"update {name} {target}"])
 
+    def move_ref(self, name: str, target: str, *, before: str | None) -> None:
+        """Point a ref at an object if it is still at `before`, None where there is no ref yet.
+
+        Raises:
+            RunChanged: it is elsewhere, or could not be written.
+        """
+        seen = before or "0" * len(target)
+        try:
+            self._update_refs([f"update {name} {target} {seen}"])
+        except GitFailed as error:
+            raise RunChanged(f"{name} was not moved: {first_line(error.stderr)}") from error
+
     def delete_refs(self, refs: Sequence[Ref]) -> None:
         """Delete refs that still point where the caller saw them: all or none.
 
