@@ -23,7 +23,7 @@ from gittrack.refs import LiveRef
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["SILENCE", "publish", "retire", "silent", "spawn"]
+__all__ = ["SILENCE", "publish", "silent", "spawn"]
 
 SILENCE = 86400.0
 """Seconds after which a published run that gave no sign may be removed by anyone."""
@@ -32,9 +32,7 @@ _started: dict[Path, subprocess.Popen[bytes]] = {}
 """The last publisher that this process started for each run."""
 
 
-def publish(
-    repo: Repo, directory: Path, *, now: Callable[[], float] = time.time
-) -> LiveRef | None:
+def publish(repo: Repo, directory: Path, *, now: Callable[[], float] = time.time) -> LiveRef | None:
     """Commit the running run as it stands, and point its own ref there; nothing else is touched.
 
     The commit has the tree and the record of a finished run, with the status `running`, masked as
@@ -102,15 +100,6 @@ def spawn(repo: Repo, directory: Path) -> bool:
 
 
 _PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GITTRACK_RUN")
-
-
-def retire(repo: Repo, name: str) -> None:
-    """Remove what was published of a run that has been recorded; one look where nothing was.
-
-    Raises:
-        RunChanged: it was published again meanwhile.
-    """
-    refs.drop_live(repo, _of(repo, name))
 
 
 def silent(repo: Repo, *, now: float) -> list[LiveRef]:

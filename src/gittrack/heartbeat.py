@@ -96,7 +96,7 @@ class Heartbeat:
         self._elapsed = max(0.0, self._last - known["started"])
         self._signed = -math.inf
         self._held = False
-        self._checked = 0.0
+        self._checked = -math.inf
         self._pace = sampling(repo)
         self._taken = 0
         self._due = _SAMPLE_AFTER
@@ -173,6 +173,9 @@ class Heartbeat:
     def _checkpoint(self) -> None:
         if self._known.get("live") and self._elapsed - self._checked >= _CHECKPOINT_EVERY:
             self._checked = self._elapsed
+            from gittrack import checkpoint
+
+            checkpoint.spawn(self._repo, self._session.directory)
 
 
 def _started(work: Callable[[Sampler], None], sampler: Sampler) -> threading.Thread:

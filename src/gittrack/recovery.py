@@ -56,6 +56,8 @@ def finish(repo: Repo, session: Session) -> tuple[Run, RunRef]:
         except RunExists:
             continue
         refs.release_snapshot(repo, story.begin["name"])
+        if story.begin.get("live"):
+            refs.retire_live(repo, story.begin["name"])
         session.end()
         return run, there
     raise WriteFailed(f"every name for the run '{story.begin['name']}' is taken")
@@ -126,7 +128,7 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
 
 
 def store_as_it_stands(repo: Repo, directory: Path, *, at: float) -> Run | None:
-    """Store a running run as it would be recorded now, no ref pointing to it -> it, with its commit.
+    """Store a running run as it would be recorded now, without a ref -> it, with its commit.
 
     Its status is `running`, `at` (seconds since the epoch) the date of the commit; secrets are
     masked as ever. Of its curves at most 2,000 rows are kept: this is done again and again. None

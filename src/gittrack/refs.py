@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gittrack.errors import BadName, RunExists
+from gittrack.errors import BadName, RunChanged, RunExists
 from gittrack.git import Ref, Repo
 from gittrack.names import check
 
@@ -32,6 +32,7 @@ __all__ = [
     "parse",
     "publish_live",
     "release_snapshot",
+    "retire_live",
     "unreadable",
 ]
 
@@ -235,3 +236,14 @@ def drop_live(repo: Repo, gone: Iterable[LiveRef]) -> None:
     found = [Ref(there.full, there.run.commit) for there in gone]
     if found:
         repo.delete_refs(found)
+
+
+def retire_live(repo: Repo, name: str) -> None:
+    """Remove what was published of a run that has been recorded, whatever experiment it was of.
+
+    Who publishes it at this very moment sees that it is recorded, and takes it away himself.
+    """
+    try:
+        drop_live(repo, [there for there in live(repo) if there.run.name == name])
+    except RunChanged:
+        pass
