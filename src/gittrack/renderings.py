@@ -231,7 +231,7 @@ def is_table(value: object) -> bool:
 
 
 def table(value: Any, suffix: str) -> Render:
-    """A DataFrame of pandas or polars, a list of mappings (rows) or a mapping of lists (columns), as a table.
+    """A DataFrame of pandas or polars, a list of rows (mappings), or a mapping of lists (columns).
 
     `.csv`, also where there is no suffix; `.tsv`, the same with tabs; `.json`, a list of rows,
     where what is missing is null; `.parquet`, by pandas. A DataFrame's index is a column unless it
