@@ -13,7 +13,7 @@ from typing import Any
 
 from gittrack.records import Artifact, Data, Environment, Number, Run
 
-__all__ = ["Difference", "Line", "Part", "Source", "compare"]
+__all__ = ["Difference", "Line", "Part", "Source", "compare", "equal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +148,21 @@ def _part(name: str, runs: Sequence[str], found: Sequence[Mapping[str, Any]]) ->
         there = [
             (run, values[key]) for run, values in zip(runs, found, strict=True) if key in values
         ]
-        if len(there) == len(runs) and all(_equal(there[0][1], value) for _, value in there[1:]):
+        if len(there) == len(runs) and all(equal(there[0][1], value) for _, value in there[1:]):
             same += 1
         else:
             lines.append(Line(key, dict(there), _delta([value for _, value in there], len(runs))))
     return Part(name, tuple(lines), same)
 
 
-def _equal(one: Any, other: Any) -> bool:
+def equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same to a comparison of runs; `compare` says when."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
         return math.isnan(other)
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        return len(one) == len(other) and all(map(_equal, one, other))
+        return len(one) == len(other) and all(map(equal, one, other))
     return bool(one == other)
 
 

@@ -24,6 +24,7 @@
     +-- CannotClean               what is not needed any more cannot be known for certain
     +-- BadValue                  a value that cannot be recorded
     +-- NoActiveRun               logging outside of a run
+    +-- LibraryMissing            an optional library is not installed
     +-- RunActive                 a run is under way where another was to begin
     `-- CommandNotStarted         the command to record could not be executed (126, 127)
 
@@ -50,6 +51,7 @@ __all__ = [
     "GitFailed",
     "GitTooOld",
     "GittrackError",
+    "LibraryMissing",
     "NoActiveRun",
     "NotARepository",
     "RepositoryError",
@@ -211,6 +213,14 @@ class BadValue(GittrackError):
 
 class NoActiveRun(GittrackError):
     """Something was logged where no run is active."""
+
+
+class LibraryMissing(GittrackError):
+    """What was asked for takes an optional library, `library`, which is not installed."""
+
+    def __init__(self, message: str, *, library: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.library = library
 
 
 class RunActive(GittrackError):

@@ -1,0 +1,196 @@
+"""The Python door for reading: which runs a repository has, one of them, and how some differ.
+
+Reads through the same functions as `git track ls`, `show` and `diff`. A question about what no run
+has is an error with the nearest that there is, never an empty answer. Changes no run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from gittrack import names, recorded, report, revisions
+from gittrack.active import current
+from gittrack.errors import GittrackError, RunNotFound, UnknownKey, UsageError
+from gittrack.foreign import plain
+from gittrack.git import Repo
+from gittrack.keys import flatten, nearest
+from gittrack.recorded import RecordedRun, Runs
+from gittrack.records import STATUSES, Summary, Value
+
+if TYPE_CHECKING:
+    from gittrack.difference import Difference
+
+__all__ = ["RecordedRun", "Runs", "diff", "get_run", "runs"]
+
+_Path: TypeAlias = str | os.PathLike[str]
+
+
+def runs(
+    experiment: str | None = None,
+    status: str | Iterable[str] | None = None,
+    name: str | None = None,
+    user: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    params: Mapping[str, Value] | None = None,
+    archived: bool = False,
+    deleted: bool = False,
+    sort: str | Sequence[str] | None = "-started",
+    limit: int | None = None,
+    directory: _Path | None = None,
+) -> Runs:
+    """The runs of this repository that have all that is asked, newest first, running ones too.
+
+    `experiment` is its name or its title, `status` one or several, `name` a run's whole name or
+    what stands before its random ending. `tags` and `params` are what a run must have, nested
+    params as mappings or with dots; numbers are compared as numbers, so 1 is 1.0 and True is
+    neither. `archived` and `deleted` add such runs. `sort` is as `git track ls --sort` takes it:
+    `accuracy`, `-params.lr`, or several.
+
+    The repository is the one at or above `directory`; without it, that of the run that this script
+    belongs to, else the one at or above the current directory. Runs that cannot be read are among
+    the answer's `problems`. Nothing found is an empty answer only where each thing asked for is
+    one that some run has.
+
+    Raises:
+        UnknownKey: no run is of the experiment or the user, or has the tag, the param or the key
+            to sort by.
+        RunNotFound: no run is called `name`.
+        UsageError: `status` is none, or `limit` no count.
+        RepositoryError: there is no repository, or it cannot be used.
+    """
+    repo = _open(directory)
+    listed = revisions.catalogue(repo, deleted=True)
+    whole = listed.runs
+    found = whole if experiment is None else revisions.of_experiment(whole, experiment)
+    found = [run for run in found if revisions.is_listed(run, deleted=deleted, archived=archived)]
+    if status is not None:
+        wanted = _statuses(status)
+        found = [run for run in found if run.status in wanted]
+    if name is not None:
+        called = _called(whole, name)
+        found = [run for run in found if run.name in called]
+    if user is not None:
+        _check(user, {run.user for run in whole}, f"no run is of user '{user}'")
+        found = [run for run in found if run.user == user]
+    for key, text in (tags or {}).items():
+        found = _having(whole, found, "tags", key, str(text))
+    for key, value in flatten(params or {}).items():
+        found = _having(whole, found, "params", key, plain(value))
+    ordered = _sorted(whole, found, [sort] if isinstance(sort, str) else sort or ())
+    return Runs(_first(ordered, limit), repo.git_dir, listed.problems)
+
+
+def get_run(selector: str = "latest", *, directory: _Path | None = None) -> RecordedRun:
+    """The run that `selector` names, as `git track show` takes it: a name or its beginning,
+    `latest~2`, `best:accuracy`, an id, a branch.
+
+    One that is running answers to its name, the beginning of it, and its id. `directory` as in
+    `runs`.
+
+    Raises:
+        RunNotFound: no run answers.
+        AmbiguousRun: more than one does.
+        UnknownKey: no run has the metric.
+        BrokenRecord: its commit cannot be read.
+        RepositoryError: there is no repository, or it cannot be used.
+    """
+    return recorded.find(_open(directory), selector)
+
+
+def diff(*found: RecordedRun | str, directory: _Path | None = None) -> Difference:
+    """What differs between runs, given as such or as `get_run` takes them; not their code.
+
+    One is compared with the latest, none are the latest two. `Difference.parts` are the params,
+    metrics, data and so on: of each the keys that differ, with a value for each run.
+
+    Raises:
+        As `get_run`, for each of them; BrokenRecord also where a record cannot be read.
+    """
+    repo = _open(directory)
+    return recorded.compared(
+        repo, found if len(found) > 1 else (*(found or ("latest~1",)), "latest")
+    )
+
+
+def _open(directory: _Path | None) -> Repo:
+    """The repository that is asked; runs that died unrecorded are recorded first."""
+    active = current() if directory is None else None
+    repo = Repo.open(directory or (active and active.begin.get("where")) or ".")
+    try:
+        if os.listdir(repo.state / "live"):
+            from gittrack import recovery
+
+            recovery.recover(repo)
+    except (OSError, GittrackError):
+        # What is asked does not depend on it, and the next git track command tries again.
+        pass
+    return repo
+
+
+def _statuses(status: str | Iterable[str]) -> set[str]:
+    wanted = {status} if isinstance(status, str) else set(status)
+    for word in sorted(wanted.difference(STATUSES)):
+        near = nearest(word, STATUSES)
+        listed = f"there are: {', '.join(STATUSES)}."
+        raise UsageError(
+            f"'{word}' is no status", hint=f"did you mean '{near}'?" if near else listed
+        )
+    return wanted
+
+
+def _called(whole: Sequence[Summary], name: str) -> set[str]:
+    """The names that `name` stands for.
+
+    Raises:
+        RunNotFound: there is none.
+    """
+    known = {run.name for run in whole}
+    found = {given for given in known if name in (given, names.SUFFIX.sub("", given))}
+    if not found:
+        near = names.near(name, sorted(known))
+        hint = f"did you mean {' or '.join(near)}?" if near else "runs() gives them all."
+        raise RunNotFound(f"no run is called '{name}'", selector=name, hint=hint)
+    return found
+
+
+def _check(asked: str, known: Iterable[str], message: str) -> None:
+    """Raise UnknownKey with the nearest where `asked` is none of those that are known."""
+    there = sorted(known)
+    if asked not in there:
+        near = nearest(asked, there)
+        listed = f"there are: {', '.join(there[:10]) or 'none'}."
+        raise UnknownKey(message, key=asked, hint=f"did you mean '{near}'?" if near else listed)
+
+
+def _having(
+    whole: Sequence[Summary], found: Sequence[Summary], group: str, key: str, value: Any
+) -> list[Summary]:
+    """The runs whose param or tag has this value."""
+    from gittrack.difference import equal
+
+    values = attrgetter(group)
+    if not any(key in values(run) for run in whole):
+        known = report.keys_of(whole)[group]
+        _check(key, known, f"no run has a {group.removesuffix('s')} '{key}'")
+    missing = object()
+    return [run for run in found if equal(values(run).get(key, missing), value)]
+
+
+def _sorted(
+    whole: Sequence[Summary], found: Sequence[Summary], keys: Sequence[str]
+) -> Sequence[Summary]:
+    # As they come: newest first.
+    if list(keys) == ["-started"] or not whole:
+        return found
+    return report.in_order(found, report.order(keys, report.keys_of(whole)))
+
+
+def _first(found: Sequence[Summary], limit: int | None) -> Sequence[Summary]:
+    if limit is None:
+        return found
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+        raise UsageError(f"limit is {limit!r}, not a count of runs")
+    return found[:limit]

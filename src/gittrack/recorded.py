@@ -1,0 +1,480 @@
+"""Runs as values for Python: one with its record read when it is asked for, and many as a table.
+
+Knows where each part of a run is read, of a recorded one and of one that still runs. Knows nothing
+of what is asked of a repository.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from functools import cached_property
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
+from gittrack import commits, report, revisions
+from gittrack.active import current
+from gittrack.annotations import overlay
+from gittrack.errors import BrokenRecord, RunNotFound
+from gittrack.git import Repo
+from gittrack.quoting import command_line
+from gittrack.records import (
+    Artifact,
+    Code,
+    Data,
+    Environment,
+    Input,
+    Number,
+    Row,
+    Run,
+    Status,
+    Summary,
+    Value,
+)
+from gittrack.refs import RunRef
+
+if TYPE_CHECKING:
+    from gittrack.difference import Difference
+    from gittrack.succession import Point
+
+__all__ = ["RecordedRun", "Runs", "compared", "find"]
+
+_Path: TypeAlias = str | os.PathLike[str]
+
+
+# -- one run ------------------------------------------------------------------------------------
+
+
+class _Source:
+    """Where the rest of a run is read, each part once: its record, or its directory while it runs.
+
+    Raises as `commits.load` does, and RunNotFound where the run is gone.
+    """
+
+    def __init__(self, known: Summary, place: Path) -> None:
+        self.known = known
+        self.place = place
+
+    def repo(self) -> Repo:
+        return Repo.open(self.place)
+
+    @cached_property
+    def ref(self) -> RunRef | None:
+        """Where the run is recorded; None while it runs."""
+        known = self.known
+        if known.commit is not None:
+            return RunRef(known.experiment, known.name, known.commit)
+        if self._directory.is_dir():
+            return None
+        # It has ended meanwhile, perhaps in an experiment that the script named later.
+        for summary in revisions.catalogue(self.repo(), deleted=True, live=False).runs:
+            if summary.id == known.id and summary.commit is not None:
+                return RunRef(summary.experiment, summary.name, summary.commit)
+        raise RunNotFound(f"the run {known.name} is gone", selector=known.name)
+
+    @property
+    def _directory(self) -> Path:
+        return self.repo().state / "live" / self.known.name
+
+    @cached_property
+    def record(self) -> Run:
+        return self._told()[0] if self.ref is None else commits.load(self.repo(), self.ref)
+
+    def rows(self) -> Sequence[Row]:
+        return self._told()[1] if self.ref is None else commits.load_series(self.repo(), self.ref)
+
+    def points(self, metric: str) -> list[Point]:
+        from gittrack import series, succession
+
+        repo = self.repo()
+        if self.ref is not None:
+            found = succession.curve(repo, self.ref, metric)
+        else:
+            run, rows = self._told()
+            found = succession.joined(repo, run, series.points(rows, metric), metric)
+        if not found:
+            known = succession.names_of(repo, self.ref) if self.ref else self.known.metrics
+            raise succession.missing(metric, known, [self.known.name])
+        return found
+
+    def output(self) -> bytes:
+        if self.ref is not None:
+            return commits.output(self.repo(), self.ref)
+        from gittrack import record, secrets
+
+        return record.read_log(self._directory / "output", mask=secrets.mask_text)[0]
+
+    def _told(self) -> tuple[Run, Sequence[Row]]:
+        """The run as its directory tells it now.
+
+        Raises:
+            RunNotFound: it has just been recorded, so that asking again finds it.
+        """
+        from gittrack import journal, story
+
+        told = journal.read(self._directory)
+        if told is None or told.begin.get("id") != self.known.id:
+            raise RunNotFound(
+                f"the run {self.known.name} has just ended",
+                selector=self.known.name,
+                hint="get_run() gives it as it is recorded.",
+            )
+        run, rows = story.tell(told, log_size=0, last_sign=self.known.started.timestamp())
+        status = self.known.status
+        return replace(run, status=status, ended=None, exit_code=None), rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RecordedRun:
+    """A run as it stood when it was asked for; `commit` is None if it was running.
+
+    What a listing knows is there at once, with the current title and tags. The rest of its record
+    (`environment`, `data`, `artifacts`, `series`, ...) is read when it is first asked for, and
+    raises BrokenRecord where it cannot be read. Equal are two of one id and commit.
+    """
+
+    id: str
+    name: str
+    experiment: str
+    status: Status
+    started: datetime
+    ended: datetime | None
+    exit_code: int | None
+    title: str | None
+    experiment_title: str | None
+    user: str
+    command: tuple[str, ...]
+    base: str | None
+    branch: str | None
+    dirty: bool
+    parent: str | None
+    params: Mapping[str, Value]
+    metrics: Mapping[str, Number]
+    tags: Mapping[str, str]
+    fingerprint: str | None
+    source: str
+    commit: str | None
+    archived: bool
+    deleted: bool
+    notes: tuple[str, ...]
+    _source: _Source = field(repr=False)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from start to end; None while it runs."""
+        return self._source.known.duration
+
+    @property
+    def record(self) -> Run:
+        """The whole record as it was written: without later titles, tags and notes."""
+        return self._source.record
+
+    @property
+    def message(self) -> str | None:
+        """The text that was given with the run (`-m`)."""
+        return self.record.message
+
+    @property
+    def code(self) -> Code:
+        """The code as it ran, seen from the commit that it stood on."""
+        return self.record.code
+
+    @property
+    def directory(self) -> str:
+        """Where in the repository it was started, empty at the top."""
+        return self.record.directory
+
+    @property
+    def host(self) -> str:
+        """The machine that it ran on."""
+        return self.record.host
+
+    @property
+    def environment(self) -> Environment | None:
+        """Interpreter, packages and machine; None where nobody could tell."""
+        return self.record.environment
+
+    @property
+    def data(self) -> tuple[Data, ...]:
+        """The files and directories that it read."""
+        return self.record.data
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """The files and directories that it kept."""
+        return self.record.artifacts
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The runs whose artifacts it read."""
+        return self.record.inputs
+
+    @property
+    def continues(self) -> str | None:
+        """The id of the run that it resumed."""
+        return self.record.continues
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Sentences about what could not be recorded as asked."""
+        return self.record.faults
+
+    def series(self, metric: str) -> list[Point]:
+        """The points of a metric, (step, seconds since the start, value), in the order of logging.
+
+        The step is None where none was given. Of a run that resumed another, the points of that one
+        below its own first step come first, at negative times. `system/NAME` is what was sampled of
+        the machine while it ran.
+
+        Raises:
+            UnknownKey: it has no such metric; the hint names the nearest.
+        """
+        return self._source.points(metric)
+
+    def output(self) -> str:
+        """What it wrote to the terminal; of more than 1 MiB the first and the last part.
+
+        The whole of a longer one is its artifact `output.log`. Bytes that are not UTF-8 are written
+        as `\\xff`.
+        """
+        return self._source.output().decode("utf-8", "backslashreplace")
+
+    def load_artifact(self, path: _Path) -> Path:
+        """Find an artifact of this run -> where it lies on this disk, fetched if need be.
+
+        Only to be read. Inside of a run of the same repository, that run gets this one as an input.
+
+        Raises:
+            BadPath: the run has no such artifact.
+            DataMissing: neither the cache nor the data remote has it.
+            DataDamaged: its content is not what the run recorded.
+            RunNotFound: the run still runs.
+        """
+        from gittrack import keeping
+
+        ref = self._source.ref
+        if ref is None:
+            raise RunNotFound(
+                f"'{self.name}' is still running",
+                selector=self.name,
+                hint="its artifacts can be loaded when it has ended.",
+            )
+        repo = self._source.repo()
+        elsewhere = None if _is_of_active(repo) else self._source.place
+        return keeping.load_artifact(ref.short, path, repo=elsewhere)
+
+    def diff(self, *others: RecordedRun | str) -> Difference:
+        """What differs between this run and others, given as such or as `get_run` takes them.
+
+        Without any it is the latest. Raises as `get_run`.
+        """
+        return compared(self._source.repo(), [self, *(others or ("latest",))])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RecordedRun):
+            return NotImplemented
+        return (self.id, self.commit) == (other.id, other.commit)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.commit))
+
+    def __reduce__(self) -> Any:
+        known = self._source.known
+        # As dicts: the mapping that stands for an empty one cannot be pickled.
+        maps = {key: dict(getattr(known, key)) for key in _MAPPINGS}
+        told = {part.name: getattr(known, part.name) for part in fields(known)}
+        return _restored, (told | maps, os.fspath(self._source.place))
+
+    def __repr__(self) -> str:
+        return f"<RecordedRun {self.name} {self.status}>"
+
+    def _repr_html_(self) -> str:
+        from gittrack import portrait
+
+        return portrait.html(self._source.known, self._source.rows())
+
+
+def _is_of_active(repo: Repo) -> bool:
+    active = current()
+    return active is not None and active.directory.parent == repo.state / "live"
+
+
+_MAPPINGS = ("params", "metrics", "tags", "data", "artifacts")
+_TAKEN = [part.name for part in fields(RecordedRun) if part.name != "_source"]
+
+
+def _recorded(known: Summary, place: Path) -> RecordedRun:
+    told = {name: getattr(known, name) for name in _TAKEN}
+    # Copies: what somebody does to one run's params is not seen in another's.
+    told |= {name: dict(told[name]) for name in ("params", "metrics", "tags")}
+    return RecordedRun(**told, _source=_Source(known, place))
+
+
+def _restored(told: Mapping[str, Any], place: str) -> RecordedRun:
+    return _recorded(Summary(**told), Path(place))
+
+
+# -- many runs ----------------------------------------------------------------------------------
+
+
+class Runs(Sequence[RecordedRun]):
+    """Runs in order, as `runs` found them: a sequence that nothing changes; a slice is one too.
+
+    `problems` are the runs that could not be read.
+    """
+
+    __slots__ = ("_found", "_place", "_problems")
+
+    def __init__(
+        self, found: Iterable[Summary], place: Path, problems: Iterable[BrokenRecord] = ()
+    ) -> None:
+        self._found = tuple(found)
+        self._place = place
+        self._problems = tuple(problems)
+
+    @property
+    def problems(self) -> tuple[BrokenRecord, ...]:
+        """One sentence for each run of the repository that cannot be read, and so is not here."""
+        return self._problems
+
+    @overload
+    def __getitem__(self, index: int) -> RecordedRun: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Runs: ...
+
+    def __getitem__(self, index: int | slice) -> RecordedRun | Runs:
+        if isinstance(index, slice):
+            return Runs(self._found[index], self._place, self._problems)
+        return _recorded(self._found[index], self._place)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __iter__(self) -> Iterator[RecordedRun]:
+        return (_recorded(known, self._place) for known in self._found)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Runs):
+            return NotImplemented
+        return [(run.id, run.commit) for run in self._found] == [
+            (run.id, run.commit) for run in other._found
+        ]
+
+    def __hash__(self) -> int:
+        return hash(tuple((run.id, run.commit) for run in self._found))
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame, a row for each run: its attributes, then `params.K`, `metrics.K` and
+        `tags.K`, the columns of `git track ls --csv`.
+
+        What a run does not have is NaN (NaT, None); times are in UTC, `duration` in seconds. See
+        `frames.pandas` for the types.
+
+        Raises:
+            LibraryMissing: pandas is not installed.
+        """
+        from gittrack import frames
+
+        return frames.pandas(_columns(self._found))
+
+    def to_polars(self) -> Any:
+        """A polars DataFrame, as `to_pandas`; what a run does not have is null.
+
+        Raises:
+            LibraryMissing: polars is not installed.
+        """
+        from gittrack import frames
+
+        return frames.polars(_columns(self._found))
+
+    def __reduce__(self) -> Any:
+        problems = [(p.message, p.where, p.hint) for p in self._problems]
+        told = [run.__reduce__()[1][0] for run in self]
+        return _restored_runs, (told, os.fspath(self._place), problems)
+
+    def __repr__(self) -> str:
+        shown = [known.name for known in self._found[:3]]
+        shown += ["..."] if len(self) > 3 else []
+        count = f"{len(self):,} run{'s' * (len(self) != 1)}"
+        bad = f" ({len(self._problems)} unreadable)" if self._problems else ""
+        return f"<Runs: {count}{bad}{': ' if shown else ''}{', '.join(shown)}>"
+
+    def _repr_html_(self) -> str:
+        from gittrack import portrait
+
+        return portrait.table(self._found)
+
+
+def _restored_runs(
+    told: Iterable[Mapping[str, Any]], place: str, problems: Iterable[tuple[str, str, str | None]]
+) -> Runs:
+    said = [BrokenRecord(words, where=where, hint=hint) for words, where, hint in problems]
+    return Runs((Summary(**fields) for fields in told), Path(place), said)
+
+
+def _columns(found: Sequence[Summary]) -> dict[str, list[Any]]:
+    """The columns of a full table, None where a run has nothing; a command is one line of shell."""
+    made: dict[str, list[Any]] = {
+        name: list(map(attrgetter(name), found)) for name in report.ATTRIBUTES
+    }
+    words: dict[str, str] = {}
+    made["command"] = [_line(command, words) for command in made["command"]]
+    made["notes"] = ["\n".join(notes) or None for notes in made["notes"]]
+    for group, keys in report.keys_of(found).items():
+        having = list(map(attrgetter(group), found))
+        made |= {f"{group}.{key}": [values.get(key) for values in having] for key in keys}
+    return made
+
+
+def _line(command: Sequence[str], words: dict[str, str]) -> str | None:
+    """A command as one line; `words` remembers each word as a shell reads it."""
+    for word in command:
+        if word not in words:
+            words[word] = command_line([word])
+    return " ".join([words[word] for word in command]) or None
+
+
+# -- found --------------------------------------------------------------------------------------
+
+
+def find(repo: Repo, selector: str) -> RecordedRun:
+    """The run that `selector` names (`revisions.resolve`); one that is running by its name, the
+    beginning of it, or its id.
+
+    Raises:
+        RunNotFound: no run answers.
+        AmbiguousRun: more than one does.
+        UnknownKey: no run has the metric.
+        BrokenRecord: its commit cannot be read.
+    """
+    try:
+        ref = revisions.resolve(repo, selector)
+    except RunNotFound:
+        matching = [run for run in revisions.running(repo) if _answers(run, selector)]
+        if len(matching) != 1:
+            raise
+        return _recorded(matching[0], repo.git_dir)
+    listed = commits.listing(repo, [ref])
+    if not listed.runs:
+        raise next(iter(listed.problems), RunNotFound(f"{ref.short} is no run", selector=selector))
+    return _recorded(overlay(repo, listed.runs)[0], repo.git_dir)
+
+
+def _answers(run: Summary, selector: str) -> bool:
+    return bool(selector) and (run.name.startswith(selector) or run.id == selector)
+
+
+def compared(repo: Repo, found: Sequence[RecordedRun | str]) -> Difference:
+    """What differs between two or more runs, given as such or as `find` takes them.
+
+    Raises:
+        As `find`; BrokenRecord also where a record cannot be read.
+    """
+    from gittrack.difference import compare
+
+    opened = [find(repo, run) if isinstance(run, str) else run for run in found]
+    return compare([run.record for run in opened])
