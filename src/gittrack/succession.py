@@ -15,14 +15,12 @@ from gittrack.git import Repo
 from gittrack.keys import nearest
 from gittrack.records import Number, Run
 from gittrack.refs import RunRef
+from gittrack.vitals import PREFIX
 
-__all__ = ["SYSTEM", "Point", "curve", "joined", "missing", "names_of", "predecessors"]
+__all__ = ["Point", "curve", "joined", "missing", "names_of", "predecessors"]
 
 Point: TypeAlias = tuple[int | None, float, Number]
 """Step (None if none was given), seconds since the run's start, value."""
-
-SYSTEM = "system/"
-"""What stands before the names of the metrics that were sampled of the machine."""
 
 _LONGEST = 1000
 
@@ -103,10 +101,10 @@ def _continuing(repo: Repo, ref: RunRef) -> Run | None:
 
 def _points(repo: Repo, ref: RunRef, metric: str) -> list[Point]:
     found = series.points(commits.load_series(repo, ref), metric)
-    if found or not metric.startswith(SYSTEM):
+    if found or not metric.startswith(PREFIX):
         return found
     sampled = commits.load_series(repo, ref, system=True)
-    return series.points(sampled, metric.removeprefix(SYSTEM))
+    return series.points(sampled, metric.removeprefix(PREFIX))
 
 
 def names_of(repo: Repo, ref: RunRef) -> list[str]:
@@ -117,18 +115,24 @@ def names_of(repo: Repo, ref: RunRef) -> list[str]:
     """
     own = {name for row in commits.load_series(repo, ref) for name in row.values}
     sampled = commits.load_series(repo, ref, system=True)
-    return sorted(own) + sorted({SYSTEM + name for row in sampled for name in row.values})
+    return sorted(own) + sorted({PREFIX + name for row in sampled for name in row.values})
 
 
 def missing(metric: str, known: Iterable[str], names: Sequence[str]) -> UnknownKey:
-    """The error for a metric that none of the runs called `names` has; `known` are those
-    that they have.
+    """The error for a metric that none of the runs called `names` has; `known` are those that they
+    have, as `names_of` gives them.
     """
-    have = sorted(set(known))
-    near = nearest(metric, have)
+    there = set(known)
+    of_system = metric.startswith(PREFIX)
+    have = sorted(name for name in there if name.startswith(PREFIX) == of_system)
+    near = PREFIX + metric if PREFIX + metric in there else nearest(metric, have)
     alone = len(names) == 1
-    has = f"it has {', '.join(have[:10])}." if have else "it has no metrics."
-    has = has if alone else has.replace("it has", "they have")
+    if have:
+        has = f"{'it has' if alone else 'they have'} {', '.join(have[:10])}."
+    elif of_system:
+        has = "samples begin after 10 s, unless track.system is off."
+    else:
+        has = f"{'it has' if alone else 'they have'} no metrics."
     hint = f"did you mean '{near}'? {has[0].upper()}{has[1:]}" if near else has
     which = f"{names[0]} has no" if alone else f"none of the {len(names)} runs has a"
     return UnknownKey(f"{which} metric '{metric}'", key=metric, hint=hint)
