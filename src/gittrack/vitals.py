@@ -7,7 +7,6 @@ records. What cannot be had is left out of a sample: no number is better than a 
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +26,7 @@ PREFIX = "system/"
 """What stands before a system metric's name wherever metrics of the user's own are named too."""
 
 UNITS: Mapping[str, str] = {
-    "cpu": "% of a core",
+    "cpu": "%",
     "cpu_machine": "%",
     "memory": "bytes",
     "memory_machine": "%",
@@ -41,9 +40,14 @@ UNITS: Mapping[str, str] = {
     "gpu_N_temperature": "°C",
     "gpu_N_power": "W",
 }
-"""All that is sampled, and its units; N counts the GPUs as NVML does, from 0."""
+"""All that is sampled, and its units; N counts the GPUs as NVML does, from 0.
+
+`cpu`, `memory`, `disk_read` and `disk_written` are of the run's own processes, a core kept busy by
+them being 100 % of `cpu`; pages that they share count in each. All else is of the whole machine.
+"""
 
 _MOST_GPUS = 64
+_NO_MEASURE = 1e30
 # A process's start is known to the clock's tick after a boot that is known to the second.
 _SLACK = 2.0
 
@@ -65,7 +69,7 @@ def weigh(rows: Iterable[Row]) -> dict[str, tuple[float, Number]]:
     for row in rows:
         weight, before = max(row.time - before, 1e-6), row.time
         for key, value in row.values.items():
-            if math.isfinite(value):
+            if abs(value) < _NO_MEASURE:
                 total, weights, peak = sums.get(key, (0.0, 0.0, value))
                 sums[key] = (total + value * weight, weights + weight, max(peak, value))
     return {key: (total / weights, peak) for key, (total, weights, peak) in sums.items()}

@@ -12,10 +12,11 @@ from gittrack.cli.completing import run_names
 from gittrack.cli.main import open_repo
 from gittrack.cli.output import form_option, page, page_data, say, screen
 from gittrack.errors import UnknownKey
+from gittrack.vitals import PREFIX
 
 if TYPE_CHECKING:
     from gittrack.git import Repo
-    from gittrack.records import Number
+    from gittrack.records import Number, Row
     from gittrack.refs import RunRef
 
 __all__ = ["plot"]
@@ -51,13 +52,15 @@ def plot(
     """Draw the curves of a metric.
 
     Without RUN the latest one; A..B are the runs from A to B. A run that logged the metric once
-    has no curve: its value is said instead.
+    has no curve: its value is said instead. What a run cost its machine is drawn too: system/cpu,
+    system/memory, system/gpu_0 and others.
 
     \b
     $ git track plot loss
     $ git track plot accuracy latest~3..latest
     $ git track plot loss amber blue --x time
     $ git track plot loss amber --csv > loss.csv
+    $ git track plot system/cpu latest
     """
     from gittrack import revisions
     from gittrack.cells import plain
@@ -94,12 +97,15 @@ def _collected(repo: Repo, found: Sequence[RunRef], metric: str) -> dict[str, Po
         rows = commits.load_series(repo, ref)
         known.update(dict.fromkeys(name for row in rows for name in row.values))
         points = series.points(rows, metric)
+        if not points and metric.startswith(PREFIX):
+            points = series.points(_system(repo, ref), metric)
         if points:
             collected[ref.name if ref.name not in collected else ref.short] = points
         else:
             without.append(ref.name)
     if not collected:
-        raise _unknown(metric, list(known), found)
+        costs = {name for ref in found for row in _system(repo, ref) for name in row.values}
+        raise _unknown(metric, list(known), costs, found)
     if len(without) == 1:
         say(f"warning: {without[0]} has no metric '{metric}'")
     elif without:
@@ -107,12 +113,30 @@ def _collected(repo: Repo, found: Sequence[RunRef], metric: str) -> dict[str, Po
     return collected
 
 
-def _unknown(metric: str, known: Sequence[str], found: Sequence[RunRef]) -> UnknownKey:
+def _system(repo: Repo, ref: RunRef) -> list[Row]:
+    """What a run cost its machine, by names that begin with `system/`."""
+    from dataclasses import replace
+
+    from gittrack import commits
+
+    return [
+        replace(row, values={PREFIX + name: value for name, value in row.values.items()})
+        for row in commits.load_series(repo, ref, system=True)
+    ]
+
+
+def _unknown(
+    metric: str, known: Sequence[str], costs: set[str], found: Sequence[RunRef]
+) -> UnknownKey:
     from gittrack.keys import nearest
 
+    none = "it has no metrics."
+    if metric.startswith(PREFIX):
+        known = sorted(costs)
+        none = "it has no samples: they begin after 10 s, unless track.system is off."
     which = found[0].name if len(found) == 1 else f"none of the {len(found)} runs"
-    near = nearest(metric, known)
-    has = f"it has {', '.join(sorted(known)[:10])}." if known else "it has no metrics."
+    near = PREFIX + metric if PREFIX + metric in costs else nearest(metric, known)
+    has = f"it has {', '.join(sorted(known)[:10])}." if known else none
     has = has if len(found) == 1 else has.replace("it has", "they have")
     hint = f"did you mean '{near}'? {has[0].upper()}{has[1:]}" if near else has
     verb = "has" if len(found) > 1 else "has no"

@@ -14,7 +14,7 @@ from gittrack.cli.output import Screen, json_option, page, say, screen
 
 if TYPE_CHECKING:
     from gittrack.git import Repo
-    from gittrack.records import Artifact, Data, Run, Summary
+    from gittrack.records import Artifact, Data, Number, Run, Summary
     from gittrack.refs import RunRef
 
 __all__ = ["show"]
@@ -96,7 +96,13 @@ def _fields(repo: Repo, ref: RunRef, *, log: bool, patch: bool) -> dict[str, Any
     run = commits.load(repo, ref)
     now = _current(repo, run)
     made: dict[str, Any] = json.loads(exports.as_json(run))
+    from gittrack import vitals
+
     made |= {
+        "system": {
+            key: {"mean": mean, "peak": peak, "unit": vitals.unit(key)}
+            for key, (mean, peak) in _system(repo, ref).items()
+        },
         "title": now.title,
         "tags": dict(now.tags),
         "notes": list(now.notes),
@@ -124,6 +130,7 @@ def _drawn(repo: Repo, ref: RunRef, shown: Screen) -> str:
         _head(repo, run, now, shown),
         _listed("params", {key: plain(value) for key, value in run.params.items()}, shown),
         _listed("metrics", _metrics(repo, ref, run), shown),
+        _listed("system", _costs(repo, ref), shown),
         _listed("tags", {key: plain(value) for key, value in now.tags.items()}, shown),
         _block("data", _contents(run.data), shown),
         _artifacts(run, _absent(repo, run), shown),
@@ -236,6 +243,40 @@ def _metrics(repo: Repo, ref: RunRef, run: Run) -> dict[str, str]:
             low, high = (cell(pick(values)) for pick in (min, max))
             made[key] += f"  ({len(values)} points, {low} to {high})"
     return made
+
+
+def _system(repo: Repo, ref: RunRef) -> dict[str, tuple[float, Number]]:
+    """The mean and the peak of each system metric that was sampled."""
+    from gittrack import commits
+
+    rows = commits.load_series(repo, ref, system=True)
+    if not rows:
+        return {}
+    from gittrack import vitals
+
+    return vitals.weigh(rows)
+
+
+def _costs(repo: Repo, ref: RunRef) -> dict[str, str]:
+    """What the run cost its machine, in short: CPU, memory and GPUs; `plot` has it all."""
+    import re
+
+    made = {}
+    for key, values in _system(repo, ref).items():
+        if re.fullmatch(r"cpu|memory|gpu_[0-9]+(_memory)?", key):
+            mean, peak = (_measured(key, value) for value in values)
+            made[key] = f"{mean}  (peak {peak})"
+    return made
+
+
+def _measured(key: str, value: Number) -> str:
+    from gittrack import vitals
+    from gittrack.cells import cell, finite, size
+
+    unit = vitals.unit(key)
+    if unit == "bytes" and finite(value) and value >= 0:
+        return size(round(value))
+    return f"{cell(value)} {unit}".rstrip()
 
 
 def _artifacts(run: Run, absent: frozenset[str] | None, shown: Screen) -> str:
