@@ -1,0 +1,78 @@
+"""What this process writes through `sys.stdout` and `sys.stderr`, passed on and seen.
+
+Knows how the two objects are listened to and left as they were. What goes past them, a child's
+output or `os.write`, is not seen. Knows nothing of runs.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Capture"]
+
+
+class Capture:
+    """Listens to both streams from when it is made until `stop`; forked children do, too.
+
+    `sink` is called with each text after it was written, in the thread that wrote it, and must not
+    raise; what it writes itself is not heard. A stream that cannot be listened to is left alone.
+    """
+
+    def __init__(self, sink: Callable[[str], None]) -> None:
+        self._sink: Callable[[str], None] | None = sink
+        self._busy = threading.local()
+        self._taps = [self._tap(stream) for stream in (sys.stdout, sys.stderr)]
+
+    def hears(self, stream: object) -> bool:
+        """Whether what is written to this stream still comes by us."""
+        return self._sink is not None and any(
+            tap is not None and tap[0] is stream and vars(stream).get("write") is tap[1]
+            for tap in self._taps
+        )
+
+    def stop(self) -> None:
+        """Listen no more; the streams get back what they had, unless somebody wrapped it again."""
+        self._sink = None
+        for tap in self._taps:
+            if tap is None:
+                continue
+            stream, write, before = tap
+            if vars(stream).get("write") is write:
+                try:
+                    if before is None:
+                        del stream.write
+                    else:
+                        stream.write = before
+                except (AttributeError, TypeError):
+                    continue
+
+    def _tap(self, stream: Any) -> tuple[Any, Any, Any] | None:
+        """Wrap a stream's `write` -> the stream, our function, what its own attributes had."""
+        try:
+            before, pass_on = vars(stream).get("write"), stream.write
+        except (AttributeError, TypeError):
+            return None
+
+        def write(text: Any, /) -> Any:
+            written = pass_on(text)
+            self._heard(text)
+            return written
+
+        try:
+            stream.write = write
+        except (AttributeError, TypeError):
+            return None
+        return stream, write, before
+
+    def _heard(self, text: Any) -> None:
+        sink = self._sink
+        if sink is None or not isinstance(text, str) or getattr(self._busy, "now", False):
+            return
+        self._busy.now = True
+        try:
+            sink(text)
+        finally:
+            self._busy.now = False
