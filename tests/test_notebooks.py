@@ -1,0 +1,155 @@
+"""The notebook that a process runs: its path, its cells, those to come. With the real IPython."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gittrack import notebooks
+
+SESSION = """\
+import json, sys
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+for cell in json.loads(sys.argv[1]):
+    shell.run_cell(cell, store_history=True)
+"""
+
+
+def session(
+    *cells: str, place: Path | None = None, env: Mapping[str, str] | None = None
+) -> list[str]:
+    """What a session of IPython of its own prints that runs these cells."""
+    home = os.environ["HOME"]
+    done = subprocess.run(
+        [sys.executable, "-c", SESSION, json.dumps(cells)],
+        capture_output=True,
+        text=True,
+        cwd=place,
+        env={**os.environ, "IPYTHONDIR": home, **(env or {})},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+HERE = "from gittrack import notebooks; n = notebooks.here()"
+
+
+def test_a_script_is_no_notebook_and_pays_nothing() -> None:
+    """IPython takes longer to load than a run to begin."""
+    program = (
+        "import sys; from gittrack.notebooks import here; print(here(), 'IPython' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "None False\n"
+
+
+def test_a_script_that_only_imports_ipython_is_no_notebook() -> None:
+    """Many libraries do, for their progress bars."""
+    program = "import IPython; from gittrack.notebooks import here; print(here())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "None\n"
+
+
+def test_half_an_import_is_no_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may be at it when the run begins."""
+    monkeypatch.setitem(sys.modules, "IPython", type(sys)("IPython"))
+    assert notebooks.here() is None
+
+
+def test_the_cells_so_far_are_there_as_they_were_typed() -> None:
+    """The running one too; magic as magic, one that ran twice twice, empty ones not."""
+    said = session("x = 1", "%time x", "  ", "x = 1", f"{HERE}\nprint(n.cells())")
+    assert said[-1] == str(
+        [(1, "x = 1"), (2, "%time x"), (3, "x = 1"), (4, f"{HERE}\nprint(n.cells())")]
+    )
+
+
+def test_cells_to_come_are_told_until_nobody_wants_them() -> None:
+    """With the number under which they stand among the cells, before they run."""
+    said = session(
+        f"{HERE}\nseen = []; stop = n.watch(lambda *cell: seen.append(cell))",
+        "1 / 1",
+        "raise SystemError",
+        "stop(); stop()",
+        "2 / 2",
+        "print(seen)",
+        "print(set(seen) <= set(n.cells()))",
+    )
+    assert said[-2:] == [
+        str([(2, "1 / 1"), (3, "raise SystemError"), (4, "stop(); stop()")]),
+        "True",
+    ]
+
+
+def test_what_a_front_end_runs_silently_is_no_cell() -> None:
+    """Completion and variable explorers run code all the time."""
+    said = session(
+        f"{HERE}\nseen = []; stop = n.watch(lambda *cell: seen.append(cell))",
+        "get_ipython().run_cell('quiet = 1', silent=True)\n"
+        "get_ipython().run_cell('unstored = 1', store_history=False);",
+        "print(len(seen), n.cells()[-1][0])",
+    )
+    assert said[-1] == "2 3"
+
+
+def test_a_watcher_that_fails_does_not_stop_the_cell() -> None:
+    """Logging never stands in the way."""
+    said = session(f"{HERE}\nn.watch(lambda *cell: 1 / 0)", "print('ran')")
+    assert "ran" in said
+
+
+def test_a_cell_of_megabytes_is_kept_in_part() -> None:
+    """Somebody pasted the data into it."""
+    said = session(
+        HERE,
+        f"get_ipython().run_cell('# ' + 'x' * {notebooks.LONGEST}, True)",
+        "print(repr(n.cells()[2][1][-30:]))",
+    )
+    assert said[-1].endswith("\\n# ... and 2 more characters'")
+
+
+@pytest.mark.parametrize(
+    ("mine", "environment", "path"),
+    [
+        ({}, {}, None),
+        ({"__vsc_ipynb_file__": "/w/a b.ipynb"}, {}, "/w/a b.ipynb"),
+        ({"PAPERMILL_INPUT_PATH": "in.ipynb"}, {}, "{here}/in.ipynb"),
+        ({}, {"JPY_SESSION_NAME": "/w/train.ipynb"}, "/w/train.ipynb"),
+        ({"__vsc_ipynb_file__": "/v.ipynb"}, {"JPY_SESSION_NAME": "/j.ipynb"}, "/v.ipynb"),
+        ({}, {"JPY_SESSION_NAME": "/w/console-1"}, None),
+        ({"__vsc_ipynb_file__": 3}, {}, None),
+        ({"__vsc_ipynb_file__": "/w/\x1b[2J.ipynb"}, {}, None),
+        ({"__vsc_ipynb_file__": "/w/a\nb.ipynb"}, {}, None),
+        ({}, {"KAGGLE_KERNEL_RUN_TYPE": "Batch"}, "{here}/__notebook__.ipynb"),
+    ],
+)
+def test_the_path_is_the_one_that_the_front_end_says(
+    mine: Mapping[str, Any], environment: Mapping[str, str], path: str | None, tmp_path: Path
+) -> None:
+    """IPython itself does not know it; a console has none, and a wrong one helps nobody."""
+    os.chdir(tmp_path)
+    Path("__notebook__.ipynb").touch()
+    assert notebooks._path(mine, environment) == (path and path.replace("{here}", os.getcwd()))
+
+
+def test_the_path_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
+    """VS Code says it with the first cell, papermill with a cell of its own."""
+    said = session(
+        f"{HERE}\nprint(n.path)", "__vsc_ipynb_file__ = '/w/x.ipynb'", "print(n.path)",
+        place=tmp_path,
+    )  # fmt: skip
+    assert said[-2:] == ["None", "/w/x.ipynb"]
+
+
+def test_a_terminal_of_ipython_has_cells_and_no_path(tmp_path: Path) -> None:
+    """What is typed there is in no file at all."""
+    said = session(f"{HERE}\nprint(n.path, len(n.cells()))", place=tmp_path)
+    assert said == ["None 1"]
