@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from gittrack.cli.completing import run_names
 from gittrack.cli.main import open_repo
 from gittrack.cli.output import Screen, form_option, page, page_data, say, screen
+from gittrack.cli.tree import walk
 
 if TYPE_CHECKING:
     from gittrack.errors import RunNotFound
@@ -190,19 +191,22 @@ def _tree(repo: Repo, graph: Graph, shown: Screen) -> Iterator[str]:
     """The graph as a tree: what was drawn before is named again, and not drawn again."""
     steps = graph.steps()
     label = _Labels(graph)
-    root = label.of(graph.root) + _metrics(repo, graph.nodes[graph.root])
-    yield _fitting(root, label.name(graph.root), shown, 0)
-    drawn = {graph.root}
-    waiting = _below(steps, graph.root, "")
-    while waiting:
-        key, link, before, corner = waiting.pop()
-        again = key in drawn and key in steps
-        line = label.of(key, link) + ("  (see above)" if again else "")
-        used = len(before + corner)
-        yield before + corner + _fitting(line, label.name(key), shown, used)
-        if key not in drawn:
-            drawn.add(key)
-            waiting += _below(steps, key, before + ("   " if corner == _LAST else "│  "))
+    drawn: set[str] = set()
+    roots: list[tuple[str, Link | None]] = [(graph.root, None)]
+
+    def below(node: tuple[str, Link | None]) -> Sequence[tuple[str, Link | None]]:
+        if node[0] in drawn:
+            return ()
+        drawn.add(node[0])
+        return steps.get(node[0], ())
+
+    for (key, link), lead in walk(roots, below):
+        line = label.of(key, link)
+        if link is None:
+            line += _metrics(repo, graph.nodes[key])
+        elif key in drawn and key in steps:
+            line += "  (see above)"
+        yield lead + _fitting(line, label.name(key), shown, len(lead))
 
 
 def _fitting(line: str, name: str, shown: Screen, used: int) -> str:
@@ -214,19 +218,6 @@ def _fitting(line: str, name: str, shown: Screen, used: int) -> str:
     if shown.color and line.startswith(name):
         line = bold(name, True) + line[len(name) :]
     return line
-
-
-_NEXT, _LAST = "├─ ", "└─ "
-
-
-def _below(
-    steps: dict[str, list[tuple[str, Link]]], key: str, before: str
-) -> list[tuple[str, Link, str, str]]:
-    """What is still to be drawn below a node, the first at the end."""
-    found = [(there, link, before, _NEXT) for there, link in steps.get(key, ())]
-    if found:
-        found[-1] = (*found[-1][:3], _LAST)
-    return found[::-1]
 
 
 class _Labels:

@@ -57,6 +57,7 @@ _WHY = "tags."
 @click.option("--all-columns", "everything", is_flag=True, help="Show what never varies, too.")
 @click.option("--archived", is_flag=True, help="Show archived runs, too.")
 @click.option("--deleted", is_flag=True, help="Show deleted runs, too.")
+@click.option("--tree", is_flag=True, help="Draw nested runs under those that they belong to.")
 @click.option(
     "--stale", is_flag=True, help="Show only runs whose input runs have newer ones, and why."
 )
@@ -71,6 +72,7 @@ def ls(
     everything: bool,
     archived: bool,
     deleted: bool,
+    tree: bool,
     stale: bool,
     form: str | None,
 ) -> None:
@@ -78,6 +80,9 @@ def ls(
 
     Shown are the params and metrics that vary. On a terminal the newest 50 runs and the columns
     that fit, in data (--json, --csv, --md) everything. What --sort sorts by has a column.
+
+    With --tree a nested run stands below its parent, sorted among its siblings. A run whose parent
+    is not in the listing stands by itself.
 
     With --stale those that were built from a run of which there is a newer one (same command, same
     experiment, finished, other bytes), or from a stale one.
@@ -87,6 +92,7 @@ def ls(
     $ git track ls --sort -accuracy -n 5
     $ git track ls --columns name,lr,metrics.*
     $ git track ls --csv > runs.csv
+    $ git track ls --tree
     $ git track ls --stale
     """
     from gittrack import report, revisions
@@ -108,13 +114,15 @@ def ls(
     known = report.keys_of(listing.runs) if keys or names else {}
     order = report.order(keys, known) if listing.runs else []
     found = report.in_order(found, order)
+    leads = _leads(found) if tree else []
+    found = [run for run, _ in leads] if tree else found
     shown = screen()
     limit = count if count is not None else _FIRST if shown.is_terminal and form is None else None
     part = found if limit is None else found[:limit]
     chosen = (
         report.chosen_columns(_split(names), part, known=known) if names and listing.runs else None
     )
-    view = _View(chosen, [key for key, _ in order], everything, behind)
+    view = _View(chosen, [key for key, _ in order], everything, behind, [lead for _, lead in leads])
     if form is not None:
         page_data(repo, _data(part, form, view))
     elif part:
@@ -130,6 +138,7 @@ class _View(NamedTuple):
     keys: Sequence[str]
     everything: bool
     behind: Behind | None
+    leads: Sequence[str] = ()
 
     def columns(self, part: Sequence[Summary]) -> Sequence[Column]:
         """The columns of a table for people; what it is sorted by is among them."""
@@ -148,6 +157,42 @@ class _View(NamedTuple):
             replace(run, tags={**run.tags, "": _reason(self.behind[run.commit or ""])})
             for run in part
         ]
+
+    def drawn(self, part: Sequence[Summary]) -> Sequence[Summary]:
+        """The rows of a table for people: in a tree with the lines before each name."""
+        rows = self.rows(part)
+        if not self.leads:
+            return rows
+        return [
+            replace(run, name=lead + run.name) for run, lead in zip(rows, self.leads, strict=False)
+        ]
+
+
+def _leads(found: Sequence[Summary]) -> list[tuple[Summary, str]]:
+    """The runs as a tree, in its order, each with the lines that lead to it.
+
+    Of runs that are each other's parents the first one is on top.
+    """
+    from gittrack.cli.tree import walk
+
+    here = {run.id for run in found}
+    children: dict[str | None, list[int]] = {}
+    for place, run in enumerate(found):
+        nested = run.parent in here and run.parent != run.id
+        children.setdefault(run.parent if nested else None, []).append(place)
+    drawn: set[int] = set()
+
+    def below(place: int) -> list[int]:
+        drawn.add(place)
+        fresh = [child for child in children.get(found[place].id, ()) if child not in drawn]
+        drawn.update(fresh)
+        return fresh
+
+    lines = [(found[place], lead) for place, lead in walk(children.get(None, []), below)]
+    for place in range(len(found)):
+        if place not in drawn:
+            lines += [(found[at], lead) for at, lead in walk([place], below)]
+    return lines
 
 
 def _behind(repo: Repo) -> Behind:
@@ -186,7 +231,7 @@ def _print(repo: Repo, part: Sequence[Summary], total: int, view: _View, shown: 
     from gittrack import report
 
     drawn = report.table(
-        view.rows(part),
+        view.drawn(part),
         view.columns(part),
         now=datetime.now(timezone.utc) if shown.is_terminal else None,
         width=shown.width,
@@ -252,7 +297,7 @@ def _data(part: Sequence[Summary], form: str, view: _View) -> str:
         head = [*(column.key for column in chosen), "stale"]
         keys = [*(column.key for column in chosen), _WHY]
         return exports.csv_rows([head, *([report.lookup(r, key) for key in keys] for r in rows)])
-    return report.markdown(rows, view.columns(part)) if part else ""
+    return report.markdown(view.drawn(part), view.columns(part)) if part else ""
 
 
 def _with_reasons(part: Sequence[Summary], behind: Behind) -> list[dict[str, Any]]:
