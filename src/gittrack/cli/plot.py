@@ -12,11 +12,10 @@ from gittrack.cli.completing import run_names
 from gittrack.cli.main import open_repo
 from gittrack.cli.output import form_option, page, page_data, say, screen
 from gittrack.errors import UnknownKey
-from gittrack.vitals import PREFIX
 
 if TYPE_CHECKING:
     from gittrack.git import Repo
-    from gittrack.records import Number, Row
+    from gittrack.records import Number
     from gittrack.refs import RunRef
 
 __all__ = ["plot"]
@@ -52,7 +51,8 @@ def plot(
     """Draw the curves of a metric.
 
     Without RUN the latest one; A..B are the runs from A to B. A run that logged the metric once
-    has no curve: its value is said instead. What a run cost its machine is drawn too: system/cpu,
+    has no curve: its value is said instead. The curve of a resumed run follows that of the run that
+    it continues, whose times are negative. What a run cost its machine is drawn too: system/cpu,
     system/memory, system/gpu_0 and others.
 
     \b
@@ -88,60 +88,24 @@ def plot(
 
 def _collected(repo: Repo, found: Sequence[RunRef], metric: str) -> dict[str, Points]:
     """The points of each run that has the metric; raises UnknownKey where none has it."""
-    from gittrack import commits, series
+    from gittrack import succession
 
     collected: dict[str, Points] = {}
-    known: dict[str, None] = {}
     without = []
     for ref in found:
-        rows = commits.load_series(repo, ref)
-        known.update(dict.fromkeys(name for row in rows for name in row.values))
-        points = series.points(rows, metric)
-        if not points and metric.startswith(PREFIX):
-            points = series.points(_system(repo, ref), metric)
+        points = succession.curve(repo, ref, metric)
         if points:
             collected[ref.name if ref.name not in collected else ref.short] = points
         else:
             without.append(ref.name)
     if not collected:
-        costs = {name for ref in found for row in _system(repo, ref) for name in row.values}
-        raise _unknown(metric, list(known), costs, found)
+        known = {name for ref in found for name in succession.names_of(repo, ref)}
+        raise succession.missing(metric, known, [ref.name for ref in found])
     if len(without) == 1:
         say(f"warning: {without[0]} has no metric '{metric}'")
     elif without:
         say(f"warning: {len(without)} of {len(found)} runs have no '{metric}'")
     return collected
-
-
-def _system(repo: Repo, ref: RunRef) -> list[Row]:
-    """What a run cost its machine, by names that begin with `system/`."""
-    from dataclasses import replace
-
-    from gittrack import commits
-
-    return [
-        replace(row, values={PREFIX + name: value for name, value in row.values.items()})
-        for row in commits.load_series(repo, ref, system=True)
-    ]
-
-
-def _unknown(
-    metric: str, known: Sequence[str], costs: set[str], found: Sequence[RunRef]
-) -> UnknownKey:
-    from gittrack.keys import nearest
-
-    none = "it has no metrics."
-    if metric.startswith(PREFIX):
-        known = sorted(costs)
-        none = "it has no samples: they begin after 10 s, unless track.system is off."
-    which = found[0].name if len(found) == 1 else f"none of the {len(found)} runs"
-    near = PREFIX + metric if PREFIX + metric in costs else nearest(metric, known)
-    has = f"it has {', '.join(sorted(known)[:10])}." if known else none
-    has = has if len(found) == 1 else has.replace("it has", "they have")
-    hint = f"did you mean '{near}'? {has[0].upper()}{has[1:]}" if near else has
-    verb = "has" if len(found) > 1 else "has no"
-    message = f"{which} {verb} {'a ' if len(found) > 1 else ''}metric '{metric}'"
-    return UnknownKey(message, key=metric, hint=hint)
 
 
 def _as_json(points: dict[str, Points]) -> str:
