@@ -28,7 +28,7 @@ from gittrack.records import Run, Status
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
 
-__all__ = ["Life", "Pulse", "end", "take", "undivided"]
+__all__ = ["Life", "Pulse", "discard", "end", "take", "undivided"]
 
 _BEAT = 1.0
 
@@ -141,6 +141,13 @@ class Life:
         active.leave(self.active)
         return recovery.finish(self.repo, self.session)
 
+    def vanish(self) -> None:
+        """Leave nothing of it: it was never meant to be."""
+        self._unwatch()
+        active.leave(self.active)
+        self._machine.forget()
+        self.session.end()
+
     def give_up(self) -> None:
         """Leave it to the next command: its code held, its directory as it is."""
         active.leave(self.active)
@@ -250,6 +257,15 @@ def end(
             return None
         with endings.deferred(interrupts=True):
             return _close(life, *_verdict(status, exit_code, error), error, now=now)
+
+
+def discard(begun: Active) -> None:
+    """Take back a run that this process has just begun: nothing of it stays."""
+    with _lock:
+        life = _lives.get(begun.directory)
+        if life is not None and life.active is begun:
+            _dismiss(life)
+            life.vanish()
 
 
 def _part(joined: Active, status: Status | None, error: BaseException | None) -> None:

@@ -36,7 +36,7 @@ from gittrack.outset import Begun, Request
 from gittrack.records import Input, Run, Status, Value
 from gittrack.refs import RunRef
 
-__all__ = ["end", "start"]
+__all__ = ["discard", "end", "start"]
 
 _joined: list[Active] = []
 """The runs of other processes that this one has joined."""
@@ -301,6 +301,17 @@ def end(
     stderr, and waits for the next gittrack command.
     """
     return custody.end(ended, status=status, exit_code=exit_code, error=error)
+
+
+def discard(begun: Active) -> None:
+    """Take back what `start` has just done: a run that began here leaves nothing behind.
+
+    One that was joined can be joined again; what it was told stays.
+    """
+    if begun in _joined:
+        _joined.remove(begun)
+    else:
+        custody.discard(begun)
 
 
 def _forget() -> None:

@@ -1,0 +1,470 @@
+"""The run that a script logs to while it goes on, as one object; which run that is, and its start.
+
+Knows what may be said of a run, and turns it into events. Knows nothing of how a run is recorded,
+nor which words other trackers use: `api` does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, TypeVar
+
+from gittrack import active, names
+from gittrack.active import Active
+from gittrack.errors import UsageError
+from gittrack.journal import RUN_VARIABLE
+from gittrack.quoting import utf8
+from gittrack.records import Number, Status, Value
+from gittrack.statements import Statements
+from gittrack.views import settings
+
+__all__ = [
+    "Run",
+    "RunData",
+    "RunInfo",
+    "current",
+    "disable",
+    "now",
+    "require",
+    "set_experiment",
+    "start",
+    "undoable",
+]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+_Path = str | os.PathLike[str]
+
+_runs: dict[Path, Run] = {}
+"""The runs of this process as objects, those that have ended until another begins."""
+
+_beginning = Lock()
+_last: Active | None = None
+_off: Active | None = None
+_experiment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run as MLflow's `run.info` names it; times in milliseconds since the epoch."""
+
+    run_id: str
+    run_name: str
+    experiment_id: str
+    status: str
+    start_time: int | None
+    end_time: int | None
+    user_id: str
+    lifecycle_stage: str = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """What was logged so far, as MLflow's `run.data` has it; params keep their types."""
+
+    params: Mapping[str, Value]
+    metrics: Mapping[str, Number]
+    tags: Mapping[str, str]
+
+
+class Run(Statements):
+    """A run while it goes on: what is said to it is in its journal when the call returns.
+
+    As a context manager it ends with the block, `failed` if that raises. As a decorator, `@run`
+    made by `start`, it is taken back, and each call of the function is a run of its own. Threads
+    may share it. After its end, what is said is not recorded, which is said once on stderr.
+    """
+
+    def __init__(self, to: Active) -> None:
+        super().__init__(to)
+        self._again: Callable[[], Run] | None = None
+        self._before: Active | None = None
+        self._status: Status = "running"
+        self._ended: float | None = None
+
+    # -- what it is -----------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """32 hexadecimal digits, the run's own for ever."""
+        return str(self._to.begin.get("id", ""))
+
+    @property
+    def name(self) -> str:
+        """What the run is called; setting it gives the run a title."""
+        return self._to.name
+
+    @name.setter
+    def name(self, title: str) -> None:
+        self._to.append({"title": utf8(str(title))})
+
+    @property
+    def experiment(self) -> str:
+        """The name of the experiment that it began in."""
+        return str(self._to.begin.get("experiment", ""))
+
+    project = experiment
+
+    @property
+    def status(self) -> Status:
+        """`running` until it is ended by this object."""
+        return self._status
+
+    @property
+    def info(self) -> RunInfo:
+        """What it is called and how it stands, as MLflow names it."""
+        begin = self._to.begin
+        started = begin.get("started")
+        return RunInfo(
+            run_id=self.id,
+            run_name=self.name,
+            experiment_id=self.experiment,
+            status=self._status.upper(),
+            start_time=None if started is None else int(started * 1000),
+            end_time=None if self._ended is None else int(self._ended * 1000),
+            user_id=str(begin.get("user", "")),
+        )
+
+    @property
+    def data(self) -> RunData:
+        """What was logged so far."""
+        return RunData(self.params, self.metrics, self.tags)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name} ({self._status})>"
+
+    def _repr_html_(self) -> str:
+        from gittrack import portrait
+
+        return portrait.of_live(self._to.directory, self.metrics)
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def log_artifact(
+        self,
+        local_path: _Path,
+        name: _Path | None = None,
+        *,
+        artifact_path: _Path | None = None,
+        allow_secret: bool = False,
+    ) -> None:
+        """Keep a file or directory; see `gittrack.log_artifact`."""
+        called = _called(local_path, name, artifact_path)
+        self._keep("log_artifact", local_path, called, allow_secret=allow_secret)
+
+    def log_artifacts(
+        self, local_dir: _Path, artifact_path: _Path | None = None, *, allow_secret: bool = False
+    ) -> None:
+        """Keep each file of a directory; see `gittrack.log_artifacts`."""
+        self._keep("log_artifacts", local_dir, artifact_path, allow_secret=allow_secret)
+
+    def log_text(self, text: str, artifact_file: _Path, *, allow_secret: bool = False) -> None:
+        """Keep a text as a file; see `gittrack.log_text`."""
+        self._keep("log_text", text, artifact_file, allow_secret=allow_secret)
+
+    def log_dict(
+        self, dictionary: Any, artifact_file: _Path, *, allow_secret: bool = False
+    ) -> None:
+        """Keep nested values as YAML or JSON; see `gittrack.log_dict`."""
+        self._keep("log_dict", dictionary, artifact_file, allow_secret=allow_secret)
+
+    def log_figure(
+        self,
+        figure: Any,
+        artifact_file: _Path,
+        *,
+        save_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep a figure of matplotlib or plotly; see `gittrack.log_figure`."""
+        self._keep("log_figure", figure, artifact_file, save_kwargs=save_kwargs)
+
+    def log_image(
+        self,
+        image: Any,
+        artifact_file: _Path | None = None,
+        key: str | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Keep an image of PIL or an array; see `gittrack.log_image`."""
+        if (artifact_file is None) == (key is None):
+            raise UsageError("log_image takes either a name for the file, or a key and a step")
+        self._keep("log_image", image, artifact_file or f"{key}/{step or 0}.png")
+
+    def log_table(self, data: Any, artifact_file: _Path, *, allow_secret: bool = False) -> None:
+        """Keep a table; see `gittrack.log_table`."""
+        self._keep("log_table", data, artifact_file, allow_secret=allow_secret)
+
+    def log_input(
+        self, dataset: Any, context: str | None = None, tags: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record data that the run reads; see `gittrack.log_input`."""
+        from gittrack import sources
+
+        if not isinstance(self._to, _Nowhere):
+            sources.log_input(dataset, context, tags, run=self._to)
+
+    def _keep(self, how: str, *args: Any, **options: Any) -> None:
+        from gittrack import keeping
+
+        if not isinstance(self._to, _Nowhere):
+            getattr(keeping, how)(*args, **options, run=self._to)
+
+    # -- its end --------------------------------------------------------------------------------
+
+    def end(
+        self,
+        status: Status | None = None,
+        *,
+        exit_code: int | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """End the run: it is recorded when this returns. A second time does nothing.
+
+        Without `status` it is `finished`, unless `exit_code` or `error` say otherwise. Of a run
+        that another process began, only this process's part ends, and its status is noted.
+        """
+        if self._to.ended:
+            return
+        if isinstance(self._to, _Nowhere):
+            self._to.ended = True
+            return
+        import time
+
+        from gittrack import lifetime
+
+        self._status = status or _verdict(exit_code, error)
+        self._ended = time.time()
+        lifetime.end(self._to, status=status, exit_code=exit_code, error=error)
+
+    def finish(self, exit_code: int | None = None) -> None:
+        """End the run, `failed` where the exit code is not 0; W&B's word for `end`."""
+        self.end(exit_code=exit_code)
+
+    def __enter__(self) -> Run:
+        self._again = None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.end(error=error)
+
+    def __call__(self, function: Function) -> Function:
+        """Decorate a function: this run is taken back, and each call is a run like it."""
+        from gittrack import decoration
+
+        again = self._again
+        if again is None or self._to.ended:
+            raise UsageError(f"run {self.name} goes on already, and can decorate no function")
+        _take_back(self)
+        return decoration.within(function, again)
+
+
+class _Nowhere(Active):
+    """A run of which nothing is recorded."""
+
+    def __init__(self) -> None:
+        begin = {"id": "", "name": "disabled", "params": {}, "tags": {}}
+        super().__init__(Path(os.devnull), begin, owned=False)
+
+    def log_metric(self, key: str, value: Number, step: int | None = None) -> None:
+        self.latest[key] = value
+
+    def log_metrics(self, values: Mapping[str, Number], step: int | None = None) -> None:
+        self.latest.update(values)
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        pass
+
+    def fault(self, sentence: str) -> None:
+        pass
+
+
+def _called(path: _Path, name: _Path | None, directory: _Path | None) -> _Path | None:
+    """The name to keep a file under: as it is, or the directory to put it into.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if directory is None:
+        return name
+    if name is not None:
+        raise UsageError("log_artifact takes a name, or an artifact_path to put it into; not both")
+    return f"{os.fspath(directory).rstrip('/')}/{os.path.basename(os.path.abspath(path))}"
+
+
+def _verdict(code: int | None, error: BaseException | None) -> Status:
+    if isinstance(error, KeyboardInterrupt):
+        return "killed"
+    if isinstance(error, SystemExit):
+        return "failed" if error.code else "finished"
+    if error is not None and not isinstance(error, GeneratorExit):
+        return "failed"
+    return "failed" if code else "finished"
+
+
+# -- which run it is ----------------------------------------------------------------------------
+
+
+def start(
+    *,
+    experiment: str | None = None,
+    name: str | None = None,
+    message: str | None = None,
+    params: Any = None,
+    tags: Mapping[str, Any] | None = None,
+    nested: bool = False,
+    parent: str | None = None,
+    resume: str | None = None,
+    directory: Path | None = None,
+) -> Run:
+    """Begin a run of this process, or join the one that it was started in (`lifetime.start`).
+
+    `experiment` and `name` are free texts: what no name can hold is their title. `params` may be
+    nested, a dataclass or a namespace.
+
+    Raises:
+        GittrackError: as `lifetime.start` says; BadValue: `params` hold no settings.
+    """
+    global _last
+    from gittrack import lifetime
+
+    given = {} if params is None else settings(params)
+    group = experiment or _experiment
+    slug = None if group is None else names.slug(str(group))
+    prefix, title = _named(name)
+    to = lifetime.start(
+        experiment=slug,
+        experiment_title=None if slug == group else utf8(str(group)),
+        name=prefix,
+        title=title,
+        message=message,
+        nested=nested,
+        parent=parent,
+        resume=resume,
+        directory=directory,
+    )
+    for place in [place for place, run in _runs.items() if run._to.ended]:
+        _runs.pop(place, None)
+    run = _of(to)
+    run._before, _last = _last, to
+    if given:
+        run.config.update(given)
+    if tags:
+        run.set_tags(tags)
+    return run
+
+
+def undoable(begin: Callable[[], Run]) -> Run:
+    """Begin a run that can decorate a function: it is taken back then, and `begin` called instead.
+
+    Raises:
+        GittrackError: as `begin` says.
+    """
+    run = begin()
+    run._again = begin
+    return run
+
+
+def _take_back(run: Run) -> None:
+    global _last, _off
+    run._again = None
+    if run._to is _off:
+        _off = None
+        return
+    from gittrack import lifetime
+
+    _last = run._before
+    _runs.pop(run._to.directory, None)
+    lifetime.discard(run._to)
+
+
+def _named(text: object) -> tuple[str | None, str | None]:
+    """The beginning of a run's name that a free text makes, and the text itself if it is more."""
+    if text is None or not str(text).strip():
+        return None, None
+    said = str(text)
+    prefix = names.suggest(said) or None
+    return prefix, None if prefix == said else utf8(said)
+
+
+def set_experiment(title: str) -> str:
+    """Name the experiment of the runs that begin from now on, and of a joined one -> its name.
+
+    Raises:
+        BadName: it is empty.
+    """
+    global _experiment
+    slug = names.slug(title)
+    _experiment = title
+    joined = active.current()
+    if joined is not None and not joined.owned:
+        told = None if slug == title else utf8(title)
+        joined.append({"experiment": slug, "experiment_title": told})
+    return slug
+
+
+def disable() -> Run:
+    """Have everything that is logged go nowhere, until this run ends."""
+    global _off
+    _off = _Nowhere()
+    return _of(_off)
+
+
+def current() -> Run | None:
+    """The run that this context logs to, None if there is none."""
+    to = _here()
+    return None if to is None else _of(to)
+
+
+def require() -> Run:
+    """The run that this context logs to; begun, if the process has had none.
+
+    Raises:
+        GittrackError: it cannot begin: this is no Git repository, for example.
+    """
+    return _of(now())
+
+
+def now() -> Active:
+    """As `require`, for what only logs: a process whose run has ended gets that one."""
+    return _here() or _first()
+
+
+def _here() -> Active | None:
+    if _off is not None and not _off.ended:
+        return _off
+    return active.current()
+
+
+def _first() -> Active:
+    with _beginning:
+        found = active.current() or _last
+        if found is None and (named := os.environ.get(RUN_VARIABLE)):
+            # What a process logs to a run that is over is not the beginning of another.
+            known = _runs.get(Path(named))
+            return known._to if known is not None else active.require()
+        return found or start()._to
+
+
+def _of(to: Active) -> Run:
+    run = _runs.get(to.directory)
+    if run is None or run._to is not to:
+        run = _runs[to.directory] = Run(to)
+    return run
+
+
+def _after_fork() -> None:
+    global _beginning
+    # A thread of the parent's may have held it; that thread is not here.
+    _beginning = Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

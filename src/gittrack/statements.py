@@ -1,0 +1,285 @@
+"""What a script says of a run while it goes on, turned into events: params, metrics, tags, steps.
+
+Knows what may be said, and what is a fault of the run instead. Files it hands on. Knows nothing of
+how a run begins and ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+from gittrack import keys
+from gittrack.active import Active
+from gittrack.errors import BadName, BadValue, GittrackError
+from gittrack.foreign import converted, number, plain, shown, whole_number
+from gittrack.quoting import utf8
+from gittrack.records import Number, Value
+from gittrack.views import Config, Summary
+
+__all__ = ["Statements"]
+
+_PLAIN = frozenset([int, float])
+
+
+class Statements:
+    """What is said of one run; in its journal when a call returns. Threads may share it.
+
+    A value of a wrong kind never raises, unless the run is strict: it is a fault of the run.
+    """
+
+    def __init__(self, to: Active) -> None:
+        self._to = to
+        self._params: dict[str, Value] = {}
+        self._tags: dict[str, str] = {}
+        self._summary: dict[str, Any] = {}
+        self._changed: set[str] = set()
+        self._settings: dict[str, Any] | None = None
+        self._next = int(to.begin.get("last_step", -1)) + 1
+        self._steps = count(self._next)
+
+    @property
+    def params(self) -> dict[str, Value]:
+        """The params it began with, and those that this process logged; flat."""
+        return {**self._to.begin.get("params", {}), **self._params}
+
+    @property
+    def metrics(self) -> dict[str, Number]:
+        """The last value of each metric that this process logged."""
+        return {**self._to.latest, **{k: v for k, v in self._summary.items() if _is_number(v)}}
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags it began with, and those that this process set."""
+        return {**self._to.begin.get("tags", {}), **self._tags}
+
+    @property
+    def config(self) -> Config:
+        """Its params, nested, to be read and set: `run.config.opt.lr = 0.1`."""
+        return Config(self._tree, self._configure)
+
+    @property
+    def summary(self) -> Summary:
+        """The last values of its metrics; what is set here is recorded instead of them."""
+        return Summary(lambda: {**self._to.latest, **self._summary}, self._summarize)
+
+    @property
+    def step(self) -> int:
+        """The step that the next `log` without one gets."""
+        return self._next
+
+    # -- params, metrics, tags ------------------------------------------------------------------
+
+    def log_param(self, key: str, value: Any) -> Any:
+        """Record one param; see `gittrack.log_param`."""
+        self.log_params({key: value})
+        return value
+
+    def log_params(self, params: Mapping[str, Any], *, allow_change: bool = False) -> None:
+        """Record several params at once; see `gittrack.log_param`."""
+        good: dict[str, Value] = {}
+        for key, value in _mapping(params, "log_params").items():
+            try:
+                leaves = keys.flatten({_key(key): converted(plain, value)})
+                good.update({keys.check_key(name): leaf for name, leaf in leaves.items()})
+            except GittrackError as error:
+                self._wrong(error, f"param {shown(key)} not recorded: {error.message}")
+        if not good:
+            return
+        if not allow_change:
+            self._say_changes(good)
+        self._to.append({"params": good})
+        self._params.update(good)
+
+    def _say_changes(self, good: Mapping[str, Value]) -> None:
+        """A param that the script logs with another value than before: said once for each."""
+        for key in good.keys() & self._params.keys() - self._changed:
+            before, value = self._params[key], good[key]
+            if before == value or repr(before) == repr(value):
+                continue
+            self._changed.add(key)
+            sentence = f"param {shown(key)} was {shown(before)}, and then {shown(value)}"
+            self._wrong(BadValue(sentence), f"{sentence}: the last value counts")
+
+    def log_metric(
+        self, key: str, value: Number, step: int | None = None, timestamp: int | None = None
+    ) -> None:
+        """Record one point of a metric, now; see `gittrack.log_metric`."""
+        if timestamp is None:
+            self._to.log_metric(key, value, step)
+        else:
+            self._log_timed({key: value}, step, timestamp)
+
+    def log_metrics(
+        self,
+        metrics: Mapping[str, Number],
+        step: int | None = None,
+        timestamp: int | None = None,
+    ) -> None:
+        """Record a point of several metrics; see `gittrack.log_metric`."""
+        if timestamp is None:
+            self._to.log_metrics(_mapping(metrics, "log_metrics"), step)
+        else:
+            self._log_timed(_mapping(metrics, "log_metrics"), step, timestamp)
+
+    def _log_timed(self, values: Mapping[str, Any], step: object, timestamp: object) -> None:
+        """Points whose time the script says: rare, so that they may take the long way."""
+        good: dict[str, Number] = {}
+        for key, value in values.items():
+            try:
+                good[_key(key)] = converted(number, value)
+            except GittrackError as error:
+                self._wrong(error, f"metric {shown(key)} not recorded: {error.message}")
+        event: dict[str, Any] = {"metrics": good}
+        for name, given in (("step", step), ("timestamp", timestamp)):
+            exact = None if given is None else converted(whole_number, given)
+            if exact is not None and -(2**63) <= exact < 2**63:
+                event.update({"step": exact} if name == "step" else {"t": exact / 1000})
+            elif given is not None:
+                told = f"{name} {shown(given)} of metric {', '.join(map(shown, good))}"
+                self._wrong(BadValue(f"{told} is no whole number"), f"{told} is not recorded")
+        if good:
+            self._to.append(event)
+            self._to.latest.update(good)
+
+    def set_tag(self, key: str, value: Any) -> None:
+        """Set a tag; see `gittrack.set_tag`."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set several tags at once; see `gittrack.set_tag`."""
+        good = {}
+        for key, value in _mapping(tags, "set_tags").items():
+            try:
+                good[_key(key)] = utf8(converted(str, value))
+            except GittrackError as error:
+                self._wrong(error, f"tag {shown(key)} not set: {error.message}")
+        if good:
+            self._to.append({"tags": good})
+            self._tags.update(good)
+
+    def log(
+        self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None
+    ) -> None:
+        """Record what belongs to one step: numbers, figures, images, tables; see `gittrack.log`."""
+        at = self._at(step, commit)
+        numbers = dict(_mapping(data, "log"))
+        if not _PLAIN.issuperset(map(type, numbers.values())):
+            numbers = self._sorted_out(numbers, at)
+        if numbers:
+            self._to.log_metrics(numbers, at)
+
+    def _at(self, step: int | None, commit: bool | None) -> Any:
+        """The step that is meant; without one they count up, unless more of this one is to come."""
+        if step is None:
+            if commit is False:
+                return self._next
+            at = next(self._steps)
+            self._next = at + 1
+            return at
+        try:
+            exact = converted(whole_number, step)
+        except GittrackError:
+            exact = None
+        if exact is not None and exact >= self._next:
+            self._next = exact + 1 if commit else exact
+            self._steps = count(self._next)
+        return step
+
+    def _sorted_out(self, data: Mapping[str, Any], step: object) -> dict[str, Any]:
+        """The numbers among what `log` was given; the rest is kept as what it is, or a fault."""
+        from gittrack import renderings
+
+        numbers: dict[str, Any] = {}
+        try:
+            flat = keys.flatten({_key(key): value for key, value in data.items()})
+        except GittrackError as error:
+            self._wrong(error, f"not recorded: {error.message}")
+            return numbers
+        for key, value in flat.items():
+            if isinstance(value, str):
+                self._wrong(
+                    BadValue(f"{shown(key)} is text"),
+                    f"log: {shown(key)} is text, no metric; set_tag, the summary or log_text "
+                    "keeps it",
+                )
+            elif isinstance(value, Mapping):
+                continue
+            elif renderings.is_table(value):
+                self._keep_logged("log_table", value, f"{key}/{step}.csv")
+            elif renderings.is_drawn(value):
+                self._keep_logged("log_figure", value, f"{key}/{step}{_suffix(value)}")
+            elif (
+                isinstance(value, (list, tuple)) and value and all(map(renderings.is_drawn, value))
+            ):
+                for place, one in enumerate(value):
+                    self._keep_logged("log_figure", one, f"{key}/{step}/{place}{_suffix(one)}")
+            else:
+                numbers[key] = value
+        return numbers
+
+    def _keep_logged(self, how: str, value: Any, name: str) -> None:
+        try:
+            self._keep(how, value, name)
+        except GittrackError as error:
+            self._wrong(error, f"artifact {shown(name)} not kept: {error.message}")
+
+    # -- config and summary ---------------------------------------------------------------------
+
+    def _tree(self) -> dict[str, Any]:
+        if self._settings is None:
+            self._settings = keys.nest(self.params)
+        return self._settings
+
+    def _configure(self, values: dict[str, Any], allow_change: bool) -> None:
+        self.log_params(values, allow_change=allow_change)
+
+    def _summarize(self, values: Mapping[str, Any]) -> None:
+        """Last values that the script sets itself: numbers are metrics', texts are tags."""
+        numbers: dict[str, Number] = {}
+        texts: dict[str, Any] = {}
+        for key, value in keys.flatten(values).items():
+            try:
+                if isinstance(value, (str, bool)):
+                    texts[key] = value
+                else:
+                    numbers[_key(key)] = converted(number, value)
+            except GittrackError as error:
+                self._wrong(error, f"summary {shown(key)} not recorded: {error.message}")
+        if numbers:
+            self._to.append({"summary": numbers})
+        if texts:
+            self.set_tags(texts)
+        self._summary.update({**numbers, **texts})
+
+    # -- what others do -------------------------------------------------------------------------
+
+    def _keep(self, how: str, value: Any, name: str) -> None:
+        """Keep a value as the file `name`, by the function of `keeping` called `how`."""
+        raise NotImplementedError
+
+    def _wrong(self, error: GittrackError, sentence: str) -> None:
+        if self._to.strict:
+            raise error
+        self._to.fault(sentence)
+
+
+def _mapping(given: Any, what: str) -> Mapping[Any, Any]:
+    if not isinstance(given, Mapping):
+        raise BadValue(f"{what} takes a mapping of names to values, not a {type(given).__name__}")
+    return given
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise BadName(f"a key is a string, not {type(key).__name__}")
+    return keys.check_key(key)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _suffix(drawn: object) -> str:
+    return ".html" if hasattr(drawn, "to_html") else ".png"
