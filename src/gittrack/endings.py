@@ -97,7 +97,8 @@ def deferred(*, interrupts: bool = False) -> Iterator[None]:
         if holds:
             signal.signal(signal.SIGINT, before)
         if not _depth:
-            held = _held[:]
+            # Ctrl-C raises here, so it comes last.
+            held = sorted(_held, key=lambda signum: signum == signal.SIGINT)
             _held.clear()
             for signum in held:
                 signal.raise_signal(signum)
