@@ -21,7 +21,15 @@ from gittrack.keys import nearest
 from gittrack.records import Summary
 from gittrack.refs import RunRef
 
-__all__ = ["catalogue", "is_listed", "of_experiment", "resolve", "resolve_many", "running"]
+__all__ = [
+    "catalogue",
+    "is_listed",
+    "of_experiment",
+    "resolve",
+    "resolve_many",
+    "running",
+    "running_one",
+]
 
 _LATEST = re.compile(r"latest(?:~([0-9]{0,9}))?|(-)")
 _EXTREME = re.compile(r"(best|worst):(.+)", re.DOTALL)
@@ -99,6 +107,37 @@ def running(repo: Repo) -> list[Summary]:
     from gittrack import recovery
 
     return recovery.running(repo)
+
+
+def running_one(repo: Repo, selector: str | None) -> Summary | None:
+    """The running run that a selector names; None if it names none, and so perhaps a recorded one.
+
+    By its name or a prefix of it, also behind `EXPERIMENT/`. None as the selector means the newest.
+
+    Raises:
+        AmbiguousRun: a prefix that other runs have, too.
+    """
+    alive = _newest_first(running(repo))
+    if selector is None:
+        return alive[0] if alive else None
+    group, _, start = selector.rpartition("/")
+    alive = tuple(run for run in alive if group in ("", run.experiment))
+    if not start or _LATEST.fullmatch(selector) or _EXTREME.fullmatch(selector):
+        return None
+    exact = next((run for run in alive if run.name == start), None)
+    begun = [run for run in alive if run.name.startswith(start)]
+    if exact is not None or not begun:
+        return exact
+    done = _Book(repo, None)._prefix(selector)
+    names_of_all = [run.name for run in begun] + ([] if done is None else [done.name])
+    if len(names_of_all) > 1:
+        raise AmbiguousRun(
+            f"'{selector}' could be any of {len(names_of_all)} runs",
+            selector=selector,
+            candidates=names_of_all,
+            hint=", ".join(names_of_all[:_SHOWN]),
+        )
+    return begun[0]
 
 
 def resolve(repo: Repo, selector: str, *, experiment: str | None = None) -> RunRef:
@@ -289,6 +328,7 @@ class _Book:
         own = self._ours(ref for ref in self.refs if ref.commit == commit)
         if own:
             return own[0]
+        self._check_live(selector, commit)
         newest: dict[str, Summary] = {}
         for run in self.current:
             if run.base is not None:
@@ -302,6 +342,16 @@ class _Book:
             selector=selector,
             hint="`git track run -- COMMAND` there records one.",
         )
+
+    def _check_live(self, selector: str, commit: str) -> None:
+        """Raise RunNotFound where `selector` is what a running run published: that is no record."""
+        for run in commits.listing(self._repo, [RunRef("live", selector, commit)]).runs:
+            if run.status == "running":
+                raise RunNotFound(
+                    f"'{selector}' is a run that still runs, as it stood a moment ago",
+                    selector=selector,
+                    hint="`git track watch` shows it; it can be named when it has ended.",
+                )
 
     def _check_target(self, selector: str) -> None:
         """Raise RunNotFound where `selector` is a ref that leads to a commit which is not here."""
@@ -335,7 +385,7 @@ class _Book:
             return RunNotFound(
                 f"'{selector}' is still running",
                 selector=selector,
-                hint="it can be named when it has ended; `git track ls` shows it.",
+                hint="it can be named when it has ended; `git track watch` shows it, `logs -f` follows it.",
             )
         ours = self._ours(self.refs)
         if not ours:
