@@ -385,7 +385,7 @@ class _Book:
             return RunNotFound(
                 f"'{selector}' is still running",
                 selector=selector,
-                hint="it can be named when it has ended; `git track watch` shows it, `logs -f` follows it.",
+                hint="`git track watch` and `logs` show it; it can be named when it has ended.",
             )
         ours = self._ours(self.refs)
         if not ours:
