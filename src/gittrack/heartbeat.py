@@ -60,13 +60,14 @@ class Heartbeat:
     Each time `beat` is called, and once a second it should be, what is due is done: every 5 seconds
     a sign of life; once, after a minute, the code is kept from `git gc --prune=now`; from the tenth
     second on a sample of system metrics every 5 seconds (`track.systemInterval`), the pace halved
-    after every 200 so that a week's are under 2,000; every minute a checkpoint, where the run
-    began with `live`.
+    after every 200 so that a week's are under 2,000; from the first beat on a checkpoint every
+    minute, where the run began with `live`.
 
-    `beat`, `hold` and `finish` are for one thread at a time, not the same one always; `append` is
+    `beat`, `hold` and `finish` are for one thread at a time, not always the same one; `append` is
     called in it. `repo` must be one that no other thread uses meanwhile: libgit2's are not safe. A
     sample is taken in a thread of its own, in which every signal is blocked, so that neither a
     driver that hangs nor the loading of psutil holds anything up; the next beat writes it down.
+    After a fork all this is the parent's: a child must not call it.
     """
 
     def __init__(
