@@ -218,6 +218,16 @@ class RecordedRun:
         return self.record.continues
 
     @property
+    def parent_name(self) -> str | None:
+        """What the run that it is nested in is called."""
+        return self.record.parent_name
+
+    @property
+    def output_bytes(self) -> int:
+        """The size of all that it wrote to the terminal; 0 while it runs."""
+        return self.record.output_bytes
+
+    @property
     def faults(self) -> tuple[str, ...]:
         """Sentences about what could not be recorded as asked."""
         return self.record.faults
@@ -454,18 +464,19 @@ def find(repo: Repo, selector: str) -> RecordedRun:
     try:
         ref = revisions.resolve(repo, selector)
     except RunNotFound:
-        matching = [run for run in revisions.running(repo) if _answers(run, selector)]
-        if len(matching) != 1:
+        known = _alive(repo, selector)
+        if known is None:
             raise
-        return _recorded(matching[0], repo.git_dir)
+        return _recorded(known, repo.git_dir)
     listed = commits.listing(repo, [ref])
     if not listed.runs:
         raise next(iter(listed.problems), RunNotFound(f"{ref.short} is no run", selector=selector))
     return _recorded(overlay(repo, listed.runs)[0], repo.git_dir)
 
 
-def _answers(run: Summary, selector: str) -> bool:
-    return bool(selector) and (run.name.startswith(selector) or run.id == selector)
+def _alive(repo: Repo, selector: str) -> Summary | None:
+    same = (run for run in revisions.running(repo) if run.id == selector)
+    return next(same, None) or revisions.running_one(repo, selector)
 
 
 def compared(repo: Repo, found: Sequence[RecordedRun | str]) -> Difference:
