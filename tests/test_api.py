@@ -16,20 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gittrack
+from doors import fresh
 from gittrack import active, commits, journal, refs
-from gittrack.errors import NoActiveRun
+from gittrack.errors import NoActiveRun, NotARepository
 from gittrack.git import Repo
 from gittrack.records import Row, Run
 
 
 @pytest.fixture(autouse=True)
-def fresh_door(monkeypatch):
-    """As in a process that has logged nothing yet."""
-    monkeypatch.delenv(journal.RUN_VARIABLE, raising=False)
-    active._close()
-    monkeypatch.setattr(active, "_complained", False)
-    yield
-    active._close()
+def fresh_door(tmp_path_factory):
+    """As in a process that has logged nothing yet, in no repository."""
+    with fresh(tmp_path_factory.mktemp("nowhere")):
+        yield
 
 
 @pytest.fixture
@@ -300,7 +298,7 @@ def test_tags_are_text(logged) -> None:
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_outside_of_a_run(tmp_path, monkeypatch, gone) -> None:
-    """Nothing is logged into nowhere: an error that says how to start."""
+    """Nothing is logged into nowhere: no repository is one to begin a run in, nor a run that was."""
     if gone:
         monkeypatch.setenv(journal.RUN_VARIABLE, str(tmp_path / "ended"))
     for call in (
@@ -308,13 +306,13 @@ def test_outside_of_a_run(tmp_path, monkeypatch, gone) -> None:
         lambda: gittrack.log_param("p", 1),
         lambda: gittrack.set_tag("t", "1"),
     ):
-        with pytest.raises(NoActiveRun) as caught:
+        with pytest.raises(NoActiveRun if gone else NotARepository) as caught:
             call()
-        assert "git track run" in str(caught.value), "a traceback shows no hint"
+        assert "\n" not in str(caught.value)
 
 
 def test_a_full_disk_is_said_once(logged, capsys, monkeypatch) -> None:
-    """Training goes on; once there is space again, so does the record."""
+    """Training goes on; once there is space again, the record has all of it."""
     gittrack.log_metric("m", 1)
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, bytes(data)[: len(data) // 2]))
@@ -322,9 +320,8 @@ def test_a_full_disk_is_said_once(logged, capsys, monkeypatch) -> None:
     gittrack.log_metric("m", 3)
     monkeypatch.setattr(os, "write", real)
     gittrack.log_metric("m", 4)
-    (path,) = Path(os.environ[journal.RUN_VARIABLE]).glob("*.journal")
-    kept, damaged = journal.unframe(path.read_bytes())
-    assert [e["metrics"]["m"] for e in kept] == [1, 4] and damaged == 2
+    active._close()
+    assert [event["metrics"]["m"] for event in logged()] == [1, 2, 3, 4]
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -16,10 +16,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from gittrack.appender import Appender
 from gittrack.errors import BadName, BadValue, GittrackError, NoActiveRun
 from gittrack.foreign import converted, number, shown, whole_number
-from gittrack.journal import RUN_VARIABLE, Writer, unframe
+from gittrack.journal import RUN_VARIABLE, SYNC_SECONDS, unframe
 from gittrack.keys import check_key
+from gittrack.ranks import rank
 from gittrack.records import Number
 
 __all__ = [
@@ -40,6 +42,11 @@ _START = "start the script with 'git track run -- python ...'"
 _complained = False
 
 
+_WIDE = 2**63
+_PLAIN = {float, int}
+_MOST_ROWS = 1_000
+
+
 class Active:
     """A run that is under way, as this process sees it; made by `enter`, or found by `current`.
 
@@ -52,10 +59,13 @@ class Active:
         self.owned = owned
         self.ended = False
         self.latest: dict[str, Number] = {}
+        self._rows: set[tuple[str, ...]] = set()
         self._begin = begin
         self._outer: Active | None = None
-        self._writer: Writer | None = None
+        self._appender: Appender | None = None
         self._opening = Lock()
+        # What is only found in the environment may be over before anything is logged.
+        self._certain = begin is not None
 
     @property
     def name(self) -> str:
@@ -71,7 +81,7 @@ class Active:
 
     @property
     def strict(self) -> bool:
-        """Whether a wrong value raises (`track.strict`)."""
+        """Whether what is wrong raises (`track.strict`)."""
         return bool(self.begin.get("strict"))
 
     def log_metric(self, key: str, value: Number, step: int | None = None) -> None:
@@ -79,100 +89,150 @@ class Active:
 
         Raises:
             BadName, BadValue: the key, value or step is wrong, where the run is `strict`.
+            NoActiveRun: the run is over, and `strict`.
         """
-        self.log_metrics({key: value}, step)
+        appender = self._appender
+        if (
+            appender is not None
+            and type(key) is str
+            and key in self.latest
+            and (type(value) is float or (type(value) is int and -_WIDE < value < _WIDE))
+            and (step is None or (type(step) is int and -_WIDE <= step < _WIDE))
+        ):
+            appender.point(key, value, step)
+            self.latest[key] = value
+        else:
+            self._log({key: value}, step)
 
     def log_metrics(self, values: Mapping[str, Number], step: int | None = None) -> None:
         """Record a point of several metrics, with one time and step; see `log_metric`.
 
         Raises:
             BadName, BadValue: a key, value or the step is wrong, where the run is `strict`.
+            NoActiveRun: the run is over, and `strict`.
         """
+        appender = self._appender
+        values = dict(values)
+        if (
+            appender is not None
+            and tuple(values) in self._rows
+            and set(map(type, values.values())) <= _PLAIN
+            and min(values.values()) > -_WIDE
+            and max(values.values()) < _WIDE
+            and (step is None or (type(step) is int and -_WIDE <= step < _WIDE))
+        ):
+            appender.points(values, step)
+            self.latest.update(values)
+        else:
+            self._log(values, step)
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Write one event, at once; after the end of the run it is said once that it is lost.
+
+        A full or slow disk never raises, nor does a directory that was removed meanwhile.
+
+        Raises:
+            NoActiveRun: the run is over, and `strict`; or it was over before this process logged.
+        """
+        appender = self._open()
+        if appender is not None:
+            appender.append(event)
+
+    def fault(self, sentence: str) -> None:
+        """Record what could not be recorded as asked; the first one is said on stderr too.
+
+        Raises:
+            NoActiveRun: as `append` says.
+        """
+        complain(sentence)
+        self.append({"fault": sentence})
+
+    def flush(self) -> None:
+        """Flush to the disk what was logged; nothing raises, and a second is the most it takes."""
+        if self._appender is not None:
+            self._appender.flush()
+
+    def _log(self, values: Mapping[Any, Any], step: object) -> None:
+        """Record what may be wrong in any way."""
         good: dict[str, Number] = {}
         for key, value in values.items():
             try:
                 good[_key(key)] = converted(number, value)
             except GittrackError as error:
                 self._wrong(error, f"metric {shown(key)} not recorded: {error.message}")
+        if not good:
+            return
+        at = None
         try:
             at = None if step is None else converted(_step, step)
         except GittrackError as error:
             named = "metric " + ", ".join(map(shown, good))
-            if good:
-                said = f"{named}: {error.message}; its value is kept without a step"
-                self._wrong(error, said)
-            at = None
-        if good:
-            self.append({"metrics": good} if at is None else {"metrics": good, "step": at})
+            self._wrong(error, f"{named}: {error.message}; its value is kept without a step")
+        appender = self._open()
+        if appender is not None:
+            appender.points(good, at)
             self.latest.update(good)
-
-    def append(self, event: Mapping[str, Any]) -> None:
-        """Write one event, at once; after the end of the run it is said once that it is lost.
-
-        A full or slow disk never raises.
-
-        Raises:
-            NoActiveRun: the run is over and `strict`, or its directory could not be used at all.
-        """
-        if self.ended:
-            if self.strict:
-                raise NoActiveRun(f"run {self.name} has ended")
-            complain(f"not recorded: run {self.name} has ended")
-            return
-        writer = self._writer or self._open()
-        try:
-            writer.append(event)
-        except OSError as error:
-            complain(f"not recorded: {error.strerror}")
-
-    def fault(self, sentence: str) -> None:
-        """Record what could not be recorded as asked; the first one is said on stderr too."""
-        complain(sentence)
-        self.append({"fault": sentence})
-
-    def flush(self) -> None:
-        """Flush what was logged to the disk; nothing raises."""
-        if self._writer is not None:
-            try:
-                self._writer.sync()
-            except OSError as error:
-                complain(f"not flushed to the disk: {error.strerror}")
+            if len(self._rows) < _MOST_ROWS:
+                self._rows.add(tuple(good))
 
     def _wrong(self, error: GittrackError, sentence: str) -> None:
         if self.strict:
             raise error
         self.fault(sentence)
 
-    def _open(self) -> Writer:
-        with self._opening:
-            if self._writer is None:
-                try:
-                    self._writer = Writer(self.directory)
-                except OSError as error:
-                    raise _gone(self.directory, error) from error
-            return self._writer
+    def _open(self) -> Appender | None:
+        """The journal of this process, None if nothing can be logged any more."""
+        if self.ended:
+            self._over(f"run {self.name} has ended")
+            return None
+        if self._appender is None:
+            with self._opening:
+                if self._appender is None and not self.ended:
+                    try:
+                        self._appender = self._new()
+                    except OSError as error:
+                        self._over(f"run {self.name} cannot be used: {error.strerror}")
+        return self._appender
+
+    def _new(self) -> Appender:
+        try:
+            made = Appender(
+                self.directory,
+                rank=rank(os.environ),
+                sync=self.begin.get("sync", SYNC_SECONDS),
+                trouble=_say,
+            )
+        except OSError as error:
+            if self._certain:
+                raise
+            raise _gone(self.directory, error) from error
+        self._certain = True
+        return made
+
+    def _over(self, sentence: str) -> None:
+        if self.strict:
+            raise NoActiveRun(f"nothing can be logged: {sentence}")
+        complain(f"not recorded: {sentence}")
 
     def _close(self) -> None:
-        if self._writer is not None:
-            try:
-                self._writer.close()
-            except OSError:
-                pass
-            self._writer = None
+        appender, self._appender = self._appender, None
+        if appender is not None:
+            appender.close()
 
     def _forked(self) -> None:
         # A thread of the parent's may have held the lock; that thread is not here.
         self._opening = Lock()
         self.owned = False
-        if self._writer is not None:
-            self._writer.abandon()
-            self._writer = None
+        if self._appender is not None:
+            self._appender.abandon()
+            self._appender = None
 
 
 _inner: ContextVar[Active | None] = ContextVar("gittrack run", default=None)
 _open: list[Active] = []
 """The runs that this process has entered and not left, in that order."""
 _joined: Active | None = None
+_joining = Lock()
 _known: weakref.WeakSet[Active] = weakref.WeakSet()
 
 
@@ -261,7 +321,15 @@ def complain(sentence: str) -> None:
     global _complained
     if not _complained:
         _complained = True
+        _say(sentence)
+
+
+def _say(sentence: str) -> None:
+    try:
         print(f"gittrack: {sentence}", file=sys.stderr)
+    except (OSError, ValueError):
+        # A terminal that is gone, or a stream that was closed, must not end a training.
+        return
 
 
 def begun() -> Mapping[str, Any]:
@@ -285,14 +353,22 @@ def _from_environment() -> Active | None:
     named = os.environ.get(RUN_VARIABLE)
     if not named:
         return None
-    if _joined is not None and os.fspath(_joined.directory) == named:
-        return None if _joined.ended else _joined
-    directory = Path(named)
+    joined = _joined
+    if joined is None or os.fspath(joined.directory) != named:
+        with _joining:
+            joined = _joined
+            if joined is None or os.fspath(joined.directory) != named:
+                joined = _joined = _join(Path(named))
+    return None if joined is None or joined.ended else joined
+
+
+def _join(directory: Path) -> Active | None:
+    """The run of another process; None if it has ended, or this process has left it."""
     if any(one.ended and one.directory == directory for one in _known) or not directory.is_dir():
         return None
-    _joined = Active(directory, None, owned=False)
-    _known.add(_joined)
-    return _joined
+    joined = Active(directory, None, owned=False)
+    _known.add(joined)
+    return joined
 
 
 def _read(directory: Path) -> dict[str, Any] | None:
@@ -326,6 +402,8 @@ def _step(step: object) -> int:
 
 def _forget() -> None:
     """A forked child writes files of its own, and ends no run of its parent's."""
+    global _joining
+    _joining = Lock()
     for active in list(_known):
         active._forked()
 
