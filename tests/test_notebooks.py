@@ -149,6 +149,31 @@ def test_the_path_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
     assert said[-2:] == ["None", "/w/x.ipynb"]
 
 
+@pytest.mark.parametrize(
+    ("path", "root", "said"),
+    [
+        ("{top}/work/a/train.ipynb", "{top}/work", "a/train.ipynb"),
+        ("{top}/link/train.ipynb", "{top}/work", "a/train.ipynb"),
+        ("{top}/work/a/train.ipynb", "{top}/link", "train.ipynb"),
+        ("{top}/workshop/train.ipynb", "{top}/work", "{top}/workshop/train.ipynb"),
+        ("{top}/work/a/train.ipynb", None, "{top}/work/a/train.ipynb"),
+        (None, "{top}/work", None),
+    ],
+)
+def test_the_path_is_told_within_the_work_tree(
+    path: str | None, root: str | None, said: str | None, tmp_path: Path
+) -> None:
+    """A record names no directory of somebody's home if it can help it."""
+    (tmp_path / "work" / "a").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "work" / "a")
+    place = [text and text.replace("{top}", str(tmp_path)) for text in (path, root, said)]
+
+    class Shell:
+        user_ns = {"__vsc_ipynb_file__": place[0]}
+
+    assert notebooks.Notebook(Shell()).path_within(place[1]) == place[2]
+
+
 def test_a_terminal_of_ipython_has_cells_and_no_path(tmp_path: Path) -> None:
     """What is typed there is in no file at all."""
     said = session(f"{HERE}\nprint(n.path, len(n.cells()))", place=tmp_path)

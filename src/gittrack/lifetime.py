@@ -251,7 +251,7 @@ def _request(
         source="api",
         parent=_parent(repo, outer, parent),
         continues=None if continued is None else continued[0],
-        notebook=None if notebook is None else notebook.path,
+        notebook=None if notebook is None else notebook.path_within(repo.root),
         job=muster.job(),
     )
     return request, last_step

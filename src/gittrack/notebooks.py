@@ -38,6 +38,16 @@ class Notebook:
             mine = {}
         return _path(mine, os.environ)
 
+    def path_within(self, root: str | os.PathLike[str] | None) -> str | None:
+        """Its path below `root` with `/`; as it is where it lies outside, or there is no root."""
+        path = self.path
+        if path is None or root is None:
+            return path
+        real, top = os.path.realpath(path), os.path.realpath(root)
+        if os.path.commonpath([real, top]) != top:
+            return path
+        return os.path.relpath(real, top).replace(os.sep, "/")
+
     def cells(self) -> list[tuple[int, str]]:
         """The cells that ran so far, the running one too: their numbers and sources as typed.
 
