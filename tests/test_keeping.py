@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gittrack
+from doors import fresh
 from gittrack import active, commits, journal, keeping, renderings, revisions, setup
 from gittrack.active import Active
 from gittrack.cache import Cache, open_cache
@@ -83,13 +84,10 @@ class Kept:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     """Inside of a run that was started at the top of its work tree."""
-    active._close()
-    monkeypatch.setattr(active, "_complained", False)
     made = Kept(tmp_path)
-    monkeypatch.setenv(journal.RUN_VARIABLE, str(made.live))
-    monkeypatch.chdir(made.root)
-    yield made
-    active._close()
+    with fresh(made.root):
+        monkeypatch.setenv(journal.RUN_VARIABLE, str(made.live))
+        yield made
 
 
 # -- files and directories ----------------------------------------------------------------------

@@ -6,51 +6,119 @@ TYPE_CHECKING = False  # what type checkers read as true; `typing` would double 
 if TYPE_CHECKING:
     from typing import Any
 
-    from gittrack.api import log_metric, log_metrics, log_param, log_params, set_tag
-    from gittrack.keeping import (
+    from gittrack.api import (
+        config,
         load_artifact,
+        log,
         log_artifact,
         log_artifacts,
         log_dict,
         log_figure,
         log_image,
+        log_input,
+        log_metric,
+        log_metrics,
+        log_param,
+        log_params,
         log_table,
         log_text,
+        set_tag,
+        set_tags,
+        summary,
     )
+    from gittrack.dialects import (
+        Experiment,
+        Run,
+        active_run,
+        end_run,
+        finish,
+        init,
+        login,
+        set_experiment,
+        start_run,
+    )
+    from gittrack.listing import RecordedRun, Runs, diff, get_run, runs
+
+    run: Run | None
 
 __all__ = [
+    "Experiment",
+    "RecordedRun",
+    "Run",
+    "Runs",
     "__version__",
+    "active_run",
+    "config",
+    "diff",
+    "end_run",
+    "finish",
+    "get_run",
+    "init",
     "load_artifact",
+    "log",
     "log_artifact",
     "log_artifacts",
     "log_dict",
     "log_figure",
     "log_image",
+    "log_input",
     "log_metric",
     "log_metrics",
     "log_param",
     "log_params",
     "log_table",
     "log_text",
+    "login",
+    "runs",
+    "set_experiment",
     "set_tag",
+    "set_tags",
+    "start_run",
+    "summary",
 ]
 
 __version__ = "0.1.0"
 
-_VALUES = ("log_metric", "log_metrics", "log_param", "log_params", "set_tag")
+_DOORS = {
+    "dialects": [
+        *("Experiment", "Run", "active_run", "end_run", "finish", "init", "login"),
+        *("set_experiment", "start_run"),
+    ],
+    "listing": ["RecordedRun", "Runs", "diff", "get_run", "runs"],
+}
+
+# What other trackers have, and what helps instead.
+_ABSENT = {
+    "set_tracking_uri": "runs are recorded in the Git repository that the script stands in",
+    "get_tracking_uri": "runs are recorded in the Git repository that the script stands in",
+    "search_runs": "gittrack.runs(...) finds them, and to_pandas() makes a table",
+    "create_experiment": "an experiment begins with its first run: set_experiment names it",
+    "log_model": "save the model to a file, and log_artifact keeps it",
+    "save": "log_artifact keeps a file",
+    "use_artifact": "load_artifact(run, name) finds an artifact of another run",
+    "Image": "log the image of PIL itself, or an array by log_image",
+    "Table": "log the DataFrame itself, or rows by log_table",
+    "Artifact": "log_artifact takes the path itself",
+    "Histogram": "log the figure of a histogram, or its numbers by log_dict",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Load the Python interface when it is first used: `import gittrack` alone costs nothing."""
-    if name in _VALUES:
-        from gittrack import api
-
-        return getattr(api, name)
     if name in __all__:
-        from gittrack import keeping
+        from importlib import import_module
 
-        return getattr(keeping, name)
-    raise AttributeError(f"module 'gittrack' has no attribute {name!r}")
+        door = next((door for door, names in _DOORS.items() if name in names), "api")
+        value = globals()[name] = getattr(import_module(f"gittrack.{door}"), name)
+        return value
+    if name == "run":
+        from gittrack.dialects import active_run
+
+        return active_run()
+    # Asked for each module of ours that is imported, too.
+    instead = _ABSENT.get(name)
+    said = "" if instead is None else f": {instead}"
+    raise AttributeError(f"module 'gittrack' has no attribute {name!r}{said}")
 
 
 def __dir__() -> list[str]:

@@ -16,28 +16,30 @@ from typing import Any, TypeVar
 
 from gittrack import active, names
 from gittrack.active import Active
-from gittrack.errors import UsageError
+from gittrack.errors import NoActiveRun, UsageError
 from gittrack.journal import RUN_VARIABLE
 from gittrack.quoting import utf8
 from gittrack.records import Number, Status, Value
 from gittrack.statements import Statements
-from gittrack.views import settings
+from gittrack.views import Config, Summary, settings
 
 __all__ = [
     "Run",
     "RunData",
     "RunInfo",
+    "config",
     "current",
     "disable",
+    "find",
     "now",
     "require",
     "set_experiment",
     "start",
+    "summary",
     "undoable",
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-_Path = str | os.PathLike[str]
 
 _runs: dict[Path, Run] = {}
 """The runs of this process as objects, those that have ended until another begins."""
@@ -115,6 +117,11 @@ class Run(Statements):
         return self._status
 
     @property
+    def is_joined(self) -> bool:
+        """Whether another process began it, and ends it."""
+        return not self._to.owned and not isinstance(self._to, _Nowhere)
+
+    @property
     def info(self) -> RunInfo:
         """What it is called and how it stands, as MLflow names it."""
         begin = self._to.begin
@@ -141,77 +148,6 @@ class Run(Statements):
         from gittrack import portrait
 
         return portrait.of_live(self._to.directory, self.metrics)
-
-    # -- files ----------------------------------------------------------------------------------
-
-    def log_artifact(
-        self,
-        local_path: _Path,
-        name: _Path | None = None,
-        *,
-        artifact_path: _Path | None = None,
-        allow_secret: bool = False,
-    ) -> None:
-        """Keep a file or directory; see `gittrack.log_artifact`."""
-        called = _called(local_path, name, artifact_path)
-        self._keep("log_artifact", local_path, called, allow_secret=allow_secret)
-
-    def log_artifacts(
-        self, local_dir: _Path, artifact_path: _Path | None = None, *, allow_secret: bool = False
-    ) -> None:
-        """Keep each file of a directory; see `gittrack.log_artifacts`."""
-        self._keep("log_artifacts", local_dir, artifact_path, allow_secret=allow_secret)
-
-    def log_text(self, text: str, artifact_file: _Path, *, allow_secret: bool = False) -> None:
-        """Keep a text as a file; see `gittrack.log_text`."""
-        self._keep("log_text", text, artifact_file, allow_secret=allow_secret)
-
-    def log_dict(
-        self, dictionary: Any, artifact_file: _Path, *, allow_secret: bool = False
-    ) -> None:
-        """Keep nested values as YAML or JSON; see `gittrack.log_dict`."""
-        self._keep("log_dict", dictionary, artifact_file, allow_secret=allow_secret)
-
-    def log_figure(
-        self,
-        figure: Any,
-        artifact_file: _Path,
-        *,
-        save_kwargs: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Keep a figure of matplotlib or plotly; see `gittrack.log_figure`."""
-        self._keep("log_figure", figure, artifact_file, save_kwargs=save_kwargs)
-
-    def log_image(
-        self,
-        image: Any,
-        artifact_file: _Path | None = None,
-        key: str | None = None,
-        step: int | None = None,
-    ) -> None:
-        """Keep an image of PIL or an array; see `gittrack.log_image`."""
-        if (artifact_file is None) == (key is None):
-            raise UsageError("log_image takes either a name for the file, or a key and a step")
-        self._keep("log_image", image, artifact_file or f"{key}/{step or 0}.png")
-
-    def log_table(self, data: Any, artifact_file: _Path, *, allow_secret: bool = False) -> None:
-        """Keep a table; see `gittrack.log_table`."""
-        self._keep("log_table", data, artifact_file, allow_secret=allow_secret)
-
-    def log_input(
-        self, dataset: Any, context: str | None = None, tags: Mapping[str, Any] | None = None
-    ) -> None:
-        """Record data that the run reads; see `gittrack.log_input`."""
-        from gittrack import sources
-
-        if not isinstance(self._to, _Nowhere):
-            sources.log_input(dataset, context, tags, run=self._to)
-
-    def _keep(self, how: str, *args: Any, **options: Any) -> None:
-        from gittrack import keeping
-
-        if not isinstance(self._to, _Nowhere):
-            getattr(keeping, how)(*args, **options, run=self._to)
 
     # -- its end --------------------------------------------------------------------------------
 
@@ -266,6 +202,13 @@ class Run(Statements):
         _take_back(self)
         return decoration.within(function, again)
 
+    def _keep(self, how: str, *args: Any, **options: Any) -> None:
+        from gittrack import keeping, sources
+
+        if not isinstance(self._to, _Nowhere):
+            module = sources if how == "log_input" else keeping
+            getattr(module, how)(*args, **options, run=self._to)
+
 
 class _Nowhere(Active):
     """A run of which nothing is recorded."""
@@ -285,19 +228,6 @@ class _Nowhere(Active):
 
     def fault(self, sentence: str) -> None:
         pass
-
-
-def _called(path: _Path, name: _Path | None, directory: _Path | None) -> _Path | None:
-    """The name to keep a file under: as it is, or the directory to put it into.
-
-    Raises:
-        UsageError: both are given.
-    """
-    if directory is None:
-        return name
-    if name is not None:
-        raise UsageError("log_artifact takes a name, or an artifact_path to put it into; not both")
-    return f"{os.fspath(directory).rstrip('/')}/{os.path.basename(os.path.abspath(path))}"
 
 
 def _verdict(code: int | None, error: BaseException | None) -> Status:
@@ -433,6 +363,13 @@ def require() -> Run:
     return _of(now())
 
 
+def find(id: str) -> Run | None:
+    """A run that is under way in this process, by its id."""
+    here = current()
+    known = [*_runs.values(), *([] if here is None else [here])]
+    return next((run for run in known if run.id == id and not run._to.ended), None)
+
+
 def now() -> Active:
     """As `require`, for what only logs: a process whose run has ended gets that one."""
     return _here() or _first()
@@ -459,6 +396,20 @@ def _of(to: Active) -> Run:
     if run is None or run._to is not to:
         run = _runs[to.directory] = Run(to)
     return run
+
+
+def _current() -> Run:
+    run = current()
+    if run is None:
+        raise NoActiveRun("no run is active: gittrack.init() or start_run() begins one")
+    return run
+
+
+config: Config = Config(lambda: _current()._tree(), lambda *said: _current()._configure(*said))
+"""The params of the current run, nested; see `Run.config`."""
+
+summary: Summary = Summary(lambda: _current().summary, lambda values: _current()._summarize(values))
+"""The last values of the current run's metrics; see `Run.summary`."""
 
 
 def _after_fork() -> None:

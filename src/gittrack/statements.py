@@ -1,24 +1,27 @@
 """What a script says of a run while it goes on, turned into events: params, metrics, tags, steps.
 
 Knows what may be said, and what is a fault of the run instead. Files it hands on. Knows nothing of
-how a run begins and ends.
+how a run begins and ends, nor of how a file is kept.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 from gittrack import keys
 from gittrack.active import Active
-from gittrack.errors import BadName, BadValue, GittrackError
+from gittrack.errors import BadName, BadValue, GittrackError, UsageError
 from gittrack.foreign import converted, number, plain, shown, whole_number
 from gittrack.quoting import utf8
 from gittrack.records import Number, Value
 from gittrack.views import Config, Summary
 
 __all__ = ["Statements"]
+
+_Path: TypeAlias = str | os.PathLike[str]
 
 _PLAIN = frozenset([int, float])
 
@@ -225,6 +228,68 @@ class Statements:
         except GittrackError as error:
             self._wrong(error, f"artifact {shown(name)} not kept: {error.message}")
 
+    # -- files ----------------------------------------------------------------------------------
+
+    def log_artifact(
+        self,
+        local_path: _Path,
+        name: _Path | None = None,
+        *,
+        artifact_path: _Path | None = None,
+        allow_secret: bool = False,
+    ) -> None:
+        """Keep a file or directory; see `gittrack.log_artifact`."""
+        called = _called(local_path, name, artifact_path)
+        self._keep("log_artifact", local_path, called, allow_secret=allow_secret)
+
+    def log_artifacts(
+        self, local_dir: _Path, artifact_path: _Path | None = None, *, allow_secret: bool = False
+    ) -> None:
+        """Keep each file of a directory; see `gittrack.log_artifacts`."""
+        self._keep("log_artifacts", local_dir, artifact_path, allow_secret=allow_secret)
+
+    def log_text(self, text: str, artifact_file: _Path, *, allow_secret: bool = False) -> None:
+        """Keep a text as a file; see `gittrack.log_text`."""
+        self._keep("log_text", text, artifact_file, allow_secret=allow_secret)
+
+    def log_dict(
+        self, dictionary: Any, artifact_file: _Path, *, allow_secret: bool = False
+    ) -> None:
+        """Keep nested values as YAML or JSON; see `gittrack.log_dict`."""
+        self._keep("log_dict", dictionary, artifact_file, allow_secret=allow_secret)
+
+    def log_figure(
+        self,
+        figure: Any,
+        artifact_file: _Path,
+        *,
+        save_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep a figure of matplotlib or plotly; see `gittrack.log_figure`."""
+        self._keep("log_figure", figure, artifact_file, save_kwargs=save_kwargs)
+
+    def log_image(
+        self,
+        image: Any,
+        artifact_file: _Path | None = None,
+        key: str | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Keep an image of PIL or an array; see `gittrack.log_image`."""
+        if (artifact_file is None) == (key is None):
+            raise UsageError("log_image takes either a name for the file, or a key and a step")
+        self._keep("log_image", image, artifact_file or f"{key}/{step or 0}.png")
+
+    def log_table(self, data: Any, artifact_file: _Path, *, allow_secret: bool = False) -> None:
+        """Keep a table; see `gittrack.log_table`."""
+        self._keep("log_table", data, artifact_file, allow_secret=allow_secret)
+
+    def log_input(
+        self, dataset: Any, context: str | None = None, tags: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record data that the run reads; see `gittrack.log_input`."""
+        self._keep("log_input", dataset, context, tags)
+
     # -- config and summary ---------------------------------------------------------------------
 
     def _tree(self) -> dict[str, Any]:
@@ -255,8 +320,8 @@ class Statements:
 
     # -- what others do -------------------------------------------------------------------------
 
-    def _keep(self, how: str, value: Any, name: str) -> None:
-        """Keep a value as the file `name`, by the function of `keeping` called `how`."""
+    def _keep(self, how: str, *args: Any, **options: Any) -> None:
+        """Hand a file, or what becomes one, to the function of `keeping` or `sources`."""
         raise NotImplementedError
 
     def _wrong(self, error: GittrackError, sentence: str) -> None:
@@ -283,3 +348,24 @@ def _is_number(value: object) -> bool:
 
 def _suffix(drawn: object) -> str:
     return ".html" if hasattr(drawn, "to_html") else ".png"
+
+
+def _called(path: _Path, name: _Path | None, directory: _Path | None) -> _Path | None:
+    """The name to keep a file under: as it is, or within a directory.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if directory is not None and name is not None:
+        raise UsageError("log_artifact takes a name, or an artifact_path to put it into; not both")
+    above = directory
+    if name is not None and _has_suffix(path) and not _has_suffix(name) and os.path.isfile(path):
+        above = name
+    if above is None:
+        return name
+    base = os.path.basename(os.path.abspath(os.fsdecode(path)))
+    return f"{os.fspath(above).rstrip('/')}/{base}" if os.fspath(above) else above
+
+
+def _has_suffix(path: _Path) -> bool:
+    return bool(os.path.splitext(os.fsdecode(path))[1])
