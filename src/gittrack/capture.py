@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 __all__ = ["Capture"]
@@ -32,6 +33,16 @@ class Capture:
             tap is not None and tap[0] is stream and vars(stream).get("write") is tap[1]
             for tap in self._taps
         )
+
+    @contextmanager
+    def unheard(self) -> Iterator[None]:
+        """Pass on what this thread writes within the block without hearing it."""
+        before = getattr(self._busy, "now", False)
+        self._busy.now = True
+        try:
+            yield
+        finally:
+            self._busy.now = before
 
     def stop(self) -> None:
         """Listen no more; the streams get back what they had, unless somebody wrapped it again."""
@@ -71,8 +82,5 @@ class Capture:
         sink = self._sink
         if sink is None or not isinstance(text, str) or getattr(self._busy, "now", False):
             return
-        self._busy.now = True
-        try:
+        with self.unheard():
             sink(text)
-        finally:
-            self._busy.now = False

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -364,9 +364,10 @@ def _line(run: Run) -> str:
 
 
 def _say(line: str) -> None:
-    """Say it on stderr, if there is one: a terminal may have gone."""
+    """Say it on stderr, if there is one: a terminal may have gone. No run's output has it."""
     try:
-        print(line, file=sys.stderr, flush=True)
+        with nullcontext() if _capture is None else _capture.unheard():
+            print(line, file=sys.stderr, flush=True)
     except (OSError, ValueError, AttributeError, RuntimeError):
         pass  # closed, none, or in the midst of another write when a signal came
 

@@ -278,12 +278,30 @@ def _ends_all(error: BaseException) -> bool:
     return trace is None or trace.tb_frame.f_back is None
 
 
+_masks: dict[int, set[int]] = {}
+"""Which signals a thread that is forking held back before."""
+
+
+def _about_to_fork() -> None:
+    # What kills a child before it has its own handlers back would be lost, and it would live on.
+    if _watching is not None:
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _FATAL)
+        _masks[threading.get_ident()] = {*map(int, blocked)}
+
+
+def _forked() -> None:
+    mask = _masks.pop(threading.get_ident(), None)
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _forget() -> None:
     """A forked child dies of what would have killed it, and leaves as it likes."""
-    global _watching, _depth
+    global _depth
     unwatch()
     _depth = 0
     _held.clear()
+    _forked()
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(before=_about_to_fork, after_in_parent=_forked, after_in_child=_forget)
