@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from gittrack.errors import GittrackError, UnknownKey
 from gittrack.records import Summary
 
-__all__ = ["columns", "deleted_runs", "experiments", "metrics", "run_names"]
+__all__ = ["columns", "deleted_runs", "experiments", "metrics", "run_names", "running_names"]
 
 
 def run_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -38,6 +38,20 @@ def run_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
         for name in dict.fromkeys(found)
         if name.startswith(start)
     ]
+
+
+def running_names(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Names of running runs."""
+    from gittrack import sessions
+    from gittrack.git import Repo
+
+    try:
+        names = [directory.name for directory in sessions.live(Repo.open().state)]
+    except GittrackError:
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 def deleted_runs(
