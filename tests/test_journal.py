@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from forks import elsewhere
 from gittrack import journal
 from gittrack.journal import Writer
-from gittrack.records import Row
 
 EVENTS = [
     {"t": 1.5, "metrics": {"loss": 0.1}, "step": 1},
@@ -40,9 +39,8 @@ def directory(tmp_path: Path) -> Path:
 
 
 def events(directory: Path) -> list[Any]:
-    story = journal.read(directory)
-    assert story is not None
-    return list(story.events)
+    assert journal.read(directory) is not None
+    return list(journal.logged(directory)[0])
 
 
 # -- lines --------------------------------------------------------------------------------------
@@ -226,21 +224,3 @@ def test_an_unreadable_beginning_is_no_story(directory: Path, begin: bytes) -> N
     """Who reads decides what to say; nobody crashes."""
     (directory / "begin").write_bytes(begin)
     assert journal.read(directory) is None
-
-
-def test_calls_of_one_step_share_a_row() -> None:
-    """Loss and accuracy of an epoch stand in one line of the table, whoever logged them."""
-    said = [
-        {"t": 11.0, "metrics": {"loss": 1.0}, "step": 1},
-        {"t": 11.5, "metrics": {"acc": 0.5}, "step": 1},
-        {"t": 12.0, "metrics": {"acc": 0.75}, "step": 1},
-        {"t": 9.0, "metrics": {"loss": 0.5}},
-        {"t": 13.0, "metrics": {"loss": 0.25}},
-        {"t": 14.0, "metrics": {}},
-    ]
-    assert journal.rows(said, 10.0) == [
-        Row(1, 1.0, {"loss": 1.0, "acc": 0.5}),
-        Row(1, 2.0, {"acc": 0.75}),
-        Row(None, 0.0, {"loss": 0.5}),
-        Row(None, 3.0, {"loss": 0.25}),
-    ]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gittrack import series
+from gittrack import series, tsv
 from gittrack.errors import BadFile
 from gittrack.records import Row
 
@@ -30,7 +30,7 @@ rows_ = st.lists(
 @settings(deadline=None)
 def test_what_is_written_is_read_back_exactly(rows: list[Row]) -> None:
     """NaN, infinities, negative zero and 30-digit integers are values; int stays int."""
-    back = series.load(series.dump(rows), "metrics.tsv")
+    back = tsv.load(series.dump(rows), "metrics.tsv")
     assert repr([(r.step, sorted(r.values.items())) for r in back]) == repr(
         [(r.step, sorted(r.values.items())) for r in rows]
     )
@@ -66,7 +66,7 @@ def test_no_two_columns_have_one_name() -> None:
 def test_a_bad_table_is_refused_with_its_name(data: bytes) -> None:
     """One clear line, whatever a fetched run holds."""
     with pytest.raises(BadFile, match=r"^metrics\.tsv: ") as caught:
-        series.load(data, "metrics.tsv")
+        tsv.load(data, "metrics.tsv")
     assert len(caught.value.message) < 300
 
 

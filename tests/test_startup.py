@@ -52,6 +52,7 @@ SHOWING = READING - {"gittrack.cli.ls", "gittrack.report"} | {
     "gittrack.formats",
     "gittrack.record",
     "gittrack.series",
+    "gittrack.tsv",
 }
 
 

@@ -171,14 +171,14 @@ def load_series(repo: Repo, ref: RunRef, *, system: bool = False) -> tuple[Row, 
     Raises:
         BrokenRecord: the table is malformed or larger than 256 MiB, or there is no record.
     """
-    from gittrack import series
+    from gittrack import tsv
 
     name = "system.tsv" if system else "metrics.tsv"
     data = _file(repo, ref, _entries(repo, ref), name, _SERIES_LIMIT)
     if data is None:
         return () if system else _last_row(load(repo, ref))
     try:
-        return series.load(data, name)
+        return tsv.load(data, name)
     except BadFile as error:
         raise _broken(ref, error.message) from error
 

@@ -15,13 +15,13 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
 from typing import Any
 
-from gittrack.records import Row
+from gittrack.lines import Log, Reader, unframe
 
 __all__ = [
     "RUN_VARIABLE",
@@ -32,7 +32,6 @@ __all__ = [
     "frame",
     "logged",
     "read",
-    "rows",
     "size",
     "unframe",
 ]
@@ -43,35 +42,13 @@ RUN_VARIABLE = "GITTRACK_RUN"
 SYNC_SECONDS = 1.0
 """What was logged longer ago than this survives a power cut."""
 
+_AT_ONCE = 256 << 10
+
 
 def frame(event: Mapping[str, Any]) -> bytes:
     """One event as a line: eight hexadecimal digits of CRC-32 (zlib's), a space, JSON."""
     text = json.dumps(event, separators=(",", ":")).encode("utf-8", "surrogatepass")
     return b"%08x %s\n" % (zlib.crc32(text), text)
-
-
-def unframe(data: bytes) -> tuple[list[dict[str, Any]], int]:
-    """The events of a file's bytes, and how many lines were torn or damaged."""
-    events, damaged = [], 0
-    for line in data.split(b"\n"):
-        if not line:
-            continue
-        event = _event(line)
-        if event is None:
-            damaged += 1
-        else:
-            events.append(event)
-    return events, damaged
-
-
-def _event(line: bytes) -> dict[str, Any] | None:
-    try:
-        if line[8:9] != b" " or int(line[:8], 16) != zlib.crc32(line[9:]):
-            return None
-        event = json.loads(line[9:])
-    except (ValueError, RecursionError):
-        return None
-    return event if isinstance(event, dict) else None
 
 
 class Writer:
@@ -146,18 +123,23 @@ def flush(descriptor: int) -> None:
 class Story:
     """All that a run's directory tells: how it began, what happened, in order of time.
 
-    `damaged` counts lines that were torn or whose checksum is wrong.
+    Points that were logged stand in `logs`, those found in the output in `scanned`, a log for each
+    file; `events` are all others, those of a rank with its number as `rank`. `damaged` counts lines
+    that were torn or whose checksum is wrong.
     """
 
     begin: Mapping[str, Any]
     events: tuple[Mapping[str, Any], ...]
     damaged: int
+    logs: tuple[Log, ...] = ()
+    scanned: tuple[Log, ...] = ()
 
 
-def read(directory: Path) -> Story | None:
+def read(directory: Path, *, points: bool = True) -> Story | None:
     """Read a run's directory; None if how it began cannot be read.
 
     May be called while others write: a line that is being written counts as damaged.
+    `points=False` passes over what was measured, unchecked, in a fraction of the time.
     """
     try:
         begun, _ = unframe((directory / "begin").read_bytes())
@@ -165,8 +147,14 @@ def read(directory: Path) -> Story | None:
         return None
     if not begun:
         return None
-    events, damaged = logged(directory)
-    return Story(begun[0], tuple(events), damaged)
+    readers = _readers(directory, points=points)
+    return Story(
+        begun[0],
+        tuple(_in_order(readers)),
+        sum(reader.damaged for reader in readers),
+        tuple(reader.said for reader in readers if reader.said.blocks),
+        tuple(reader.scanned for reader in readers if reader.scanned.blocks),
+    )
 
 
 def size(directory: Path) -> int:
@@ -192,7 +180,8 @@ def _journals(directory: Path) -> list[Path]:
 def logged(directory: Path) -> tuple[list[dict[str, Any]], int]:
     """The events of all files in order of time, and how many lines were torn or damaged.
 
-    Nothing where the directory is gone.
+    Points too, each as an event of its own, which for many takes long. Nothing where the directory
+    is gone.
     """
     streams, damaged = [], 0
     for path in (*_journals(directory), directory / "end"):
@@ -201,37 +190,43 @@ def logged(directory: Path) -> tuple[list[dict[str, Any]], int]:
         except OSError:
             continue
         damaged += bad
-        streams.append(_in_order(events))
-    merged = [event for _, event in merge(*streams, key=lambda pair: pair[0])]
-    return merged, damaged
+        reader = Reader(points=False)
+        for event in events:
+            reader.take(event)
+        streams.append(reader)
+    return _in_order(streams), damaged
 
 
-def _in_order(events: Iterable[dict[str, Any]]) -> Iterator[tuple[float, dict[str, Any]]]:
-    """Events with times that never go back: within one file, its order is the truth."""
-    latest = 0.0
-    for event in events:
-        moment = event.get("t")
-        if isinstance(moment, (int, float)) and moment > latest:
-            latest = float(moment)
-        yield latest, event
-
-
-def rows(events: Iterable[Mapping[str, Any]], started: float) -> list[Row]:
-    """The curves that metric events make; times are seconds since `started` (epoch).
-
-    A row is one log call; calls of the same step that follow each other share one.
-    """
-    made: list[Row] = []
-    values: dict[str, Any] = {}
-    for event in events:
-        logged = event.get("metrics")
-        if not isinstance(logged, dict) or not logged:
+def _readers(directory: Path, *, points: bool) -> list[Reader]:
+    """What each file says."""
+    readers = []
+    for path in (*_journals(directory), directory / "end"):
+        reader = Reader(rank=_rank(path.name), points=points)
+        try:
+            with open(path, "rb", buffering=0) as file:
+                while data := file.read(_AT_ONCE):
+                    reader.feed(data)
+        except OSError:
             continue
-        step = event.get("step")
-        shared = made and step is not None and made[-1].step == step
-        if shared and values.keys().isdisjoint(logged):
-            values.update(logged)
-        else:
-            values = dict(logged)
-            made.append(Row(step, max(0.0, round(event.get("t", started) - started, 6)), values))
-    return made
+        reader.done()
+        readers.append(reader)
+    return readers
+
+
+def _rank(name: str) -> int | None:
+    """The rank whose file it is, None if it is no rank's."""
+    first = name.partition("-")[0]
+    return (
+        int(first[1:]) if first[:1] == "r" and first[1:].isascii() and first[1:].isdigit() else None
+    )
+
+
+def _in_order(readers: Iterable[Reader]) -> list[dict[str, Any]]:
+    streams = [
+        [
+            (at, event if reader.said.rank is None else {**event, "rank": reader.said.rank})
+            for at, event in reader.events
+        ]
+        for reader in readers
+    ]
+    return [event for _, event in merge(*streams, key=lambda pair: pair[0])]

@@ -70,8 +70,9 @@ def encode(
         files["params.yaml"] = formats.dump(nest(run.params))
     if run.metrics:
         files["metrics.yaml"] = formats.dump(run.metrics)
-    if series.worth_keeping(rows):
-        files["metrics.tsv"] = series.dump(rows)
+    table = series.Table.of(rows)
+    if series.worth_keeping(table):
+        files["metrics.tsv"] = series.dump(table)
     if system:
         files["system.tsv"] = series.dump(system)
     if run.environment is not None:
@@ -84,7 +85,7 @@ def encode(
         files["output.log"] = log_excerpt(log)
     if cells:
         files["cells.py"] = cells.encode("utf-8", "backslashreplace")
-    listed = _dvc_fields(files, rows, run.artifacts)
+    listed = _dvc_fields(files, table, run.artifacts)
     if listed:
         files["dvc.yaml"] = formats.dump(listed)
     return files
@@ -267,7 +268,7 @@ def _basename(path: str) -> str:
 
 
 def _dvc_fields(
-    files: Mapping[str, bytes], rows: Sequence[Row], artifacts: Sequence[Artifact]
+    files: Mapping[str, bytes], table: series.Table, artifacts: Sequence[Artifact]
 ) -> dict[str, Any]:
     """What stock DVC needs to find params, metrics, curves and artifacts (dvc.org/doc, dvc.yaml).
 
@@ -275,9 +276,9 @@ def _dvc_fields(
     """
     plots = []
     if "metrics.tsv" in files:
-        for metric in sorted({name for row in rows for name in row.values}):
-            stepped = all(row.step is not None for row in rows if metric in row.values)
-            x = "step" if stepped else "time"
+        timed = table.unstepped()
+        for metric in sorted(table.metrics()):
+            x = "time" if metric in timed else "step"
             plots.append({metric: {"x": x, "y": {"metrics.tsv": series.column(metric)}}})
     return _present(
         {

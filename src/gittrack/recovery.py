@@ -20,8 +20,9 @@ from gittrack.errors import GittrackError, RunExists, WriteFailed
 from gittrack.git import Identity, Repo
 from gittrack.glance import Glance
 from gittrack.journal import Story
-from gittrack.records import Artifact, Number, Row, Run, Summary
+from gittrack.records import Artifact, Number, Run, Summary
 from gittrack.refs import RunRef
+from gittrack.series import Table
 from gittrack.sessions import Session
 from gittrack.story import cells, system_rows, tell
 from gittrack.story import experiment as group
@@ -73,7 +74,7 @@ def _whole_story(repo: Repo, directory: Path) -> Story:
 
 
 def _gather_what_is_due(repo: Repo, directory: Path) -> None:
-    story = journal.read(directory)
+    story = journal.read(directory, points=False)
     if story is not None and _is_due(story):
         from gittrack import harvest
 
@@ -141,15 +142,14 @@ def store_as_it_stands(repo: Repo, directory: Path, *, at: float) -> Run | None:
     if story is None:
         return None
     # A line that is just being written is no damage.
-    story = Story(story.begin, story.events, 0)
+    story = replace(story, damaged=0)
     run, rows, log = _told(directory, story)
     run = replace(run, status="running", ended=None, exit_code=None)
-    thin = rows[:: max(1, len(rows) // _MOST_LIVE_ROWS)]
-    run, commit = _stored(repo, run, story, [*thin, *rows[-1:]] if thin != rows else rows, log, at)
+    run, commit = _stored(repo, run, story, rows.thinned(_MOST_LIVE_ROWS), log, at)
     return replace(run, commit=commit)
 
 
-def _told(directory: Path, story: Story) -> tuple[Run, list[Row], bytes]:
+def _told(directory: Path, story: Story) -> tuple[Run, Table, bytes]:
     """The run, its curves and its output, without secrets."""
     log, size, hidden = record.read_log(directory / "output", mask=secrets.mask_text)
     run, rows = tell(story, log_size=size, last_sign=_last_sign(directory))
@@ -160,7 +160,7 @@ def _told(directory: Path, story: Story) -> tuple[Run, list[Row], bytes]:
 
 
 def _stored(
-    repo: Repo, run: Run, story: Story, rows: list[Row], log: bytes, at: float | None = None
+    repo: Repo, run: Run, story: Story, rows: Table, log: bytes, at: float | None = None
 ) -> tuple[Run, str]:
     """Store a run's objects -> what is recorded of it, and the commit."""
     run = _with_inputs(repo, run, story.begin)
@@ -269,7 +269,7 @@ def signs(repo: Repo) -> bool:
     return repo.flag("track.sign", default=repo.flag("commit.gpgsign", default=False))
 
 
-def _masked(run: Run, rows: list[Row]) -> tuple[Run, list[Row]]:
+def _masked(run: Run, rows: Table) -> tuple[Run, Table]:
     """The run without what looks like secrets in keys, values and words, and a fault for each.
 
     Wherever they came from: a file, an option, the script itself.
@@ -283,7 +283,7 @@ def _masked(run: Run, rows: list[Row]) -> tuple[Run, list[Row]]:
     renamed = {key: new for key in run.metrics if (new := secrets.mask_words(key)) != key}
     if renamed:
         notes.append("the name of a metric")
-        rows = [replace(row, values=_renamed(row.values, renamed)) for row in rows]
+        rows = rows.mapped(lambda name: renamed.get(name, name))
     faults = [secrets.mask_words(fault) for fault in run.faults]
     faults += [f"masked a secret in {note}" for note in dict.fromkeys(notes)]
     run = replace(run, params=params, tags=tags, message=message, faults=tuple(faults))

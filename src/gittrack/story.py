@@ -5,14 +5,15 @@ Knows the events of a journal and which source of a metric counts. Touches no Gi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import journal, message, names, params, points
+from gittrack import message, names, params, weaving
 from gittrack.errors import GittrackError
 from gittrack.journal import Story
+from gittrack.lines import Reader
 from gittrack.quoting import one_line
 from gittrack.records import (
     Artifact,
@@ -27,6 +28,7 @@ from gittrack.records import (
     Status,
     Value,
 )
+from gittrack.series import Table
 
 __all__ = [
     "cells",
@@ -42,7 +44,7 @@ __all__ = [
 ]
 
 
-def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, list[Row]]:
+def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, Table]:
     """The run that a story tells, and its curves.
 
     One without an end was killed when it last gave a sign (`last_sign`, seconds since the epoch).
@@ -57,13 +59,9 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, list[Ro
     if story.damaged:
         faults.append(f"{story.damaged} damaged journal lines were left out")
     rows, more = _curves(story, started, ended)
-    logged: dict[str, Value] = {}
-    for event in story.events:
-        logged.update(event.get("params", {}))
+    logged = _agreed(story, "params", faults)
     said: dict[str, Value] = params.merge(begin["params"], logged)
-    tags = dict(begin["tags"])
-    for event in story.events:
-        tags.update(event.get("tags", {}))
+    tags = {**begin["tags"], **_agreed(story, "tags", faults)}
     group, group_title, refusal = experiment(story)
     faults += [refusal] if refusal else []
     run = Run(
@@ -94,7 +92,7 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, list[Ro
         # One that chose inputs itself may choose others another time.
         fingerprint=None if any("inputs" in e for e in story.events) else begin.get("fingerprint"),
         params=said,
-        metrics={**points.last(rows), **_summary(story)},
+        metrics={**rows.last(), **_summary(story)},
         environment=_told_environment(story),
         tags=tags,
         faults=(*faults, *more),
@@ -255,23 +253,53 @@ def _told_environment(story: Story) -> Environment | None:
     return None if told is None else Environment(**{**told, "gpus": tuple(told["gpus"])})
 
 
-def _curves(story: Story, started: float, ended: float) -> tuple[list[Row], list[str]]:
+def _agreed(story: Story, key: str, faults: list[str]) -> dict[str, Value]:
+    """What was said last under each name; where ranks differ, what the lowest of them said."""
+    ranks: dict[int, dict[str, Value]] = {}
+    for event in story.events:
+        said = event.get(key)
+        if isinstance(said, dict):
+            ranks.setdefault(event.get("rank") or 0, {}).update(said)
+    agreed: dict[str, Value] = {}
+    differing: set[str] = set()
+    for _, said in sorted(ranks.items()):
+        for name, value in said.items():
+            # Not `!=`: a NaN differs from itself.
+            if name in agreed and repr(agreed[name]) != repr(value):
+                differing.add(name)
+            agreed.setdefault(name, value)
+    if differing:
+        named = ", ".join(f"'{one_line(name)[:80]}'" for name in sorted(differing)[:10])
+        faults.append(f"ranks differ in the {key} {named}: those of the lowest rank count")
+    return agreed
+
+
+def _curves(story: Story, started: float, ended: float) -> tuple[Table, list[str]]:
     """All that was measured: logged by the script, else in a metrics file, else in the output."""
-    logged = [event for event in story.events if "metrics" in event and not event.get("scan")]
-    scanned = [event for event in story.events if "metrics" in event and event.get("scan")]
+    logs, scans = [*story.logs], [*story.scanned]
+    told = [event for event in story.events if "metrics" in event]
+    if told:
+        reader = Reader()
+        for event in told:
+            reader.take({**event})
+        reader.done()
+        logs.append(reader.said)
+        scans.append(reader.scanned)
     written, faults = _from_files(story, started, ended)
-    said = {name for event in logged for name in event["metrics"]}
-    kept = journal.rows(logged, started)
-    for rows in (written, journal.rows(scanned, started)):
-        fresh = [replace(row, values=_without(row.values, said)) for row in rows]
-        kept += [row for row in fresh if row.values]
-        said |= {name for row in rows for name in row.values}
-    kept.sort(key=lambda row: row.time)
-    return kept, faults
+    logged = weaving.weave(logs, started)
+    said = set(logged.metrics())
+    tables = [logged]
+    for table in (Table.of(written), weaving.weave(scans, started)):
+        names = set(table.metrics())
+        if names & said:
+            table = table.mapped(_unless(said))
+        tables.append(table)
+        said = said | names
+    return weaving.merged(tables), [*faults, *weaving.misnamed([*logs, *scans])]
 
 
-def _without(values: Mapping[str, Number], names: set[str]) -> dict[str, Number]:
-    return {name: value for name, value in values.items() if name not in names}
+def _unless(said: Set[str]) -> Callable[[str], str | None]:
+    return lambda name: None if name in said else name
 
 
 def _from_files(story: Story, started: float, ended: float) -> tuple[list[Row], list[str]]:
