@@ -207,6 +207,7 @@ class Active:
                 raise
             raise _gone(self.directory, error) from error
         self._certain = True
+        _close_with_worker()
         return made
 
     def _over(self, sentence: str) -> None:
@@ -233,6 +234,7 @@ _open: list[Active] = []
 """The runs that this process has entered and not left, in that order."""
 _joined: Active | None = None
 _joining = Lock()
+_seen_to = False
 _known: weakref.WeakSet[Active] = weakref.WeakSet()
 
 
@@ -279,6 +281,9 @@ def current() -> Active | None:
     active = _inner.get()
     if active is not None and not active.ended:
         return active
+    if active is None and not _open and _joined is not None and not _joined.ended:
+        # Each point of a process that has joined a run comes by here; the environment is slow.
+        return _joined
     return innermost() or (_open[0] if _open else _from_environment())
 
 
@@ -402,10 +407,21 @@ def _step(step: object) -> int:
 
 def _forget() -> None:
     """A forked child writes files of its own, and ends no run of its parent's."""
-    global _joining
-    _joining = Lock()
+    global _joining, _seen_to
+    _joining, _seen_to = Lock(), False
     for active in list(_known):
         active._forked()
+
+
+def _close_with_worker() -> None:
+    """See to it that a child of multiprocessing, which ends without `atexit`, closes too."""
+    global _seen_to
+    process = sys.modules.get("multiprocessing.process")
+    if not _seen_to and process is not None and process.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _close, exitpriority=-1)
+        _seen_to = True
 
 
 def _close() -> None:

@@ -19,6 +19,7 @@ __all__ = ["converted", "number", "plain", "shown", "whole", "whole_number"]
 Converted = TypeVar("Converted")
 
 _MOST_ITEMS = 1000
+_SEVERAL = "log its mean, or each of its elements under a key of its own"
 _DEEPEST = 20
 
 
@@ -60,9 +61,11 @@ def number(value: object) -> Number:
         try:
             single = single.item()
         except (TypeError, ValueError, RuntimeError) as error:
-            raise BadValue(f"{shown(value)} is no single number ({error})") from error
+            raise BadValue(f"{shown(value)} is no single number; {_SEVERAL}") from error
     if isinstance(single, (bool, str, bytes)):
         raise BadValue(f"{shown(value)} is no number")
+    if isinstance(single, (list, tuple)):
+        raise BadValue(f"{shown(value)} is no single number; {_SEVERAL}")
     if isinstance(single, int):
         return _bounded(int(single))
     try:
