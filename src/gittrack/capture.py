@@ -44,21 +44,34 @@ class Capture:
         finally:
             self._busy.now = before
 
+    def renew(self) -> None:
+        """Listen again where somebody put a stream's `write` back over us, as IPython does at the
+        end of each cell, or put another stream in its place.
+        """
+        streams = (sys.stdout, sys.stderr)
+        for number, (tap, stream) in enumerate(zip(self._taps, streams, strict=True)):
+            if tap is None or tap[0] is not stream or vars(stream).get("write") is not tap[1]:
+                self._untap(tap)
+                self._taps[number] = self._tap(stream)
+
     def stop(self) -> None:
         """Listen no more; the streams get back what they had, unless somebody wrapped it again."""
         self._sink = None
         for tap in self._taps:
-            if tap is None:
-                continue
-            stream, write, before = tap
-            if vars(stream).get("write") is write:
-                try:
-                    if before is None:
-                        del stream.write
-                    else:
-                        stream.write = before
-                except (AttributeError, TypeError):
-                    continue
+            self._untap(tap)
+
+    def _untap(self, tap: tuple[Any, Any, Any] | None) -> None:
+        if tap is None:
+            return
+        stream, write, before = tap
+        if vars(stream).get("write") is write:
+            try:
+                if before is None:
+                    del stream.write
+                else:
+                    stream.write = before
+            except (AttributeError, TypeError):
+                pass
 
     def _tap(self, stream: Any) -> tuple[Any, Any, Any] | None:
         """Wrap a stream's `write` -> the stream, our function, what its own attributes had."""
@@ -68,7 +81,11 @@ class Capture:
             return None
 
         def write(text: Any, /) -> Any:
-            written = pass_on(text)
+            if getattr(self._busy, "now", False):
+                return pass_on(text)
+            # Further down there may be an earlier one of ours: it is to hear nothing.
+            with self.unheard():
+                written = pass_on(text)
             self._heard(text)
             return written
 
