@@ -298,7 +298,7 @@ def test_tags_are_text(logged) -> None:
 
 @pytest.mark.parametrize("gone", [False, True])
 def test_outside_of_a_run(tmp_path, monkeypatch, gone) -> None:
-    """Nothing is logged into nowhere: no repository is one to begin a run in, nor a run that was."""
+    """Nothing is logged into nowhere: not where no run can begin, nor to a run that was."""
     if gone:
         monkeypatch.setenv(journal.RUN_VARIABLE, str(tmp_path / "ended"))
     for call in (
