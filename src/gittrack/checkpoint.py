@@ -23,10 +23,7 @@ from gittrack.refs import LiveRef
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["SILENCE", "publish", "silent", "spawn"]
-
-SILENCE = 86400.0
-"""Seconds after which a published run that gave no sign may be removed by anyone."""
+__all__ = ["publish", "spawn"]
 
 _started: dict[Path, subprocess.Popen[bytes]] = {}
 """The last publisher that this process started for each run."""
@@ -100,11 +97,6 @@ def spawn(repo: Repo, directory: Path) -> bool:
 
 
 _PLACES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GITTRACK_RUN")
-
-
-def silent(repo: Repo, *, now: float) -> list[LiveRef]:
-    """The published runs that gave no sign for a day, by the clocks of those who published them."""
-    return [there for there in refs.live(repo) if now - there.moment > SILENCE]
 
 
 def _of(repo: Repo, name: str) -> list[LiveRef]:

@@ -38,13 +38,15 @@ __all__ = ["GRACE", "Item", "Kind", "Outcome", "gc"]
 GRACE = "2.weeks.ago"
 """What `track.gcGrace` is where it is not set."""
 
-Kind = Literal["run", "output", "snapshot", "memory", "object", "fragment"]
-"""A deleted run's ref; the whole of a long output; the code of a run that is over; an old cache of
-ours; an object of the data cache; what an interrupted writer left there."""
+Kind = Literal["run", "output", "snapshot", "live", "memory", "object", "fragment"]
+"""A deleted run's ref; the whole of a long output; the code of a run that is over; what a run
+published that gave no sign for a day; an old cache of ours; an object of the data cache; what an
+interrupted writer left there."""
 
 _MARKS = "deleted"
 _LOCK = "gc.lock"
 _LAG = 1.0
+_SILENCE = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +109,17 @@ def gc(
             before = repo.expiry("track.gcGrace", default=GRACE)
         gone, kept = _deleted_runs(repo, before=before, now=now, remember=not dry_run)
         stale = _stale_snapshots(repo)
+        silent = _silent(repo, now)
         # Whatever comes after this moment is younger, though a file's time lags behind the clock.
         settled = min(before, now - _LAG)
-        steps = [*_runs(gone), *_snapshots(repo, stale), *_outputs(repo, gone, settled)]
+        steps = [*_runs(gone), *_snapshots(repo, stale, "snapshot")]
+        steps += [*_snapshots(repo, silent, "live"), *_outputs(repo, gone, settled)]
         steps += _memories(repo, settled)
         if data:
             found = setup.read(repo)
             if not dry_run:
                 stack.enter_context(_dvc_waits(found))
-            without = {ref.full for ref in gone} | {ref.name for ref in stale}
+            without = {ref.full for ref in gone} | {ref.name for ref in (*stale, *silent)}
             caches = _caches(repo, found, shared=shared)
             if not dry_run:
                 for cache in caches:
@@ -242,9 +246,20 @@ def _under_way(repo: Repo) -> set[str]:
     return {name.removeprefix(".new-") for name in names}
 
 
-def _snapshots(repo: Repo, stale: Iterable[Ref]) -> Iterator[_Step]:
+def _silent(repo: Repo, now: float) -> list[Ref]:
+    """What runs published that gave no sign for a day, by the clocks of their own hosts."""
+    published = refs.live(repo)
+    under_way = _under_way(repo)
+    return [
+        Ref(there.full, there.run.commit)
+        for there in published
+        if now - there.moment > _SILENCE and there.run.name not in under_way
+    ]
+
+
+def _snapshots(repo: Repo, stale: Iterable[Ref], kind: Kind) -> Iterator[_Step]:
     for ref in stale:
-        yield _Step(Item("snapshot", ref.name), partial(_let_go, repo, ref))
+        yield _Step(Item(kind, ref.name), partial(_let_go, repo, ref))
 
 
 def _let_go(repo: Repo, ref: Ref) -> bool:

@@ -21,6 +21,7 @@ _WORDS = {
     "run": ("deleted run", "deleted runs"),
     "output": ("whole output", "whole outputs"),
     "snapshot": ("snapshot of a run that is over", "snapshots of runs that are over"),
+    "live": ("published run that is silent", "published runs that are silent"),
     "memory": ("old memory", "old memories"),
     "object": ("data object", "data objects"),
     "fragment": ("half-written data object", "half-written data objects"),
@@ -36,10 +37,11 @@ _WORDS = {
 def gc(ctx: click.Context, data: bool, shared: bool, dry_run: bool, as_json: bool) -> None:
     """Remove what nothing needs any more.
 
-    Removed are deleted runs that this clone has known as deleted for two weeks, and what runs left
-    behind. With --data also the objects of the data cache that no commit, branch, tag, run, reflog
-    or work tree names; `dvc gc` would take the artifacts of runs, this does not. What was made or
-    used within the last two weeks stays, as does whatever a run under way keeps.
+    Removed are deleted runs that this clone has known as deleted for two weeks, what runs left
+    behind, and what running runs published if they gave no sign for a day. With --data also the
+    objects of the data cache that no commit, branch, tag, run, reflog or work tree names; `dvc gc`
+    would take the artifacts of runs, this does not. What was made or used within the last two weeks
+    stays, as does whatever a run under way keeps.
 
     How long is long is Git's kind of date in track.gcGrace: 2.weeks.ago, now, never. What a
     removed run alone held in Git, `git gc` removes in its own time.
