@@ -201,6 +201,20 @@ def test_children_that_are_waited_for_still_log(place: Path) -> None:
     assert only(place).metrics == {"late": 1}
 
 
+def test_a_run_can_be_taken_back(place: Path) -> None:
+    """`@start_run()` over a function begins with each call, not where it is written."""
+    program = """\
+    before = sys.exit, vars(sys.stdout).get("write"), os.environ.get("GITTRACK_RUN")
+    run = lifetime.start()
+    lifetime.discard(run)
+    lifetime.discard(run)
+    now = sys.exit, vars(sys.stdout).get("write"), os.environ.get("GITTRACK_RUN")
+    print(before == now, active.current())
+    """
+    assert do(place, program) == ("True None\n", "")
+    assert runs(place) == [] and sessions.live(Repo.open(place).state) == []
+
+
 # -- joined -------------------------------------------------------------------------------------
 
 

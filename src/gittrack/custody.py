@@ -104,6 +104,8 @@ class Life:
 
     def _cell(self, number: int, source: str) -> None:
         self.active.append({"cells": [[number, source]]})
+        if _capture is not None:
+            _capture.renew()
 
     def beat(self) -> None:
         """Once a second: what is due."""
