@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from gittrack import notebooks
+from conftest import Git
+from gittrack import listing, notebooks
 
 SESSION = """\
 import json, sys
@@ -178,3 +180,120 @@ def test_a_terminal_of_ipython_has_cells_and_no_path(tmp_path: Path) -> None:
     """What is typed there is in no file at all."""
     said = session(f"{HERE}\nprint(n.path, len(n.cells()))", place=tmp_path)
     assert said == ["None 1"]
+
+
+# -- in a real notebook -------------------------------------------------------------------------
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "notebook"
+
+EXECUTE = """\
+import json, sys
+import nbformat
+from nbclient import NotebookClient
+book = nbformat.read(sys.argv[1], as_version=4)
+where = {"metadata": {"path": "."}}
+NotebookClient(book, timeout=120, allow_errors=True, resources=where).execute()
+print(json.dumps({cell["id"]: cell.get("outputs", []) for cell in book.cells}))
+"""
+
+
+def execute(place: Path, name: str) -> dict[str, list[Any]]:
+    """The outputs of a notebook's cells, by their ids, from a real kernel that then ends.
+
+    A process of its own, because what Jupyter warns of is not ours to mend.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", EXECUTE, name],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JPY_SESSION_NAME": str(place / name)},
+    )
+    assert done.returncode == 0, done.stderr
+    outputs: dict[str, list[Any]] = json.loads(done.stdout)
+    return outputs
+
+
+def repository(place: Path, git: Git) -> Path:
+    git(place, "init", "-q")
+    git(place, "add", ".")
+    git(place, "commit", "-qm", "A notebook")
+    return place
+
+
+@pytest.fixture(scope="module")
+def example(
+    tmp_path_factory: pytest.TempPathFactory, git: Git
+) -> tuple[Path, dict[str, list[Any]]]:
+    """The example in a repository, executed: where, and its outputs."""
+    place = tmp_path_factory.mktemp("notebook") / "work"
+    shutil.copytree(EXAMPLE, place)
+    return place, execute(repository(place, git), "train.ipynb")
+
+
+def shown(outputs: list[Any]) -> str:
+    """What a cell shows as HTML."""
+    assert [one["output_type"] for one in outputs] == ["execute_result"]
+    html: str = outputs[0]["data"]["text/html"]
+    return html
+
+
+def test_a_notebook_shows_its_run(example: tuple[Path, dict[str, list[Any]]]) -> None:
+    """While it is under way and when it is recorded: values, and a curve of each metric."""
+    _, outputs = example
+    errors = [one for cell in outputs.values() for one in cell if one["output_type"] == "error"]
+    assert errors == []
+    for cell, status in (("show", "running"), ("recorded", "finished")):
+        html = shown(outputs[cell])
+        assert f">{status}</span>" in html and html.count("<svg") == 2
+        assert "alpha" in html and "train_accuracy" in html
+    assert "metrics.accuracy" in shown(outputs["runs"])
+    assert "finished" in outputs["end"][0]["text"]
+
+
+def test_a_notebooks_run_names_it_and_has_its_cells(
+    example: tuple[Path, dict[str, list[Any]]], git: Git
+) -> None:
+    """Those before the run began too: without them the others make no sense."""
+    place, _ = example
+    run = listing.get_run(directory=place)
+    assert (run.status, run.experiment, run.source) == ("finished", "notebook", "api")
+    assert run.code.notebook == "train.ipynb"
+    assert [step for step, _, _ in run.series("accuracy")] == list(range(20))
+    kept = git(place, "show", f"{run.commit}:.gittrack/cells.py")
+    told = json.loads((place / "train.ipynb").read_text())["cells"]
+    typed = ["".join(cell["source"]) for cell in told if cell["cell_type"] == "code"]
+    until = next(n for n, cell in enumerate(typed) if cell == "gittrack.end_run()") + 1
+    assert kept == "".join(f"# %% [{n}]\n{cell}\n\n" for n, cell in enumerate(typed[:until], 1))
+
+
+KEY = "ghp_" + "R4nD0mLk3yZ9qW7eT5uI1oP8aS6dF2gH0jKx"
+ROUGH = {
+    "begin": "import gittrack\nrun = gittrack.start_run()\nrun",
+    "secret": f"token = '{KEY}'",
+    "wrong": "1 / 0",
+    "hostile": "gittrack.set_tag('<script>', '</script><img src=x onerror=alert(1)>')",
+    "say": "print('hello from a cell')\ngittrack.log_metric('loss', float('nan'))",
+    "again": "run",
+}
+
+
+def test_a_notebook_that_is_closed_in_the_middle(tmp_path: Path, git: Git) -> None:
+    """A cell that fails ends nothing, the kernel's end ends the run; no secret is kept."""
+    cells = [
+        {"cell_type": "code", "id": key, "source": text, "metadata": {}, "outputs": [],
+         "execution_count": None}
+        for key, text in ROUGH.items()
+    ]  # fmt: skip
+    book = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "rough.ipynb").write_text(json.dumps(book))
+    outputs = execute(repository(tmp_path, git), "rough.ipynb")
+    assert outputs["wrong"][0]["ename"] == "ZeroDivisionError"
+    html = shown(outputs["again"])
+    assert "&lt;script&gt;" in html and "<img" not in html and "<script" not in html
+    run = listing.get_run(directory=tmp_path)
+    assert run.status == "finished" and run.code.notebook == "rough.ipynb"
+    assert "hello from a cell" in run.output()
+    kept = git(tmp_path, "show", f"{run.commit}:.gittrack/cells.py")
+    assert KEY not in kept and "***" in kept
+    assert kept.count("# %% ") == len(ROUGH)
