@@ -196,6 +196,8 @@ class Appender:
         lost = 0 if backlog is None else backlog.finish(until - monotonic())
         if lost:
             self._say("lost", f"{lost} points were lost: the disk did not take them")
+        else:
+            self._backlog = None
         self._wake.set()
         if flusher is None:
             self._flush()
