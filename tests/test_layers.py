@@ -26,6 +26,9 @@ DOORS = {
     "configobj": "setup",
     "psutil": "vitals",
     "pynvml": "vitals",
+    "pandas": "frames",
+    "polars": "frames",
+    "IPython": "notebooks",
 }
 
 
@@ -345,6 +348,7 @@ def test_the_doors_are_where_they_should_be() -> None:
     assert "plotext" in imports(MODULES["curves"])
     assert "dvc.config" in imports(MODULES["depot"])
     assert "configobj" in imports(MODULES["setup"])
+    assert {"pandas", "polars"} <= imports(MODULES["frames"])
     assert {"psutil", "pynvml"} <= imports(MODULES["vitals"])
 
 

@@ -7,7 +7,8 @@ numbers and of numbers that no machine word holds. Knows nothing of runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import NoneType
 from typing import Any, TypeAlias
@@ -32,7 +33,8 @@ def pandas(columns: Mapping[str, _Column]) -> Any:
     Raises:
         LibraryMissing: pandas is not installed.
     """
-    library = _library("pandas")
+    with _needed("pandas"):
+        library = import_module("pandas")
     made = {name: _pandas_column(library, values) for name, values in columns.items()}
     return library.DataFrame(made, copy=False)
 
@@ -80,7 +82,8 @@ def polars(columns: Mapping[str, _Column]) -> Any:
     Raises:
         LibraryMissing: polars is not installed.
     """
-    library = _library("polars")
+    with _needed("polars"):
+        library = import_module("polars")
     return library.DataFrame(
         [_polars_column(library, name, values) for name, values in columns.items()]
     )
@@ -123,12 +126,11 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _library(name: str) -> Any:
+@contextmanager
+def _needed(name: str) -> Iterator[None]:
     try:
-        return import_module(name)
+        yield
     except ImportError as error:
         raise LibraryMissing(
-            f"{name} is not installed",
-            library=name,
-            hint=f"pip install 'gittrack[{name}]'",
+            f"{name} is not installed", library=name, hint=f"pip install 'gittrack[{name}]'"
         ) from error

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from gittrack import frames
 from gittrack.errors import BadValue
 from gittrack.foreign import whole
 from gittrack.quoting import utf8
@@ -322,9 +323,7 @@ def _frame_json(frame: Any) -> bytes:
 
 
 def _parquet(value: Any) -> bytes:
-    from importlib import import_module
-
-    frame = value if hasattr(value, "to_parquet") else import_module("pandas").DataFrame(value)
+    frame = value if hasattr(value, "to_parquet") else frames.pandas(value)
     buffer = io.BytesIO()
     frame.to_parquet(buffer)
     return buffer.getvalue()
