@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gittrack.errors import UsageError
 from gittrack.records import Row
-from gittrack.scanner import LONGEST_LINE, Scanner
+from gittrack.scanner import LONGEST_LINE, Scanner, check_patterns
 
 
 def scan(output: str | bytes) -> list[tuple[int | None, dict[str, Any]]]:
@@ -222,7 +223,8 @@ def test_a_line_over_the_limit_is_no_metric() -> None:
 
 _piece = st.sampled_from(
     [b"loss: 1", b"\n", b"\r", b"\r\n", b"epoch 3", b", ", b"acc=2", b"\x1b[0m", b"x", b" " * 4090,
-     b'{"a": 1}', b"\xc3", b"\xa9", b" ", b" 5%| | 1/3 [0<1, 2/s]", b"=\x1b[1mna", b"n", b"inf"]
+     b'{"a": 1}', b"\xc3", b"\xa9", b" ", b" 5%| | 1/3 [0<1, 2/s]", b"=\x1b[1mna", b"n", b"inf",
+     b"epoch  a", b"1 2", b"[1]\tb:2", b"{'c': '1', 'epoch': '2'}"]
 )  # fmt: skip
 
 
@@ -304,3 +306,108 @@ def test_a_megabyte_of_prose_costs_little(line: bytes) -> None:
         assert scanner.feed(output, 0.0) == []
         best = min(best, time.process_time() - began)
     assert best < (1.0 if line in HOSTILE else 0.1 if line is PROSE else 0.05)
+
+
+# -- the user's own expressions -----------------------------------------------------------------
+
+
+def own(output: str | bytes, *patterns: str) -> list[tuple[int | None, dict[str, Any]]]:
+    data = output.encode() if isinstance(output, str) else output
+    scanner = Scanner(patterns)
+    rows = scanner.feed(data, 1.0) + scanner.close(2.0)
+    assert scanner.troubles() == []
+    return [(row.step, dict(row.values)) for row in rows]
+
+
+_PAIRS = r"(?P<name>[\w/]+) is (?P<value>\S+)"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "output", "rows"),
+    [
+        ("loss=(?P<loss>[0-9.]+)", "so loss=0.2 s\n", [(None, {"loss": 0.2})]),
+        (r"loss (?P<loss>\S+)", "loss 1e-3\n", [(None, {"loss": 1e-3})]),
+        (r"loss (?P<loss>\S+)", "loss nan\n", [(None, {"loss": math.nan})]),
+        (r"r(?P<step>\d+) (?P<loss>\S+)", "r7 0.5\n", [(7, {"loss": 0.5})]),
+        (r"(?P<epoch>\d)/(?P<step>\d) (?P<l>\S)", "1/7 5\n", [(7, {"epoch": 1, "l": 5})]),
+        (r"round (?P<step>\d+) of", "round 3 of 5\nloss: 1\n", [(3, {"loss": 1})]),
+        (_PAIRS, "a/b is 1 c is 2.5\n", [(None, {"a/b": 1, "c": 2.5})]),
+        (_PAIRS + r"|@(?P<step>\d+)", "a is 1 b is 2 @9 x\n", [(9, {"a": 1, "b": 2})]),
+        ("(?P<name>[0-9]+)x", "12x\n", [(None, {"name": 12})]),
+        ("acc (?P<acc>[0-9.]+)%", "acc 93.5%\n", [(None, {"acc": 93.5})]),
+        ("loss: (?P<train>[0-9.]+)", "loss: 1\n", [(None, {"train": 1})]),
+        ("loss (?P<loss>[0-9.]+)", "loss: 1\n", [(None, {"loss": 1})]),
+        ("a(?P<a>[0-9]) (?:b(?P<b>[0-9]))?", "a1 c\n", [(None, {"a": 1})]),
+        ("l(?P<l>[0-9])", "l1 l2\n", [(None, {"l": 2})]),
+        ("l(?P<l>[0-9])", "l1\rl2\n", [(None, {"l": 2})]),
+        ("l(?P<l>[0-9])", "\x1b[1ml\x1b[0m3\nl4", [(None, {"l": 3}), (None, {"l": 4})]),
+        ("l(?P<l>[0-9])", b"\xff l1 \xfe\n", [(None, {"l": 1})]),
+        ("^(?P<l>[0-9])$", "1\n2 x\n\n3\n", [(None, {"l": 1}), (None, {"l": 3})]),
+        ("Verlust (?P<Größe>[0-9]+)", "Verlust 3\n", [(None, {"Größe": 3})]),
+    ],
+)
+def test_the_users_expressions_come_first(
+    pattern: str, output: str | bytes, rows: list[Any]
+) -> None:
+    """What a line means is theirs to say; other lines mean what they always do."""
+    assert repr(own(output, pattern)) == repr(rows)
+
+
+def test_several_expressions_may_meet_on_a_line() -> None:
+    """One for the step, one for each kind of number."""
+    rows = own("a=1 @9 x\n", r"(?P<name>\w+)=(?P<value>\d+)", r"@(?P<step>\d+)")
+    assert rows == [(9, {"a": 1})]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("loss=([0-9]+)", "no named group"),
+        ("", "no named group"),
+        ("(?P<loss", "cannot be read"),
+        ("(?P<a>x)(?!y)", "looks around"),
+    ],
+)
+def test_an_expression_that_gives_nothing_is_refused(pattern: str, why: str) -> None:
+    """Before the command starts: afterwards the hours are gone."""
+    check_patterns(["(?P<x>a)"])
+    for refuse in (lambda: check_patterns(["(?P<x>a)", pattern]), lambda: Scanner([pattern])):
+        with pytest.raises(UsageError, match=why) as caught:
+            refuse()
+        assert caught.value.hint
+
+
+def test_what_is_no_number_is_said_once() -> None:
+    """An expression that is nearly right would be silent for ever."""
+    scanner = Scanner([r"loss=(?P<loss>\S+)", r"(?P<name>\S*) is (?P<value>\d+)"])
+    rows = scanner.feed(b"so loss=0.5,\nloss=high\nloss=1\nso  is 5\n", 0.0)
+    assert [dict(row.values) for row in rows] == [{"loss": 1}]
+    first, second = scanner.troubles()
+    assert "'0.5,' for 'loss', which is no number" in first
+    assert "which is no name" in second
+    assert scanner.feed(b"loss=high\n", 0.0) == [] and scanner.troubles() == []
+
+
+def test_an_expression_that_takes_too_long_is_given_up() -> None:
+    """The program must not wait for us; a second in all is what it may cost."""
+    scanner = Scanner([".*?" * 60 + "(?P<x>b)[c]", "loss=(?P<loss>[0-9]+)"])
+    began = time.process_time()
+    for _ in range(100):
+        scanner.feed(b"ab" * 2000 + b"\n", 0.0)
+        said = scanner.troubles()
+        if said:
+            break
+    assert len(said) == 1 and "not looked for any more" in said[0]
+    rows = scanner.feed((b"ab" * 2000 + b"\nloss=1\n") * 1000, 0.0)
+    assert len(rows) == 1000
+    assert time.process_time() - began < 6
+
+
+@pytest.mark.parametrize("line", [PROSE, SHORT])
+def test_expressions_cost_little_on_other_lines(line: bytes) -> None:
+    """Each line is looked at, but one without the fixed part of an expression only for that."""
+    output = line * (1_000_000 // len(line))
+    scanner = Scanner([r"loss=(?P<loss>[0-9.]+)", r"accuracy\s+(?P<acc>\S+)"])
+    began = time.process_time()
+    assert scanner.feed(output, 0.0) == []
+    assert time.process_time() - began < 1.0

@@ -1,23 +1,29 @@
 """What the lines of a program's output say the metrics are.
 
 Knows the few shapes of line that mean a metric, and is strict: prose gives none, because one false
-metric in a table costs more trust than one that must be asked for. Knows nothing of processes, runs
-or the terminal.
+metric in a table costs more trust than one that must be asked for. The user's own expressions come
+first. Knows nothing of processes, runs or the terminal.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gittrack.errors import BadName
+from gittrack.errors import BadName, UsageError
 from gittrack.keys import check_key
 from gittrack.points import STEPS, is_number, number, take_step
+from gittrack.quoting import one_line
 from gittrack.records import Number, Row
+from gittrack.trainers import ENDS, HEADING, Trainers
 
-__all__ = ["LONGEST_LINE", "Scanner"]
+if TYPE_CHECKING:
+    from gittrack.expressions import Expression
+
+__all__ = ["LONGEST_LINE", "Scanner", "check_patterns"]
 
 LONGEST_LINE = 4096
 """Bytes of an output line that is still looked at."""
@@ -34,7 +40,7 @@ _ANY = rf"{_FLOAT}|[+-]?[0-9]+|[+-]?(?:nan|inf(?:inity)?)"
 _WORD = r"[a-z_](?:[a-z0-9_./@%-]*[a-z0-9_%])?"
 _QUALIFIERS = (
     "train|training|val|valid|validation|test|testing|eval|evaluation|dev|holdout|cv|mean|average"
-    "|avg|median|best|final|total|running|max|min|std|macro|micro|weighted|balanced|absolute"
+    r"|avg\.?|median|best|final|total|running|max|min|std|macro|micro|weighted|balanced|absolute"
     "|squared|root|cross|entropy|f1|r2|roc|pr|top1|top5|top-1|top-5|log|explained|g"
 )
 _MEASURES = (
@@ -63,12 +69,16 @@ _BAR = (
     r"|[━╸╺]\s+[0-9]+%\s+(?:-:--:--|[0-9]+:[0-9]{2}:[0-9]{2})"
 )
 # What no line can do without that states a metric or announces a step: a colon, an equals sign or
-# the last letter of step, epoch, iteration or iter, then a number. Much faster than a look at each
-# line; escape sequences may stand in between, so a line with one there is looked at.
+# the last letter of step, epoch, iteration or iter, then a number; or, at the head of a table, two
+# blanks. Much faster than a look at each line; escape sequences may stand in between, so a line
+# with one there is looked at.
 _HINT = (
-    rb"[:=pPhHnNrR][ \t\r\f\v#\[+-]*"
+    rb"[:=pPhHnNrR](?:[ \t\r\f\v#\['+-]*"
     rb"(?:[0-9.\x1b]|[nN](?:[aA][nN\x1b]|\x1b)|[iI](?:[nN][fF\x1b]|\x1b))"
+    rb"|(?:\t|  )[ \t]*[A-Za-z_])"
 )
+_MOST_MATCHES = 100
+_MOST_TOO_LONG = 10
 
 
 @cache
@@ -81,6 +91,16 @@ def _bytes_pattern(pattern: bytes) -> re.Pattern[bytes]:
     return re.compile(pattern)
 
 
+def check_patterns(patterns: Iterable[str]) -> None:
+    """Refuse expressions of the user's that no metric can come from, before the command starts.
+
+    Raises:
+        UsageError: one cannot be read, has no named group, or no time can be promised for it.
+    """
+    for pattern in patterns:
+        _Pattern(pattern)
+
+
 class Scanner:
     """Finds metrics in a program's output as it comes, whatever the pieces it comes in.
 
@@ -89,17 +109,30 @@ class Scanner:
     A line that only announces a step gives it to the lines that follow, as does the step of a
     line with metrics. Of a line that overwrites itself, as progress bars do, the last state counts.
     A percentage, a number with a unit, a word in between: no metric. What tqdm or rich has drawn
-    before a metric on its line is passed over.
+    before a metric on its line is passed over. The lines and tables of well-known trainers count
+    too (`trainers`).
+
+    `patterns` are regular expressions of the user's, looked for anywhere in a line; where one gives
+    a metric, the line means nothing else. A named group is a metric, those called as a step is
+    (`step`, `epoch`, ...) the step; groups `name` and `value` together are a metric and its number.
+    One that takes too long on some lines is given up; `troubles` says so.
 
     For one stream: each has a scanner of its own, because their pieces interleave, and so a step
     announced on one is not that of the other's metrics. Not for several threads. Keeps at most
     `LONGEST_LINE` bytes between calls.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patterns: Sequence[str] = ()) -> None:
+        """Begin at the first byte of a stream.
+
+        Raises:
+            UsageError: as `check_patterns` says.
+        """
         self._partial = b""
         self._skipping = False
         self._step: int | None = None
+        self._patterns = [_Pattern(pattern) for pattern in patterns]
+        self._trainers = Trainers()
 
     def feed(self, data: bytes, time: float) -> list[Row]:
         """Take in the next bytes of output, at `time` seconds since the start; give new rows."""
@@ -115,9 +148,16 @@ class Scanner:
             rows.append(self._scan(line, time))
         end = data.rfind(b"\n") + 1
         search = _bytes_pattern(_HINT).search
-        while hint := search(data, start, end):
-            start = data.find(b"\n", hint.end() - 1) + 1
-            rows.append(self._scan(data[data.rfind(b"\n", 0, hint.start()) + 1 : start - 1], time))
+        while start < end:
+            if self._patterns or self._trainers.open:
+                begin = start
+            elif hint := search(data, start, end):
+                begin, start = data.rfind(b"\n", 0, hint.start()) + 1, hint.end() - 1
+            else:
+                break
+            stop = data.find(b"\n", start)
+            rows.append(self._scan(data[begin:stop], time))
+            start = stop + 1
         if end < len(data):
             self._keep(data[end:])
         return [row for row in rows if row is not None]
@@ -125,6 +165,14 @@ class Scanner:
     def close(self, time: float) -> list[Row]:
         """Take what is left as the last line: programs die in the middle of one."""
         return self.feed(b"\n", time)
+
+    def troubles(self) -> list[str]:
+        """What went wrong with the user's expressions since the last call, each thing once."""
+        said = [sentence for pattern in self._patterns for sentence in pattern.troubles]
+        for pattern in self._patterns:
+            pattern.troubles = []
+        self._patterns = [pattern for pattern in self._patterns if not pattern.given_up]
+        return said
 
     def _keep(self, piece: bytes) -> None:
         """Append to the unfinished line, dropping what a carriage return has overwritten."""
@@ -150,20 +198,104 @@ class Scanner:
         line = line.rstrip()
         if b"\x1b" in line:
             line = _bytes_pattern(_ESCAPE).sub(b"", line).strip()
-        if not line or line[-1] not in _ENDS:
+        if not line:
+            return None
+        own = self._own(line) if self._patterns else None
+        if own is not None and (row := self._row(own, time)) is not None:
+            return row
+        if not self._may_mean(line):
             return None
         try:
             text = line.decode().strip()
         except UnicodeDecodeError:
             return None
-        found = _parse(text)
+        found = _parse(text) if text and line[-1] in _ENDS else None
+        if found is None and text:
+            found = self._trainers.read(text)
+        elif found is not None and not found[1]:
+            self._trainers.announced()
         return None if found is None else self._row(found, time)
+
+    def _may_mean(self, line: bytes) -> bool:
+        last = line[-1]
+        if last in _ENDS or last in ENDS or self._trainers.open:
+            return True
+        return _bytes_pattern(HEADING).search(line) is not None
+
+    def _own(self, line: bytes) -> tuple[int | None, dict[str, Number]] | None:
+        """What the user's expressions find; of a metric that several of them find, the last."""
+        text = line.decode("utf-8", "replace").strip()
+        values: dict[str, Number] = {}
+        for pattern in self._patterns:
+            values.update(pattern.find(text))
+        if not values:
+            return None
+        step = take_step(values)
+        return step, {} if all(key.lower() in STEPS for key in values) else values
 
     def _row(self, found: tuple[int | None, dict[str, Number]], time: float) -> Row | None:
         step, values = found
         if step is not None:
             self._step = step
         return Row(self._step, time, values) if values else None
+
+
+class _Pattern:
+    """One expression of the user's, and what is wrong with it."""
+
+    def __init__(self, text: str) -> None:
+        from gittrack.expressions import expression
+
+        self._expression: Expression = expression(text)
+        names = self._expression.names
+        self._pairs = "name" in names and "value" in names
+        self._keys = [key for key in names if not self._pairs or key not in ("name", "value")]
+        if not names:
+            raise UsageError(
+                f"the expression {text[:80]!r} has no named group",
+                hint="a metric is one, as in 'loss=(?P<loss>[0-9.]+)'.",
+            )
+        self.troubles: list[str] = []
+        self.given_up = False
+        self._too_long = 0
+        self._complained = False
+
+    def find(self, text: str) -> dict[str, Number]:
+        """The metrics and steps in a line."""
+        from gittrack.expressions import TooLong
+
+        values: dict[str, Number] = {}
+        if self.given_up or self._expression.literal not in text:
+            return values
+        try:
+            for count, groups in enumerate(self._expression.search(text)):
+                if count >= _MOST_MATCHES:
+                    break
+                pairs = [(key, groups[key]) for key in self._keys if key in groups]
+                if self._pairs and "name" in groups and "value" in groups:
+                    pairs.append((groups["name"], groups["value"]))
+                for key, told in pairs:
+                    self._take(values, key, told)
+        except TooLong:
+            self._too_long += 1
+            if self._too_long >= _MOST_TOO_LONG:
+                self.given_up = True
+                self._complain("takes too long on this output: it is not looked for any more")
+        return values
+
+    def _take(self, values: dict[str, Number], key: str, told: str) -> None:
+        value = number(told.strip())
+        if value is not None and _is_key(key):
+            values[key] = value
+        elif not self._complained:
+            self._complained = True
+            what = f"found '{one_line(told)[:40]}' for '{one_line(key)[:40]}', which is no number"
+            self._complain(
+                what if value is None else f"found '{one_line(key)[:40]}', which is no name"
+            )
+
+    def _complain(self, what: str) -> None:
+        self.troubles.append(f"the expression '{one_line(self._expression.text)[:80]}' {what}")
 
 
 def _overwritten(line: bytes) -> int:
@@ -202,7 +334,7 @@ def _tokens(text: str) -> tuple[int | None, dict[str, Number]] | None:
             value = number(match["equal"] or match["colon"] or match["tight"])
             if value is None:
                 return None
-            pairs.append((match["key"].replace(" ", "_"), value))
+            pairs.append((match["key"].replace(". ", "_").replace(" ", "_"), value))
         else:
             return _objects_tail(text, at, pairs)
         separator = _pattern(_SEPARATOR, 0).match(text, match.end())
@@ -270,8 +402,12 @@ def _divide(pairs: list[tuple[str, Number]]) -> tuple[int | None, dict[str, Numb
 
 
 def _is_metric(key: str) -> bool:
+    return _is_key(key) and key.lower() not in _NO_METRICS
+
+
+def _is_key(key: str) -> bool:
     try:
         check_key(key)
     except BadName:
         return False
-    return key.lower() not in _NO_METRICS
+    return True
