@@ -66,6 +66,29 @@ def test_what_is_written_is_read_in_every_kind_of_repository(every_repo, git) ->
         git(every_repo.root, "fsck", "--strict", "--no-dangling")
 
 
+def test_samples_stand_in_a_table_of_their_own(repo: Repo, git) -> None:
+    """They are no metrics of the run: neither `dvc metrics` nor `dvc plots` may show them."""
+    ref = write(repo, run_of(repo))
+    assert not commits.load_series(repo, ref, system=True)
+    samples = (Row(None, 10.0, {"cpu": 99.5}), Row(None, 15.0, {"cpu": 7, "gpu_0": 87}))
+    rows = (Row(0, 0.5, {"acc": 0.5}), Row(1, 1.0, {"acc": 0.98}))
+    ref = write(repo, run_of(repo, "a-b-0xw8nc"), rows=rows, system=samples)
+    assert tuple(commits.load_series(repo, ref, system=True)) == samples
+    assert tuple(commits.load_series(repo, ref)) == rows
+    table = git(repo.root, "show", f"{ref.commit}:.gittrack/system.tsv")
+    assert table == "step\ttime\tcpu\tgpu_0\n\t10\t99.5\t\n\t15\t7\t87\n"
+    assert "cpu" not in git(repo.root, "show", f"{ref.commit}:.gittrack/dvc.yaml")
+    assert commits.load(repo, ref).metrics == {"acc": 0.98}
+
+
+def test_a_damaged_table_of_samples_is_named(repo: Repo) -> None:
+    """And hides nothing else of the run."""
+    ref = write(repo, run_of(repo), system=(Row(None, 10.0, {"c\tpu": 1}),))
+    with pytest.raises(BrokenRecord, match=r"system\.tsv: line 2"):
+        commits.load_series(repo, ref, system=True)
+    assert commits.load(repo, ref).metrics == {"acc": 0.98}
+
+
 def test_author_dates_and_parent_are_the_runs(repo: Repo, git) -> None:
     """Author date is the start, committer date the end, in the local zone."""
     ref = write(repo, run_of(repo))

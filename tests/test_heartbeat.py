@@ -14,12 +14,15 @@ from typing import Any
 
 import pytest
 
-from gittrack import checkpoint, commits, execute, heartbeat, vitals
+from gittrack import checkpoint, commits, execute, heartbeat, series, tsv, vitals
 from gittrack.errors import UsageError
 from gittrack.execute import Request
 from gittrack.git import Repo
 from gittrack.heartbeat import Heartbeat
+from gittrack.journal import Story
+from gittrack.records import Row
 from gittrack.sessions import Session
+from gittrack.story import system_rows
 
 _START = 1_700_000_000.0
 _MASK = {key: value for key, value in vitals.UNITS.items() if "gpu" not in key}
@@ -411,3 +414,23 @@ def test_a_short_run_has_none_and_loads_no_psutil(repo_dir: Path, git: Any, trac
 
 def _latest(repo_dir: Path, git: Callable[..., str]) -> str:
     return git(repo_dir, "for-each-ref", "--format=%(refname)", "refs/runs").split()[-1]
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ({"cpu": 3, "memory": 4.5}, {"cpu": 3, "memory": 4.5}),
+        ({"cpu": "3", "memory": True, "gpu_0": None, "x": [1]}, {}),
+        ({"cpu": float("nan"), "a": float("inf"), "b": 10**400, "c": 1}, {"c": 1}),
+        ({"a\tb": 1, "a\nb": 2, "": 3, "ü": 4, "a/b": 5, "ok": 6}, {"ok": 6}),
+        ({}, {}),
+        ("cpu", {}),
+        (None, {}),
+    ],
+)
+def test_samples_that_others_write_leave_a_table_that_can_be_read(written: Any, kept: Any) -> None:
+    """The journal is open to every language, and to every mistake."""
+    story = Story({"started": _START}, ({"t": _START + 10, "system": written},), 0)
+    rows = system_rows(story)
+    assert rows == ([Row(None, 10, kept)] if kept else [])
+    assert list(tsv.load(series.dump(rows), "system.tsv")) == rows

@@ -43,6 +43,8 @@ __all__ = [
     "told_data",
 ]
 
+_BEYOND_MEASURE = 1e30
+
 
 def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, Table]:
     """The run that a story tells, and its curves.
@@ -145,13 +147,29 @@ def _summary(story: Story) -> dict[str, Number]:
 
 
 def system_rows(story: Story) -> list[Row]:
-    """The samples of system metrics, one row each; times are seconds since the start."""
+    """The samples of system metrics, one row each; times are seconds since the start.
+
+    What is no finite number under a plain name is left out, whoever wrote it: it would make the
+    table unreadable.
+    """
     started = story.begin["started"]
     return [
-        Row(None, max(0.0, round(event.get("t", started) - started, 6)), dict(event["system"]))
+        Row(None, max(0.0, round(event.get("t", started) - started, 6)), values)
         for event in story.events
-        if event.get("system")
+        if (values := _measured(event.get("system")))
     ]
+
+
+def _measured(told: object) -> dict[str, Number]:
+    return {
+        key: value
+        for key, value in (told.items() if isinstance(told, dict) else ())
+        if isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and abs(value) < _BEYOND_MEASURE
+        and key.isascii()
+        and key.isidentifier()
+    }
 
 
 def cells(story: Story) -> str:
