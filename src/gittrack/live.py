@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -44,7 +44,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _runs: dict[Path, Run] = {}
 """The runs of this process as objects, those that have ended until another begins."""
 
-_beginning = Lock()
+_beginning = RLock()
 _last: Active | None = None
 _off: Active | None = None
 _experiment: str | None = None
@@ -393,9 +393,13 @@ def _first() -> Active:
 
 def _of(to: Active) -> Run:
     run = _runs.get(to.directory)
-    if run is None or run._to is not to:
-        run = _runs[to.directory] = Run(to)
-    return run
+    if run is not None and run._to is to:
+        return run
+    with _beginning:
+        run = _runs.get(to.directory)
+        if run is None or run._to is not to:
+            run = _runs[to.directory] = Run(to)
+        return run
 
 
 def _current() -> Run:
@@ -415,7 +419,7 @@ summary: Summary = Summary(lambda: _current().summary, lambda values: _current()
 def _after_fork() -> None:
     global _beginning
     # A thread of the parent's may have held it; that thread is not here.
-    _beginning = Lock()
+    _beginning = RLock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

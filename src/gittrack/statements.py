@@ -195,12 +195,7 @@ class Statements:
         from gittrack import renderings
 
         numbers: dict[str, Any] = {}
-        try:
-            flat = keys.flatten({_key(key): value for key, value in data.items()})
-        except GittrackError as error:
-            self._wrong(error, f"not recorded: {error.message}")
-            return numbers
-        for key, value in flat.items():
+        for key, value in self._flat(data).items():
             if isinstance(value, str):
                 self._wrong(
                     BadValue(f"{shown(key)} is text"),
@@ -221,6 +216,16 @@ class Statements:
             else:
                 numbers[key] = value
         return numbers
+
+    def _flat(self, data: Mapping[Any, Any]) -> dict[str, Any]:
+        """The values by dotted keys; what cannot be a key costs its own value only."""
+        flat: dict[str, Any] = {}
+        for key, value in data.items():
+            try:
+                flat.update(keys.flatten({_key(key): value}))
+            except GittrackError as error:
+                self._wrong(error, f"{shown(key)} not recorded: {error.message}")
+        return flat
 
     def _keep_logged(self, how: str, value: Any, name: str) -> None:
         try:
@@ -304,7 +309,7 @@ class Statements:
         """Last values that the script sets itself: numbers are metrics', texts are tags."""
         numbers: dict[str, Number] = {}
         texts: dict[str, Any] = {}
-        for key, value in keys.flatten(values).items():
+        for key, value in self._flat(values).items():
             try:
                 if isinstance(value, (str, bool)):
                     texts[key] = value
