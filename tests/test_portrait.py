@@ -197,7 +197,7 @@ def test_there_is_never_too_much() -> None:
     text = portrait.html(made, rows)
     page = Page(text)
     said = "".join(page.texts)
-    assert len(page.paths) == 12 and "and 28 more curves" in said
+    assert len(page.paths) == 12 and "and 28 more metrics" in said
     assert all(len(re.findall("[ML]", path)) <= 200 for path in page.paths)
     assert said.count("and 9,950 more") == 3
     assert len(text) < 100_000

@@ -17,11 +17,11 @@ from typing import Any, TypeAlias
 
 from gittrack import journal, report
 from gittrack.cells import cut, duration, finite, is_number, plain
-from gittrack.journal import Story
 from gittrack.message import short
 from gittrack.quoting import one_line
 from gittrack.records import Number, Row, Run, Summary
 from gittrack.report import Column
+from gittrack.series import Table
 from gittrack.story import tell
 
 __all__ = ["html", "of_live", "table", "thinned"]
@@ -33,7 +33,7 @@ _MOST_POINTS = 200
 _MOST_LINES = 50
 _MOST_COLUMNS = 30
 _WIDEST_KEY, _WIDEST_VALUE = 48, 96
-_LARGEST_JOURNAL = 16 << 20
+_LARGEST_JOURNAL = 32 << 20
 _WIDTH, _HEIGHT, _EDGE = 220, 80, 4
 
 _COLORS = {"finished": "#2e9e4f", "failed": "#d9534f", "killed": "#d9534f", "running": "#c98a1b"}
@@ -46,8 +46,8 @@ _FAINT = "opacity:.65"
 def of_live(directory: Path, latest: Mapping[str, Number] | None = None) -> str:
     """The run whose live directory this is, as it stands now; see `html`.
 
-    `latest` are values that count more than those that were read. Of a journal of more than 16 MiB
-    only how the run began is read, and no curve is drawn. Never raises for what is or is not in the
+    `latest` are values that count more than those that were read. Of a journal of more than 32 MiB
+    the points are not read, and no curve is drawn. Never raises for what is or is not in the
     directory: one that is gone gives a line that says so.
     """
     told = _told(directory)
@@ -58,20 +58,11 @@ def of_live(directory: Path, latest: Mapping[str, Number] | None = None) -> str:
 
 
 def _told(directory: Path) -> tuple[Run, Sequence[Row]] | None:
-    large = journal.size(directory) > _LARGEST_JOURNAL
-    story = _beginning(directory) if large else journal.read(directory)
-    if story is None:
+    told = journal.read(directory, points=journal.size(directory) <= _LARGEST_JOURNAL)
+    if told is None:
         return None
-    run, rows = tell(story, log_size=0, last_sign=time.time())
+    run, rows = tell(told, log_size=0, last_sign=time.time())
     return replace(run, status="running", exit_code=None), rows
-
-
-def _beginning(directory: Path) -> Story | None:
-    try:
-        begun, damaged = journal.unframe((directory / "begin").read_bytes())
-    except OSError:
-        return None
-    return Story(begun[0], (), damaged) if begun else None
 
 
 def html(run: Run | Summary, rows: Iterable[Row] = ()) -> str:
@@ -135,16 +126,17 @@ def _shown(text: str, width: int = _WIDEST_VALUE) -> str:
 
 def _curves(rows: Iterable[Row]) -> str:
     """The first curves by name, of the metrics that have more than one point."""
-    found: dict[str, list[tuple[int | None, float, Number]]] = {}
-    for row in rows:
-        for key, value in row.values.items():
-            found.setdefault(key, []).append((row.step, row.time, value))
-    names = sorted(name for name, points in found.items() if len(points) > 1)
-    drawn = "".join(_curve(name, found[name]) for name in names[:_MOST_CURVES])
-    more = len(names) - _MOST_CURVES
-    if more > 0:
-        drawn += f'<div style="{_FAINT}">and {more:,} more curves</div>'
-    return drawn
+    table = Table.of(rows)
+    names = sorted(table.metrics())
+    drawn: list[str] = []
+    while names and len(drawn) < _MOST_CURVES:
+        name = names.pop(0)
+        points = list(table.points(name))
+        if len(points) > 1:
+            drawn.append(_curve(name, points))
+    if names:
+        drawn.append(f'<div style="{_FAINT}">and {len(names):,} more metrics</div>')
+    return "".join(drawn)
 
 
 def _curve(name: str, series: Sequence[tuple[int | None, float, Number]]) -> str:
