@@ -25,6 +25,7 @@ __all__ = [
     "align",
     "bold",
     "cell",
+    "closing",
     "cut",
     "duration",
     "finite",
@@ -130,6 +131,13 @@ def cut(text: str, width: int) -> str:
         if used > width - 1:
             return text[:place] + "…"
     return text
+
+
+def closing(run: Run, how: Sequence[str] | None = None) -> str:
+    """The line that a run ends with: its name, `how` it ended, up to four of its metrics."""
+    seconds = ((run.ended or run.started) - run.started).total_seconds()
+    leading = [f"{key} {short(value)}" for key, value in sorted(run.metrics.items())[:4]]
+    return "  ".join([run.name, *(how or [run.status, duration(seconds)]), *leading])
 
 
 def width_of(text: str) -> int:

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from gittrack import active, endings, notebooks, recovery
+from gittrack import active, endings, notebooks, recovery, upkeep
 from gittrack.active import Active
 from gittrack.capture import Capture
 from gittrack.errors import GittrackError
@@ -305,7 +305,10 @@ def _close(
         _say_waiting(life, failure)
         return None
     if not life.quiet:
-        _say(_line(run))
+        from gittrack.cells import closing
+
+        _say(closing(run))
+    upkeep.maintain(life.repo)
     return ref
 
 
@@ -353,16 +356,6 @@ def _say_waiting(life: Life, failure: OSError | GittrackError) -> None:
     else:
         reason = f"cannot write: {failure.strerror}"
     _say(f"gittrack: {recovery.waiting(life.repo, life.active.name, reason).message}")
-
-
-def _line(run: Run) -> str:
-    """The line that a run ends with."""
-    from gittrack.cells import duration
-    from gittrack.message import short
-
-    seconds = ((run.ended or run.started) - run.started).total_seconds()
-    leading = [f"{key} {short(value)}" for key, value in sorted(run.metrics.items())[:4]]
-    return "  ".join([run.name, run.status, duration(seconds), *leading])
 
 
 def _say(line: str) -> None:

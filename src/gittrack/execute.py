@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from gittrack.errors import GittrackError, WriteFailed
 from gittrack.git import Repo
 from gittrack.heartbeat import Heartbeat
 from gittrack.journal import RUN_VARIABLE, Writer
+from gittrack.machine import Machine
 from gittrack.meter import SILENT, Meter
 from gittrack.outset import Request, Reused, begin, prepare
 from gittrack.owner import Owner
@@ -30,13 +31,11 @@ from gittrack.recovery import finish, signs, undisturbed, waiting
 from gittrack.refs import RunRef
 from gittrack.scanner import Scanner
 from gittrack.sessions import Session
-from gittrack.story import plain_environment
 
 __all__ = [
     "Outcome",
     "Request",
     "command",
-    "maintain",
 ]
 
 
@@ -219,7 +218,7 @@ class _Recorder:
         self._repo = repo
         self._session = session
         self._known = known
-        self._pending: Pending | None = pending
+        self._machine = Machine(repo, known["tree"], pending, self._write)
         self._scanners = {stream: Scanner() for stream in (1, 2)} if scan else {}
         self._now = now
         self.began = False
@@ -233,7 +232,7 @@ class _Recorder:
         owner = Owner.of(pid)
         self._append({"child": [owner.pid, owner.start, owner.boot]})
         self._heart.watch(pid)
-        self._machine()
+        self._tell_machine()
 
     def output(self, data: bytes, stream: int) -> None:
         """Keep what the child printed, and the metrics in it."""
@@ -248,7 +247,7 @@ class _Recorder:
 
     def tick(self) -> None:
         """Once a second: flush to the disk, and do what keeps the run alive in others' eyes."""
-        self._machine()
+        self._tell_machine()
         try:
             self._session.sync_output()
             self.writer.sync()
@@ -297,22 +296,15 @@ class _Recorder:
         Raises:
             OSError: it cannot be written, the disk being full.
         """
-        if self._pending is not None:
-            self.writer.append(self._environment(self._pending))
-            self._pending = None
+        self._machine.tell(wait=True)
         self.writer.close()
 
-    def _machine(self) -> None:
-        """Write the environment down as soon as it is known: it outlives us then."""
-        if self._pending is not None and self._pending.is_ready:
-            event = self._environment(self._pending)
-            self._pending = None
-            self._append(event)
-
-    def _environment(self, pending: Pending) -> dict[str, Any]:
-        found = replace(pending.result(), lock_files=_lock_files(self._repo, self._known["tree"]))
-        event: dict[str, Any] = {"environment": plain_environment(found)}
-        return event | ({"fault": pending.fault} if pending.fault else {})
+    def _tell_machine(self) -> None:
+        try:
+            self._machine.tell()
+        except OSError:
+            # The disk is full; the next second, or the end, tries again.
+            return
 
     def _rows(self, found: Sequence[Row]) -> None:
         for row in found:
@@ -320,9 +312,12 @@ class _Recorder:
                 {"t": row.time, "metrics": dict(row.values), "step": row.step, "scan": True}
             )
 
+    def _write(self, event: Mapping[str, Any]) -> None:
+        self.writer.append({"t": self._now(), **event})
+
     def _append(self, event: Mapping[str, Any]) -> None:
         try:
-            self.writer.append({"t": self._now(), **event})
+            self._write(event)
         except OSError:
             # The disk is full: the command goes on, and what was written stays.
             self._missed += 1
@@ -334,15 +329,6 @@ def _status(ended: Exit) -> Status:
     return "finished" if ended.code == 0 else "failed"
 
 
-def _lock_files(repo: Repo, tree: str) -> dict[str, str]:
-    """The lock files at the root of a snapshot, with their blobs."""
-    return {
-        os.fsdecode(item.name): item.id
-        for item in repo.tree(tree)
-        if item.kind == "blob" and environment.is_lock_file(os.fsdecode(item.name))
-    }
-
-
 def _notices(taken: Snapshot) -> tuple[str, ...]:
     named = [*taken.code.skipped, *taken.code.hidden]
     if not named:
@@ -350,18 +336,3 @@ def _notices(taken: Snapshot) -> tuple[str, ...]:
     shown = ", ".join(f"{item.path} ({item.reason})" for item in named[:3])
     more = f" and {len(named) - 3} more" if len(named) > 3 else ""
     return (f"not in the snapshot: {shown}{more}",)
-
-
-def maintain(repo: Repo) -> None:
-    """Let Git tidy up in the background when many loose objects have gathered, as `git gc --auto`.
-
-    libgit2 never does. Git's own settings (`gc.auto`, `maintenance.auto`) decide.
-    """
-    try:
-        # Git's own estimate: objects/17 holds one in 256 (gc.c, too_many_loose_objects).
-        gathered = len(os.listdir(repo.common_dir / "objects" / "17"))
-        if gathered > 27 and repo.flag("maintenance.auto", default=True):
-            repo.spawn("maintenance", "run", "--auto", "--quiet")
-    except (OSError, GittrackError):
-        # The run is recorded; Git itself will complain of its setting.
-        return

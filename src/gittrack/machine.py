@@ -42,8 +42,8 @@ class Machine:
             OSError: `append` does.
         """
         if self._pending is not None and (wait or self._pending.is_ready):
-            pending, self._pending = self._pending, None
-            self._append(self._event(pending))
+            self._append(self._event(self._pending))
+            self._pending = None
 
     def forget(self) -> None:
         """Stop asking; what is not known by now will not be in the record."""

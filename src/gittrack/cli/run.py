@@ -113,7 +113,7 @@ def run(
         $ git track run -P seed=3 --metrics results.json -- make train
         $ git track run --data data/train.csv --out model.joblib -- python train.py
     """
-    from gittrack import execute
+    from gittrack import execute, upkeep
     from gittrack.cli.output import say
     from gittrack.cli.progress import bar
     from gittrack.errors import BadFile, GittrackError
@@ -158,7 +158,7 @@ def run(
         raise known from error
     for line in _closing_lines(outcome, named=name is not None):
         say(line)
-    execute.maintain(repo)
+    upkeep.maintain(repo)
     sys.exit(die_as(outcome.exit))
 
 
@@ -193,16 +193,11 @@ def _closing_lines(outcome: Outcome, *, named: bool) -> list[str]:
 
     `named`: the user chose the name's beginning, which may well be that of other runs.
     """
-    from gittrack.cells import duration
-    from gittrack.message import short
+    from gittrack.cells import closing
     from gittrack.names import SUFFIX
 
     run = outcome.run
-    assert run.ended is not None
-    seconds = (run.ended - run.started).total_seconds()
-    leading = [f"{key} {short(value)}" for key, value in sorted(run.metrics.items())[:4]]
-    how = _reused(run) if outcome.reused else [run.status, duration(seconds)]
-    first = "  ".join([run.name, *how, *leading])
+    first = closing(run, _reused(run) if outcome.reused else None)
     # The beginning of a name finds it, unless others may well have the same.
     name = run.name if named or outcome.reused else SUFFIX.sub("", run.name)
     kept = [] if outcome.reused else [_code_words(outcome)]
