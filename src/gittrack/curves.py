@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from gittrack.cells import bold, finite
 from gittrack.quoting import one_line
 from gittrack.records import Number
 
-__all__ = ["Curve", "draw"]
+__all__ = ["Curve", "draw", "spark"]
 
 Curve = Sequence[tuple[float, Number]]
 """Points (x, y) in the order of x."""
@@ -21,6 +22,7 @@ _PALETTE = (12, 10, 9, 13, 14, 11, 4, 2, 1, 5, 6, 3)
 _LETTERS = "*+ox#@%&"
 _MOST_POINTS = 2000
 _LARGEST = 1e300
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 def draw(
@@ -59,6 +61,29 @@ def draw(
     picture = _on_any_background(picture) if color else str(plotext.uncolorize(picture))
     lines = [*legend, *(line.rstrip() for line in picture.split("\n"))]
     return "\n".join(lines) + "\n"
+
+
+def spark(values: Sequence[Number], width: int) -> str:
+    """The values as one line of bars, the lowest to the highest, at most `width` characters.
+
+    Where there are more values than that, each bar is the mean of a stretch. What is not finite
+    has a blank; values that are all equal stand in the middle.
+    """
+    count = min(width, len(values))
+    edges = [place * len(values) // count for place in range(count + 1)] if count else [0]
+    means: list[float | None] = []
+    for start, stop in pairwise(edges):
+        part = [float(v) for v in values[start:stop] if finite(v) and abs(v) < _LARGEST]
+        means.append(math.fsum(part) / len(part) if part else None)
+    known = [mean for mean in means if mean is not None]
+    if not known:
+        return " " * count
+    low, spread = min(known), max(known) - min(known)
+    top = len(_BARS) - 1
+    return "".join(
+        " " if mean is None else _BARS[round((mean - low) / spread * top) if spread else top // 2]
+        for mean in means
+    )
 
 
 def _whole_ticks(places: Sequence[float], width: int) -> list[float]:

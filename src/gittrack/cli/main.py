@@ -57,6 +57,7 @@ VERBS: dict[str, Verb] = {
     "show": Verb("show", "show", "Show everything that is known of a run."),
     "diff": Verb("diff", "diff", "Show what differs between runs."),
     "plot": Verb("plot", "plot", "Draw the curves of a metric."),
+    "watch": Verb("watch", "watch", "Watch running runs: a table that is drawn anew each second."),
     "logs": Verb("logs", "logs", "Print what a run wrote to the terminal."),
     "get": Verb("get", "get", "Write the artifacts of a run into a directory."),
     "send": Verb("send", "send", "Send what runs kept to the data remote."),
