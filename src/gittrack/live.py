@@ -85,6 +85,7 @@ class Run(Statements):
         super().__init__(to)
         self._again: Callable[[], Run] | None = None
         self._before: Active | None = None
+        self._moved: str | None = None
         self._status: Status = "running"
         self._ended: float | None = None
 
@@ -106,8 +107,10 @@ class Run(Statements):
 
     @property
     def experiment(self) -> str:
-        """The name of the experiment that it began in."""
-        return str(self._to.begin.get("experiment", ""))
+        """The name of the experiment that it belongs to."""
+        begin = self._to.begin
+        moved = None if begin.get("experiment_given") else self._moved
+        return moved or str(begin.get("experiment", ""))
 
     project = experiment
 
@@ -285,6 +288,7 @@ def start(
         _runs.pop(place, None)
     run = _of(to)
     run._before, _last = _last, to
+    run._moved = slug if run.is_joined else None
     if given:
         run.config.update(given)
     if tags:
@@ -338,6 +342,7 @@ def set_experiment(title: str) -> str:
     if joined is not None and not joined.owned:
         told = None if slug == title else utf8(title)
         joined.append({"experiment": slug, "experiment_title": told})
+        _of(joined)._moved = slug
     return slug
 
 
