@@ -230,14 +230,16 @@ class Appender:
             )
         return self._backlog
 
-    def _trust(self) -> bool:
-        """End the backlog if it is empty and no flush takes too long -> whether it has ended."""
+    def _trust(self, backlog: Backlog) -> bool:
+        """End a backlog if it is empty and no flush takes too long -> whether it has ended."""
         if not self._lock.acquire(timeout=SLOW):
             return False
         try:
-            if self._backlog is None or not self._backlog.empty or time() >= self._alarm:
+            if not backlog.empty or time() >= self._alarm:
                 return False
-            self._backlog = None
+            # It is another one where a signal handler interrupted the making of this.
+            if self._backlog is backlog:
+                self._backlog = None
             return True
         finally:
             self._lock.release()

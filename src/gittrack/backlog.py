@@ -31,7 +31,7 @@ class Backlog:
         write: Callable[[bytes], int],
         *,
         counted: Callable[[int], bytes],
-        end: Callable[[], bool],
+        end: Callable[[Backlog], bool],
         trouble: Callable[[str, str], None],
     ) -> None:
         """Begin with an empty queue.
@@ -80,7 +80,7 @@ class Backlog:
         """Wait until what was added is written: for 0.1 s, and not after that failed once."""
         if self._thread is None:
             if self._write_all() is not None:
-                self._end()
+                self._end(self)
         elif self._patient:
             poll(lambda: self._written >= place or not self._patient, SLOW)
             if self._patient and self._written < place:
@@ -108,7 +108,7 @@ class Backlog:
             if longest is None:
                 sleep(_PAUSE)
                 self._more.set()
-            elif longest < SLOW and self._end():
+            elif longest < SLOW and self._end(self):
                 return
 
     def _write_all(self) -> float | None:
