@@ -388,6 +388,7 @@ def test_a_long_run_has_its_samples_in_its_record(
     assert "\nsystem\n  cpu     " in shown and "(peak " in shown
     drawn = json.loads(track(repo_dir, "plot", "system/cpu", "--json", check=0).stdout)
     assert [point["value"] for point in drawn[0]["points"]] == [r.values["cpu"] for r in rows]
+    assert track(repo_dir, "plot", "system/cpu", check=0).stdout.startswith("system/cpu (%)\n")
     done = track(repo_dir, "plot", "cpu", check=2)
     assert "did you mean 'system/cpu'?" in done.stderr
     done = track(repo_dir, "plot", "system/cpux", check=2)

@@ -145,9 +145,17 @@ def _picture(
     shown = screen()
     return draw(
         {name: sorted(curve, key=lambda point: point[0]) for name, curve in curves.items()},
-        metric,
+        _with_unit(metric),
         "step" if by_step else "time (seconds)",
         width or shown.width or _WIDTH,
         height or (shown.height - 2 if shown.is_terminal else _HEIGHT),
         color=shown.color,
     )
+
+
+def _with_unit(metric: str) -> str:
+    """What the curve is called: a system metric with its unit."""
+    from gittrack.vitals import PREFIX, unit
+
+    known = unit(metric.removeprefix(PREFIX)) if metric.startswith(PREFIX) else ""
+    return f"{metric} ({known})" if known else metric
