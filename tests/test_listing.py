@@ -194,6 +194,18 @@ def test_what_no_run_has_is_an_error_and_no_empty_answer(
     assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have notes since 3.11")
+def test_a_traceback_ends_with_the_hint(place: Path) -> None:
+    """In a notebook it is all that somebody sees of an error."""
+    program = "import gittrack; gittrack.runs(experiment='defualt')"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=place, capture_output=True, text=True
+    )
+    assert done.stderr.endswith(
+        "UnknownKey: no run is of experiment 'defualt'\nhint: did you mean 'default'?\n"
+    )
+
+
 def test_runs_are_a_sequence_that_nothing_changes(place: Path) -> None:
     """Slices are runs too; equal are those of equal runs in one order."""
     found = listing.runs(directory=place)

@@ -76,6 +76,9 @@ class GittrackError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint is not None and hasattr(self, "add_note"):
+            # Since Python 3.11 a traceback ends with it.
+            self.add_note(f"hint: {hint}")
 
 
 class UsageError(GittrackError):

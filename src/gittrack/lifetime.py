@@ -78,14 +78,10 @@ def start(
     """
     given = _Given(experiment, experiment_title, name, title, message, params or {}, tags or {})
     place = Path.cwd() if directory is None else directory
-    try:
-        with custody.undivided(), endings.deferred():
-            if nested or parent is not None:
-                return _begin(place, given, active.current() or _left(), parent, resume)
-            return _join_or_begin(place, given, resume)
-    except GittrackError as error:
-        _show_hint(error)
-        raise
+    with custody.undivided(), endings.deferred():
+        if nested or parent is not None:
+            return _begin(place, given, active.current() or _left(), parent, resume)
+        return _join_or_begin(place, given, resume)
 
 
 def _join_or_begin(place: Path, given: _Given, resume: str | None) -> Active:
@@ -105,12 +101,6 @@ def _join_or_begin(place: Path, given: _Given, resume: str | None) -> Active:
         os.environ[RUN_VARIABLE] = os.fspath(found)
         return _join(active.enter(found, known, owned=False), given)
     return _begin(place, given, _left(), None, None)
-
-
-def _show_hint(error: GittrackError) -> None:
-    """Have the traceback show the hint, where Python can (3.11)."""
-    if error.hint and hasattr(error, "add_note"):
-        error.add_note(f"hint: {error.hint}")
 
 
 @dataclass(frozen=True, slots=True)
