@@ -10,7 +10,7 @@ import atexit
 import os
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from threading import Lock
@@ -102,7 +102,7 @@ class Active:
             appender.point(key, value, step)
             self.latest[key] = value
         else:
-            self._log({key: value}, step)
+            self._log([(key, value)], step)
 
     def log_metrics(self, values: Mapping[str, Number], step: int | None = None) -> None:
         """Record a point of several metrics, with one time and step; see `log_metric`.
@@ -124,7 +124,7 @@ class Active:
             appender.points(values, step)
             self.latest.update(values)
         else:
-            self._log(values, step)
+            self._log(values.items(), step)
 
     def append(self, event: Mapping[str, Any]) -> None:
         """Write one event, at once; after the end of the run it is said once that it is lost.
@@ -152,10 +152,10 @@ class Active:
         if self._appender is not None:
             self._appender.flush()
 
-    def _log(self, values: Mapping[Any, Any], step: object) -> None:
+    def _log(self, values: Iterable[tuple[Any, Any]], step: object) -> None:
         """Record what may be wrong in any way."""
         good: dict[str, Number] = {}
-        for key, value in values.items():
+        for key, value in values:
             try:
                 good[_key(key)] = converted(number, value)
             except GittrackError as error:
@@ -330,6 +330,8 @@ def complain(sentence: str) -> None:
 
 
 def _say(sentence: str) -> None:
+    if sys.stderr is None:
+        return
     try:
         print(f"gittrack: {sentence}", file=sys.stderr)
     except (OSError, ValueError):
