@@ -15,7 +15,7 @@ from gittrack import message, refs
 from gittrack.errors import BadFile, BrokenRecord, GitFailed
 from gittrack.git import Commit, Entry, Identity, Ref, Repo
 from gittrack.quoting import one_line, utf8
-from gittrack.records import Row, Run, Summary
+from gittrack.records import Number, Row, Run, Summary
 from gittrack.refs import RunRef
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Listing",
     "listing",
     "load",
+    "load_curve",
     "load_series",
     "output",
     "store",
@@ -162,7 +163,7 @@ def load(repo: Repo, ref: RunRef) -> Run:
         raise _broken(ref, error.message, error.hint) from error
 
 
-def load_series(repo: Repo, ref: RunRef, *, system: bool = False) -> tuple[Row, ...]:
+def load_series(repo: Repo, ref: RunRef, *, system: bool = False) -> Sequence[Row]:
     """A run's curves; one row of its last values where the record has no table.
 
     With `system` the samples of system metrics, by the names of `vitals.UNITS`; none where none
@@ -179,6 +180,28 @@ def load_series(repo: Repo, ref: RunRef, *, system: bool = False) -> tuple[Row, 
         return () if system else _last_row(load(repo, ref))
     try:
         return tsv.load(data, name)
+    except BadFile as error:
+        raise _broken(ref, error.message) from error
+
+
+def load_curve(
+    repo: Repo, ref: RunRef, metric: str, *, system: bool = False
+) -> list[tuple[int | None, float, Number]]:
+    """One metric's points (step, seconds since the start, value), none if the run has none of it.
+
+    In a fraction of the time that all curves take. Where the record has no table, the last value.
+
+    Raises:
+        BrokenRecord: as `load_series`.
+    """
+    from gittrack import series, tsv
+
+    name = "system.tsv" if system else "metrics.tsv"
+    data = _file(repo, ref, _entries(repo, ref), name, _SERIES_LIMIT)
+    if data is None:
+        return [] if system else series.points(_last_row(load(repo, ref)), metric)
+    try:
+        return tsv.curve(data, metric, name)
     except BadFile as error:
         raise _broken(ref, error.message) from error
 

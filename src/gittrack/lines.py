@@ -213,8 +213,12 @@ class Reader:
             if (max(map(len, values), default=0) > _LONGEST)
             else set()
         )
+        if any(between):
+            breaks = bad | {place for place, other in enumerate(between) if other}
+        else:
+            breaks = bad
         start, end = 0, len(sums)
-        for stop in sorted(bad | {place for place, other in enumerate(between) if other}):
+        for stop in sorted(breaks):
             if stop > start:
                 self._many(moments, steps, kinds, values, slice(start, stop))
             for line in filter(None, between[stop].split(b"\n")):

@@ -66,8 +66,10 @@ def finish(repo: Repo, session: Session) -> tuple[Run, RunRef]:
 
 def _whole_story(repo: Repo, directory: Path) -> Story:
     """What the directory tells, after what the run read and kept was gathered too."""
-    _gather_what_is_due(repo, directory)
     story = journal.read(directory)
+    if story is not None and _is_due(story):
+        _gather(repo, directory)
+        story = journal.read(directory)
     if story is None:
         raise WriteFailed(f"'{directory}' does not say how its run began")
     return story
@@ -76,10 +78,14 @@ def _whole_story(repo: Repo, directory: Path) -> Story:
 def _gather_what_is_due(repo: Repo, directory: Path) -> None:
     story = journal.read(directory, points=False)
     if story is not None and _is_due(story):
-        from gittrack import harvest
+        _gather(repo, directory)
 
-        _pin_last_sign(directory)
-        harvest.gather(repo, directory, latest=_last_sign(directory))
+
+def _gather(repo: Repo, directory: Path) -> None:
+    from gittrack import harvest
+
+    _pin_last_sign(directory)
+    harvest.gather(repo, directory, latest=_last_sign(directory))
 
 
 def _is_due(story: Story) -> bool:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from operator import eq
 from typing import overload
 
 from gittrack.records import Number, Row
@@ -123,6 +124,13 @@ class Table(Sequence[Row]):
 
     def __len__(self) -> int:
         return self._count
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __iter__(self) -> Iterator[Row]:
         for part in self._parts:
@@ -363,15 +371,12 @@ class _Layout:
 
 def _lines(times: array[float], steps: Sequence[bytes], texts: Sequence[bytes] | None) -> bytes:
     """Lines of step, time, and what follows; microseconds without the zeros at their end."""
-    width = 2 if texts is None else 3
-    words: list[bytes | float] = [b""] * (width * len(times))
-    words[::width], words[1::width] = steps, times.tolist()
-    if texts is not None:
-        words[2::3] = texts
-    text = (b"%b\t%.6f\0\n" if texts is None else b"%b\t%.6f\0%b\n") * len(times) % tuple(words)
-    while b"0\0" in text:
-        text = text.replace(b"0\0", b"\0")
-    return text.replace(b".\0", b"\0").replace(b"\0", b"" if texts is None else b"\t")
+    text = b"%.6f\n" * len(times) % tuple(times)
+    while b"0\n" in text:
+        text = text.replace(b"0\n", b"\n")
+    moments = text.replace(b".\n", b"\n").split(b"\n")[:-1]
+    columns = (steps, moments) if texts is None else (steps, moments, texts)
+    return b"\n".join(map(b"\t".join, zip(*columns, strict=True))) + b"\n"
 
 
 def _counted(kinds: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -100,11 +100,10 @@ def _continuing(repo: Repo, ref: RunRef) -> Run | None:
 
 
 def _points(repo: Repo, ref: RunRef, metric: str) -> list[Point]:
-    found = series.points(commits.load_series(repo, ref), metric)
+    found = commits.load_curve(repo, ref, metric)
     if found or not metric.startswith(PREFIX):
         return found
-    sampled = commits.load_series(repo, ref, system=True)
-    return series.points(sampled, metric.removeprefix(PREFIX))
+    return commits.load_curve(repo, ref, metric.removeprefix(PREFIX), system=True)
 
 
 def names_of(repo: Repo, ref: RunRef) -> list[str]:
@@ -113,9 +112,9 @@ def names_of(repo: Repo, ref: RunRef) -> list[str]:
     Raises:
         BrokenRecord: its record cannot be read.
     """
-    own = {name for row in commits.load_series(repo, ref) for name in row.values}
-    sampled = commits.load_series(repo, ref, system=True)
-    return sorted(own) + sorted({PREFIX + name for row in sampled for name in row.values})
+    own = series.last(commits.load_series(repo, ref))
+    sampled = series.last(commits.load_series(repo, ref, system=True))
+    return sorted(own) + sorted(PREFIX + name for name in sampled)
 
 
 def missing(metric: str, known: Iterable[str], names: Sequence[str]) -> UnknownKey:

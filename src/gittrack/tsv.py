@@ -7,36 +7,78 @@ stands.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 
 from gittrack.errors import BadFile
-from gittrack.records import Number, Row
+from gittrack.records import Number
+from gittrack.series import Table, number
 from gittrack.series import metric as metric_of
-from gittrack.series import number
 
 __all__ = ["curve", "load", "names"]
 
 _FIRST = ["step", "time"]
+_PART = 8192
 
 
-def load(data: bytes, where: str) -> tuple[Row, ...]:
+def load(data: bytes, where: str) -> Table:
     """Read the table back.
 
     Raises:
         BadFile: it is no such table; `where` is its path, and the line stands in the message.
     """
     header, lines = _parted(data, where)
-    rows = []
-    for place, line in enumerate(lines, 2):
-        cells = line.split(b"\t")
+    table = Table()
+    for start in range(0, len(lines), _PART):
+        rows = [line.split(b"\t") for line in lines[start : start + _PART]]
         try:
-            if len(cells) != len(header):
-                raise ValueError(f"{len(cells)} cells under {len(header)} columns")
-            rows.append(_row(cells, header))
-        except ValueError as error:
-            reason = str(error)[:200]
-            raise BadFile(f"{where}: line {place}: {reason}", path=where) from error
-    return tuple(rows)
+            _add(table, header, rows)
+        except ValueError:
+            for place, cells in enumerate(rows, start + 2):
+                _check(cells, header, f"{where}: line {place}", where)
+            raise
+    return table
+
+
+def _add(table: Table, header: Sequence[str], rows: Sequence[Sequence[bytes]]) -> None:
+    """Take rows into the table.
+
+    Raises:
+        ValueError: one is not of this table.
+    """
+    if {len(header)} != set(map(len, rows)):
+        raise ValueError("not as many cells as columns")
+    steps, moments, *columns = zip(*rows, strict=True)
+    times = array("d", map(float, moments))
+    if not all(map(math.isfinite, times)):
+        raise ValueError("no time")
+    for step in filter(None, steps):
+        int(step)
+    for column in columns:
+        for _ in map(float, filter(None, column)):
+            pass
+    metrics = tuple(header[2:])
+    if columns and not any(b"" in column for column in columns):
+        cells = (
+            columns[0] if len(columns) == 1 else list(map(b"\t".join, zip(*columns, strict=True)))
+        )
+        table.add(times, steps, table.kind(metrics), cells)
+        return
+    kinds = [
+        table.kind(tuple([name for name, cell in zip(metrics, row[2:], strict=True) if cell]))
+        for row in rows
+    ]
+    table.add(times, steps, kinds, [b"\t".join(filter(None, row[2:])) for row in rows])
+
+
+def _check(cells: Sequence[bytes], header: Sequence[str], line: str, where: str) -> None:
+    try:
+        _add(Table(), header, [cells])
+    except ValueError as error:
+        reason = str(error)[:200]
+        if len(cells) != len(header):
+            reason = f"{len(cells)} cells under {len(header)} columns"
+        raise BadFile(f"{line}: {reason}", path=where) from error
 
 
 def curve(data: bytes, metric: str, where: str) -> list[tuple[int | None, float, Number]]:
@@ -49,20 +91,32 @@ def curve(data: bytes, metric: str, where: str) -> list[tuple[int | None, float,
     if metric not in header[2:]:
         return []
     place = header.index(metric, 2)
-    rows = [line.split(b"\t") for line in lines]
-    if not {len(header)}.issuperset(map(len, rows)):
-        load(data, where)
-    some = [cells for cells in rows if cells[place]]
+    found: list[tuple[int | None, float, Number]] = []
     try:
-        times = [float(cells[1]) for cells in some]
-        if not all(map(math.isfinite, times)):
-            raise ValueError("no time")
-        steps = [int(cells[0]) if cells[0] else None for cells in some]
-        values = [number(cells[place]) for cells in some]
+        for start in range(0, len(lines), _PART):
+            found += _points(lines[start : start + _PART], place, len(header))
     except ValueError as error:
         load(data, where)
         raise BadFile(f"{where}: {error}", path=where) from error
-    return list(zip(steps, times, values, strict=True))
+    return found
+
+
+def _points(
+    lines: Sequence[bytes], place: int, width: int
+) -> Iterator[tuple[int | None, float, Number]]:
+    if {width - 1} != {line.count(b"\t") for line in lines}:
+        raise ValueError("not as many cells as columns")
+    flat = b"\t".join(lines).split(b"\t")
+    steps, moments, cells = flat[::width], flat[1::width], flat[place::width]
+    if b"" in cells:
+        some = [row for row in zip(steps, moments, cells, strict=True) if row[2]]
+        steps, moments, cells = map(list, zip(*some, strict=True)) if some else ([], [], [])
+    times = list(map(float, moments))
+    if not all(map(math.isfinite, times)):
+        raise ValueError("no time")
+    numbers = [int(step) if step else None for step in steps]
+    values = [float(cell) if b"." in cell else number(cell) for cell in cells]
+    return zip(numbers, times, values, strict=True)
 
 
 def names(data: bytes, where: str) -> list[str]:
@@ -87,11 +141,3 @@ def _parted(data: bytes, where: str) -> tuple[list[str], list[bytes]]:
     if lines[-1] != b"":
         raise BadFile(f"{where}: line {len(lines)}: the last line is not complete", path=where)
     return [*_FIRST, *map(metric_of, header[2:])], lines[1:-1]
-
-
-def _row(cells: Sequence[bytes], header: Sequence[str]) -> Row:
-    time = float(cells[1])
-    if not math.isfinite(time):
-        raise ValueError(f"no time: {cells[1].decode()!r}")
-    values = {name: number(cell) for name, cell in zip(header[2:], cells[2:], strict=True) if cell}
-    return Row(int(cells[0]) if cells[0] else None, time, values)
