@@ -8,11 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from gittrack import commits, recovery
+from gittrack import commits, recovery, refs
 from gittrack.git import Repo
 from scripts import LOGS, begin, do, only, output, ready, remembered, runs, write
 
@@ -279,6 +280,53 @@ def test_a_directory_that_vanishes_under_a_run_raises_nothing(place: Path) -> No
     said, complaint = do(place, program)
     assert said == "on\nNone\n"
     assert "Traceback" not in complaint
+
+
+def test_a_bug_of_ours_at_the_end_is_not_the_scripts(place: Path) -> None:
+    """It says what it was, and the run waits for a version without it."""
+    program = """\
+    from gittrack import recovery
+    run = lifetime.start()
+    def finish(*_):
+        raise ZeroDivisionError("a bug")
+    recovery.finish = finish
+    lifetime.end(run)
+    print("on")
+    """
+    said, complaint = do(place, program)
+    assert said == "on\n"
+    assert complaint.endswith("waits to be recorded: ZeroDivisionError: a bug\n")
+    recovery.recover(Repo.open(place))
+    assert only(place).status == "finished"
+
+
+def test_a_signal_in_the_midst_of_logging_is_recorded(place: Path) -> None:
+    """Wherever it comes, no lock is waited for; every point whose call had returned is there."""
+    program = """\
+    run = lifetime.start()
+    print("ready", flush=True)
+    step = 0
+    while True:
+        run.log_metric("x", step, step=step)
+        os.write(int(sys.argv[1]), b"%d\\n" % step)
+        step += 1
+    """
+    repo = Repo.open(place)
+    for delay in (0.0, 0.01, 0.03, 0.1):
+        reading, writing = os.pipe()
+        process = begin(place, program, str(writing), pass_fds=[writing])
+        os.close(writing)
+        ready(process)
+        threading.Timer(delay, process.terminate).start()
+        with os.fdopen(reading) as pipe:
+            returned = [int(line) for line in pipe]
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGTERM
+        run = runs(place)[-1]
+        (ref,) = [ref for ref in refs.all_runs(repo) if ref.name == run.name]
+        steps = [row.step for row in commits.load_series(repo, ref)]
+        assert run.status == "killed"
+        assert steps[: len(returned)] == returned and len(steps) <= len(returned) + 1
 
 
 def test_a_lost_run_is_recorded_by_the_next_one(place: Path) -> None:

@@ -151,6 +151,30 @@ def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.split("\n")[0]) == (0, "on")
 
 
+def test_a_handler_that_python_does_not_know_stays(tmp_path: Path) -> None:
+    """faulthandler shows where a training hangs: asking that must not kill it."""
+    script = tmp_path / "program.py"
+    asking = "import faulthandler, signal\nfaulthandler.register(signal.SIGUSR1)\n"
+    script.write_text(asking + _WATCHING + _KILL.format(name="SIGUSR1"))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.split("\n")[0]) == (0, "on")
+    assert "program.py" in done.stderr
+
+
+def test_signals_are_noticed_from_the_first_call_in_the_main_thread(tmp_path: Path) -> None:
+    """A run that a thread begins cannot have them; the next one in the main thread can."""
+    program = (
+        "\nimport threading\n"
+        "endings.unwatch()\n"
+        "def begin(): endings.watch(lambda s: print('fatal:', s), lambda: None)\n"
+        "thread = threading.Thread(target=begin)\nthread.start()\nthread.join()\n"
+        "print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)\n"
+        "begin()\n"
+    )
+    code, said = ending(tmp_path, program + _KILL.format(name="SIGTERM"), "-u")
+    assert (code, said) == (-signal.SIGTERM, ["True", "fatal: 15"])
+
+
 def test_what_slurm_requeues_with_is_left_alone(tmp_path: Path) -> None:
     """Lightning takes SIGUSR1 to requeue its job, but only where nobody has it yet."""
     program = (

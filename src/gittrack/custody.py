@@ -291,16 +291,16 @@ def _close(
     now: float,
     wait: bool = True,
 ) -> RunRef | None:
-    if error is not None:
-        _print_error(life, error)
-    _dismiss(life)
     try:
+        if error is not None:
+            _print_error(life, error)
+        _dismiss(life)
         with recovery.undisturbed():
             run, ref = life.end(status, code, now=now, wait=wait)
     except KeyboardInterrupt:
         life.give_up()
         return None
-    except (OSError, GittrackError) as failure:
+    except Exception as failure:  # the outermost frame: whoever ends a run goes on
         life.give_up()
         _say_waiting(life, failure)
         return None
@@ -350,11 +350,13 @@ def _print_error(life: Life, error: BaseException) -> None:
     life.print("".join(traceback.format_exception(error)))
 
 
-def _say_waiting(life: Life, failure: OSError | GittrackError) -> None:
+def _say_waiting(life: Life, failure: Exception) -> None:
     if isinstance(failure, GittrackError):
         reason = failure.message
-    else:
+    elif isinstance(failure, OSError):
         reason = f"cannot write: {failure.strerror}"
+    else:
+        reason = f"{type(failure).__name__}: {failure}"
     _say(f"gittrack: {recovery.waiting(life.repo, life.active.name, reason).message}")
 
 

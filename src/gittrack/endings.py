@@ -28,7 +28,7 @@ _held: list[int] = []
 
 
 def watch(on_fatal: Callable[[int], None], on_signal: Callable[[], None]) -> None:
-    """Notice from now on how this process ends; once for each process, a second call does nothing.
+    """Notice from now on how this process ends; a second call changes nothing.
 
     Of SIGTERM, SIGHUP and SIGUSR1, those that would kill us call `on_fatal(signum)` first, in the
     main thread, and then do so. Where the user has a handler, `on_signal` is called and then his:
@@ -36,11 +36,14 @@ def watch(on_fatal: Callable[[int], None], on_signal: Callable[[], None]) -> Non
     called and nothing else happens. Ignored signals stay ignored. SIGUSR1 is left alone below
     Slurm, where frameworks take it to be requeued only if nobody has it.
 
-    Called in another thread than the main one, no signal is noticed.
+    Called in another thread than the main one, no signal is noticed until the next call. A handler
+    that is not Python's own (`faulthandler.register`) is the user's alone, too.
     """
     global _watching
     if _watching is None:
         _watching = _Watch(on_fatal, on_signal)
+    else:
+        _watching.handle()
 
 
 def unwatch() -> None:
@@ -147,27 +150,32 @@ class _Watch:
         self.leaving: SystemExit | None = None
         self._raised: weakref.ref[SystemExit] | None = None
         self._printed = _printed()
-        self._handlers = self._handle()
+        self._handlers: dict[int, _Handler] = {}
+        self.handle()
         self._hook_exit()
 
     # -- signals --------------------------------------------------------------------------------
 
-    def _handle(self) -> dict[int, _Handler]:
-        handlers: dict[int, _Handler] = {}
+    def handle(self) -> None:
+        """Install our handlers, if that was not done and can be done in this thread."""
+        if self._handlers or threading.current_thread() is not threading.main_thread():
+            return
+        caught = _caught()
         for signum in _FATAL:
             if signum == signal.SIGUSR1 and "SLURM_JOB_ID" in os.environ:
                 continue
             before = signal.getsignal(signum)
             if before is None or before is signal.SIG_IGN:
                 continue
+            if before is signal.SIG_DFL and signum in caught:
+                continue
             handler = _Handler(self, before)
             try:
                 signal.signal(signum, handler)
             except ValueError:
-                # Not the main thread of the main interpreter.
-                break
-            handlers[signum] = handler
-        return handlers
+                # Not the main interpreter.
+                return
+            self._handlers[signum] = handler
 
     def stop(self) -> None:
         """Put everything back."""
@@ -237,6 +245,19 @@ class _Watch:
         # Neither dropped at the end nor handled and dropped: kept, as in a cycle with its frames.
         raised = None if self._raised is None else self._raised()
         return None if raised is None else SystemExit(raised.code)
+
+
+def _caught() -> set[int]:
+    """The signals that have a handler, be it none that Python knows of; where the system says so.
+
+    Source: proc_pid_status(5), SigCgt.
+    """
+    try:
+        with open("/proc/self/status", "rb") as file:
+            mask = next(int(line[7:], 16) for line in file if line.startswith(b"SigCgt:"))
+    except (OSError, ValueError, StopIteration):
+        return set()
+    return {signum for signum in _FATAL if mask >> (signum - 1) & 1}
 
 
 class _Exit(SystemExit):
