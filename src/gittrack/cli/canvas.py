@@ -82,6 +82,14 @@ class Canvas:
             signal.signal(error.number, signal.SIG_DFL)
             os.kill(os.getpid(), error.number)
 
+    def size(self) -> tuple[int, int]:
+        """Columns and lines, as they are now: an exported COLUMNS says how it was once."""
+        try:
+            found = os.get_terminal_size(sys.stdout.fileno())
+        except OSError:
+            return 80, 24
+        return found.columns or 80, found.lines or 24
+
     def draw(self, lines: Sequence[str]) -> None:
         """Show these lines, each within the terminal's width; costs nothing where nothing changed.
 

@@ -97,7 +97,8 @@ def _draw(board: Board, interval: float) -> None:
             if time.monotonic() >= due:
                 lines = board.look(time.time())
                 due = time.monotonic() + interval
-            canvas.draw(_frame(lines, screen(), time.time()))
+            width, height = canvas.size()
+            canvas.draw(_frame(lines, Screen(width, height, screen().color), time.time()))
             if canvas.wait(due - time.monotonic()):
                 return
 
