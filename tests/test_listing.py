@@ -547,8 +547,9 @@ def test_a_run_that_is_under_way_is_among_them(under_way: Path, until: Callable[
     fresh = listing.runs(directory=under_way, status="running")[0]
     (under_way / "go").touch()
     until(lambda: not listing.runs(directory=under_way, status="running"))
-    assert "hello" in fresh.output() and fresh.record.status == "finished"
-    assert [value for _, _, value in fresh.series("loss")] == [1.0, 0.0, -1.0]
+    for one in (fresh, run):
+        assert "hello" in one.output() and one.record.status == "finished"
+        assert [value for _, _, value in one.series("loss")] == [1.0, 0.0, -1.0]
     assert fresh != listing.get_run(directory=under_way)
     assert fresh.id == listing.get_run(directory=under_way).id
 

@@ -1,16 +1,15 @@
 """Runs as values for Python: one with its record read when it is asked for, and many as a table.
 
-Knows where each part of a run is read, of a recorded one and of one that still runs. Knows nothing
-of what is asked of a repository.
+Knows what a run has and what a table of runs has. Where it all is read, `origin` knows; what may be
+asked of a repository, `listing`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
@@ -20,6 +19,7 @@ from gittrack.active import current
 from gittrack.annotations import overlay
 from gittrack.errors import BrokenRecord, RunNotFound
 from gittrack.git import Repo
+from gittrack.origin import Origin
 from gittrack.quoting import command_line
 from gittrack.records import (
     Artifact,
@@ -28,13 +28,11 @@ from gittrack.records import (
     Environment,
     Input,
     Number,
-    Row,
     Run,
     Status,
     Summary,
     Value,
 )
-from gittrack.refs import RunRef
 
 if TYPE_CHECKING:
     from gittrack.difference import Difference
@@ -43,88 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["RecordedRun", "Runs", "compared", "find"]
 
 _Path: TypeAlias = str | os.PathLike[str]
-
-
-# -- one run ------------------------------------------------------------------------------------
-
-
-class _Source:
-    """Where the rest of a run is read, each part once: its record, or its directory while it runs.
-
-    Raises as `commits.load` does, and RunNotFound where the run is gone.
-    """
-
-    def __init__(self, known: Summary, place: Path) -> None:
-        self.known = known
-        self.place = place
-
-    def repo(self) -> Repo:
-        return Repo.open(self.place)
-
-    @cached_property
-    def ref(self) -> RunRef | None:
-        """Where the run is recorded; None while it runs."""
-        known = self.known
-        if known.commit is not None:
-            return RunRef(known.experiment, known.name, known.commit)
-        if self._directory.is_dir():
-            return None
-        # It has ended meanwhile, perhaps in an experiment that the script named later.
-        for summary in revisions.catalogue(self.repo(), deleted=True, live=False).runs:
-            if summary.id == known.id and summary.commit is not None:
-                return RunRef(summary.experiment, summary.name, summary.commit)
-        raise RunNotFound(f"the run {known.name} is gone", selector=known.name)
-
-    @property
-    def _directory(self) -> Path:
-        return self.repo().state / "live" / self.known.name
-
-    @cached_property
-    def record(self) -> Run:
-        return self._told()[0] if self.ref is None else commits.load(self.repo(), self.ref)
-
-    def rows(self) -> Sequence[Row]:
-        return self._told()[1] if self.ref is None else commits.load_series(self.repo(), self.ref)
-
-    def points(self, metric: str) -> list[Point]:
-        from gittrack import series, succession
-
-        repo = self.repo()
-        if self.ref is not None:
-            found = succession.curve(repo, self.ref, metric)
-        else:
-            run, rows = self._told()
-            found = succession.joined(repo, run, series.points(rows, metric), metric)
-        if not found:
-            known = succession.names_of(repo, self.ref) if self.ref else self.known.metrics
-            raise succession.missing(metric, known, [self.known.name])
-        return found
-
-    def output(self) -> bytes:
-        if self.ref is not None:
-            return commits.output(self.repo(), self.ref)
-        from gittrack import record, secrets
-
-        return record.read_log(self._directory / "output", mask=secrets.mask_text)[0]
-
-    def _told(self) -> tuple[Run, Sequence[Row]]:
-        """The run as its directory tells it now.
-
-        Raises:
-            RunNotFound: it has just been recorded, so that asking again finds it.
-        """
-        from gittrack import journal, story
-
-        told = journal.read(self._directory)
-        if told is None or told.begin.get("id") != self.known.id:
-            raise RunNotFound(
-                f"the run {self.known.name} has just ended",
-                selector=self.known.name,
-                hint="get_run() gives it as it is recorded.",
-            )
-        run, rows = story.tell(told, log_size=0, last_sign=self.known.started.timestamp())
-        status = self.known.status
-        return replace(run, status=status, ended=None, exit_code=None), rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -160,7 +76,7 @@ class RecordedRun:
     archived: bool
     deleted: bool
     notes: tuple[str, ...]
-    _source: _Source = field(repr=False)
+    _source: Origin = field(repr=False)
 
     @property
     def duration(self) -> float | None:
@@ -170,7 +86,7 @@ class RecordedRun:
     @property
     def record(self) -> Run:
         """The whole record as it was written: without later titles, tags and notes."""
-        return self._source.record
+        return self._source.record()
 
     @property
     def message(self) -> str | None:
@@ -265,7 +181,7 @@ class RecordedRun:
         """
         from gittrack import keeping
 
-        ref = self._source.ref
+        ref = self._source.ref()
         if ref is None:
             raise RunNotFound(
                 f"'{self.name}' is still running",
@@ -320,7 +236,7 @@ def _recorded(known: Summary, place: Path) -> RecordedRun:
     told = {name: getattr(known, name) for name in _TAKEN}
     # Copies: what somebody does to one run's params is not seen in another's.
     told |= {name: dict(told[name]) for name in ("params", "metrics", "tags")}
-    return RecordedRun(**told, _source=_Source(known, place))
+    return RecordedRun(**told, _source=Origin(known, place))
 
 
 def _restored(told: Mapping[str, Any], place: str) -> RecordedRun:
