@@ -24,6 +24,7 @@ DOORS = {
     "click": "cli",
     "dvc": "depot",
     "configobj": "setup",
+    "regex": "expressions",
     "psutil": "vitals",
     "pynvml": "vitals",
     "pandas": "frames",

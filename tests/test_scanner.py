@@ -365,7 +365,6 @@ def test_several_expressions_may_meet_on_a_line() -> None:
         ("loss=([0-9]+)", "no named group"),
         ("", "no named group"),
         ("(?P<loss", "cannot be read"),
-        ("(?P<a>x)(?!y)", "looks around"),
     ],
 )
 def test_an_expression_that_gives_nothing_is_refused(pattern: str, why: str) -> None:

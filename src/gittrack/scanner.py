@@ -265,7 +265,7 @@ class _Pattern:
         from gittrack.expressions import TooLong
 
         values: dict[str, Number] = {}
-        if self.given_up or self._expression.literal not in text:
+        if self.given_up:
             return values
         try:
             for count, groups in enumerate(self._expression.search(text)):
