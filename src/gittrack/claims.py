@@ -82,7 +82,7 @@ def _snapshots(repo: Repo) -> set[str]:
     """The code of the runs under way: one that has just begun, or is lost, may have no ref."""
     found = set()
     for directory in sessions.live(repo.state):
-        story = journal.read(directory)
+        story = journal.read(directory, points=False)
         tree = None if story is None else story.begin.get("tree")
         if isinstance(tree, str) and is_id(tree) and repo.exists(tree):
             found.add(tree)

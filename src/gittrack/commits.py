@@ -19,6 +19,7 @@ from gittrack.records import Number, Row, Run, Summary
 from gittrack.refs import RunRef
 
 __all__ = [
+    "CURVES",
     "OUTPUT",
     "RECORD",
     "Listing",
@@ -38,6 +39,9 @@ RECORD = ".gittrack"
 
 OUTPUT = "output.log"
 """The artifact that is the whole of an output longer than a record's."""
+
+CURVES = "metrics.tsv"
+"""The artifact that is the whole of curves longer than a record's."""
 
 _SERIES_LIMIT = 256 << 20
 _MOST_STRAYS = 5

@@ -228,7 +228,7 @@ def _lost(case: Case) -> Iterator[Finding]:
     """Runs whose processes are dead and which are not recorded."""
     odd = []
     for directory in sessions.live(case.repo.state):
-        if journal.read(directory) is None and directory.exists():
+        if journal.read(directory, points=False) is None and directory.exists():
             odd.append(directory)
             what = f"{one_line(directory.name)} is under way, and how it began cannot be read"
             yield Finding("wrong", "runs", what, f"rm -r {quoted(directory)}")

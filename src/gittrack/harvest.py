@@ -48,7 +48,7 @@ def gather(
         OSError: the journal cannot be written.
         BadFile: DVC's configuration cannot be understood; once it is mended, nothing is lost.
     """
-    story = journal.read(directory)
+    story = journal.read(directory, points=False)
     if story is None:
         return ()
     offered: list[str] = []

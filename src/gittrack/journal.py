@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from gittrack.lines import Log, Reader, unframe
+from gittrack.testimony import sound
 
 __all__ = [
     "RUN_VARIABLE",
@@ -32,6 +33,7 @@ __all__ = [
     "frame",
     "logged",
     "read",
+    "said",
     "size",
     "unframe",
 ]
@@ -197,6 +199,11 @@ def logged(directory: Path) -> tuple[list[dict[str, Any]], int]:
     return _in_order(streams), damaged
 
 
+def said(directory: Path) -> list[dict[str, Any]]:
+    """The events of all files that are no points, in order of time; none if it is gone."""
+    return _in_order(_readers(directory, points=False))
+
+
 def _readers(directory: Path, *, points: bool) -> list[Reader]:
     """What each file says."""
     readers = []
@@ -229,4 +236,4 @@ def _in_order(readers: Iterable[Reader]) -> list[dict[str, Any]]:
         ]
         for reader in readers
     ]
-    return [event for _, event in merge(*streams, key=lambda pair: pair[0])]
+    return [sound(event, at) for at, event in merge(*streams, key=lambda pair: pair[0])]

@@ -461,7 +461,7 @@ def _earliest(repo: Repo) -> float:
     """When the oldest run under way began: what is younger it may have put there."""
     moments = [float("inf")]
     for directory in sessions.live(repo.state):
-        story = journal.read(directory)
+        story = journal.read(directory, points=False)
         began = None if story is None else story.begin.get("started")
         if not isinstance(began, (int, float)):
             if directory.exists():

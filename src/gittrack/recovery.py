@@ -10,17 +10,17 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import commits, journal, names, own, record, refs, secrets, sessions
+from gittrack import commits, excerpts, journal, names, own, record, refs, secrets, sessions
 from gittrack.errors import GittrackError, RunExists, WriteFailed
 from gittrack.git import Identity, Repo
 from gittrack.glance import Glance
 from gittrack.journal import Story
-from gittrack.records import Artifact, Number, Run, Summary
+from gittrack.records import Number, Run, Summary
 from gittrack.refs import RunRef
 from gittrack.series import Table
 from gittrack.sessions import Session
@@ -29,11 +29,13 @@ from gittrack.story import experiment as group
 
 __all__ = ["finish", "recover", "running", "signs", "store_as_it_stands", "undisturbed", "waiting"]
 
-_RECOVER_AT_ONCE = 16 << 20
+# About a second's work: bytes of journals, and what a run costs beside them.
+_RECOVER_AT_ONCE, _EACH = 16 << 20, 256 << 10
+_APART = "GITTRACK_RECOVER"
 _MOST_LIVE_ROWS = 2000
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-_LOST, _MASKED, _NEW = "lost", "masked", "lost.new"
-_NO_SIGNS = {"lock", _MASKED, _NEW}
+_LOST, _NEW = "lost", "lost.new"
+_NO_SIGNS = {"lock", excerpts.CURVES, excerpts.MASKED, _NEW}
 
 
 def finish(repo: Repo, session: Session) -> tuple[Run, RunRef]:
@@ -127,7 +129,8 @@ def _remove_stale_locks(repo: Repo, experiment: str, name: str) -> None:
 
 def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, RunRef]:
     run, rows, log = _told(session.directory, story)
-    run = _with_output(repo, session, replace(run, name=name))
+    run = excerpts.with_output(repo, session.directory, replace(run, name=name))
+    run, rows = excerpts.with_curves(repo, session.directory, run, rows)
     run, commit = _stored(repo, run, story, rows, log)
     ref = refs.create(repo, experiment=run.experiment, name=run.name, commit=commit)
     own.note(repo, ref.commit)
@@ -201,29 +204,6 @@ def _with_code(repo: Repo, run: Run, tree: str) -> tuple[Run, str]:
     fault = "its code is lost: the snapshot was pruned (git gc --prune=now?) before it was recorded"
     run = replace(run, faults=(*run.faults, fault))
     return run, repo.read_commit(base).tree if base else repo.empty_tree()
-
-
-def _with_output(repo: Repo, session: Session, run: Run) -> Run:
-    """The run with the whole of a long output as an artifact, secrets masked."""
-    if run.output_bytes <= record.LOG_LIMIT:
-        return run
-    from gittrack import setup
-    from gittrack.cache import open_cache
-
-    masked = session.directory / _MASKED
-    try:
-        record.write_masked(session.directory / "output", masked, mask=secrets.mask_text)
-        got = open_cache(repo, setup.read(repo)).add(masked)
-    except (OSError, GittrackError) as error:
-        reason = error.message if isinstance(error, GittrackError) else error.strerror
-        return replace(run, faults=(*run.faults, f"the whole output is not kept: {reason}"))
-    taken = {kept.path for kept in run.artifacts}
-    if commits.OUTPUT in taken or any(path.startswith(f"{commits.OUTPUT}/") for path in taken):
-        fault = f"the whole output is not kept: an artifact is called '{commits.OUTPUT}'"
-        return replace(run, faults=(*run.faults, fault))
-    kept = Artifact(commits.OUTPUT, got.md5, got.size)
-    artifacts = sorted((*run.artifacts, kept), key=lambda item: item.path)
-    return replace(run, artifacts=tuple(artifacts))
 
 
 def _with_inputs(repo: Repo, run: Run, begin: Mapping[str, Any]) -> Run:
@@ -344,8 +324,9 @@ def _pin_last_sign(directory: Path) -> None:
 def recover(repo: Repo) -> list[RunRef]:
     """Record the runs whose recorder and command are both dead, each as it ended -> their refs.
 
-    Safe at any time and from several processes at once. A run with a very long journal is left to
-    a process of its own. Costs one look at a directory where there is nothing to recover.
+    Safe at any time and from several processes at once. What is more than about a second of work
+    is left to a process of its own, of which there is one at a time. Costs one look at a directory
+    where there is nothing to recover.
 
     Raises:
         GittrackError: a lost run cannot be recorded now; it stays as it is, the others are
@@ -353,13 +334,22 @@ def recover(repo: Repo) -> list[RunRef]:
     """
     if not (repo.state / "live").is_dir():
         return []
+    apart = bool(os.environ.get(_APART))
+    with _alone(repo.state) if apart else nullcontext(True) as alone:
+        return _recover_all(repo, apart=apart) if alone else []
+
+
+def _recover_all(repo: Repo, *, apart: bool) -> list[RunRef]:
     sessions.discard_leftovers(repo.state)
     found = []
     failure: GittrackError | None = None
+    room = _RECOVER_AT_ONCE
     for directory in sessions.live(repo.state):
-        if journal.size(directory) > _RECOVER_AT_ONCE and not os.environ.get("GITTRACK_RECOVER"):
+        cost = 0 if apart else _EACH + journal.size(directory)
+        if cost > room:
             if sessions.is_lost(directory):
                 _recover_apart(repo)
+                break
             continue
         try:
             ref = _recover_one(repo, directory)
@@ -368,9 +358,29 @@ def recover(repo: Repo) -> list[RunRef]:
             continue
         if ref is not None:
             found.append(ref)
+            room -= cost
     if failure is not None:
         raise failure
     return found
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[bool]:
+    """Be the one process that recovers much, as long as this lasts; False if there is another."""
+    import fcntl
+
+    try:
+        file = open(state / "recovering", "ab")  # noqa: SIM115
+    except OSError:
+        yield False
+        return
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
 
 
 def _recover_one(repo: Repo, directory: Path) -> RunRef | None:
@@ -401,11 +411,16 @@ def waiting(repo: Repo, name: str, reason: str) -> WriteFailed:
 
 
 def _recover_apart(repo: Repo) -> None:
+    """Start the process that recovers much, unless it is at work."""
+    with _alone(repo.state) as alone:
+        if not alone:
+            return
     import subprocess
 
+    env = {name: value for name, value in os.environ.items() if name != journal.RUN_VARIABLE}
     subprocess.Popen(
         [sys.executable, "-m", "gittrack", "-C", os.fspath(repo.git_dir), "ls", "-n", "0"],
-        env={**os.environ, "GITTRACK_RECOVER": "1"},
+        env={**env, _APART: "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

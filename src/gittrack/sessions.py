@@ -10,6 +10,7 @@ only which child was started. Knows nothing of Git, nor of what becomes of it al
     <state>/live/<name>/output      what the command printed
     <state>/live/<name>/lost        made by recovery: its time is the last sign of life
     <state>/live/<name>/masked      made while recording: a long output without its secrets
+    <state>/live/<name>/curves      made while recording: curves too long for a record
     <state>/live/<name>/trace/      what Python processes opened, if they were asked
 """
 
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from gittrack.errors import RunExists, WriteFailed
-from gittrack.journal import flush, frame, logged
+from gittrack.journal import flush, frame, said
 from gittrack.owner import Owner
 
 __all__ = ["Session", "adopt", "discard_leftovers", "is_lost", "live"]
@@ -247,7 +248,7 @@ def is_lost(directory: Path) -> bool:
 
 
 def _child_alive(directory: Path) -> bool:
-    for event in logged(directory)[0]:
+    for event in said(directory):
         child = event.get("child")
         if isinstance(child, list) and len(child) == 3 and Owner(*child).is_alive():
             return True
