@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from gittrack import commits, recovery, refs
+from gittrack import commits, recovery, refs, sessions
 from gittrack.git import Repo
 from scripts import LOGS, begin, do, only, output, ready, remembered, runs, write
 
@@ -164,6 +165,20 @@ def _take_terminal() -> None:
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def test_a_run_gives_signs_of_life(place: Path) -> None:
+    """One that is lost later ended no earlier than its last one."""
+    process = begin(place, LOGS + "wait()")
+    ready(process)
+    (directory,) = sessions.live(Repo.open(place).state)
+    first = (directory / "begin").stat().st_mtime_ns
+    deadline = time.monotonic() + 20
+    while (directory / "begin").stat().st_mtime_ns == first:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.communicate(timeout=60)
 
 
 def test_who_is_suspended_is_not_lost(place: Path) -> None:

@@ -280,6 +280,46 @@ def test_the_other_ranks_join_the_run_of_the_first(place: Path) -> None:
     assert only(place).metrics == {"of0": 1, "of1": 1}
 
 
+def test_a_rank_follows_the_first_from_run_to_run(place: Path) -> None:
+    """A sweep inside of one launch: the run that a rank has left is not the next one."""
+    program = """\
+    for number in range(2):
+        run = lifetime.start()
+        print(run.directory.name, flush=True)
+        run.log_metric(f"{number}of" + os.environ["RANK"], 1)
+        sys.stdin.readline()
+        lifetime.end(run)
+    """
+    write(place, program)
+    first, other = [
+        subprocess.Popen(
+            [sys.executable, "train.py"],
+            cwd=place,
+            env={**os.environ, **_RANKS, "RANK": rank},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    names = []
+    for _ in range(2):
+        assert first.stdout and other.stdout and first.stdin and other.stdin
+        names.append(first.stdout.readline())
+        assert other.stdout.readline() == names[-1]
+        # The other leaves first, and looks for the next while this one is still there.
+        other.stdin.write("\n")
+        other.stdin.flush()
+        first.stdin.write("\n")
+        first.stdin.flush()
+    assert (first.communicate()[0], other.communicate()[0]) == ("", "")
+    assert names[0] != names[1]
+    assert [run.metrics for run in runs(place)] == [
+        {"0of0": 1, "0of1": 1},
+        {"1of0": 1, "1of1": 1},
+    ]
+
+
 def test_a_rank_does_not_wait_for_ever(place: Path) -> None:
     """Where the first one never begins a run, it is said how to have one for all."""
     subprocess.run(["git", "config", "track.rankTimeout", "0.2"], cwd=place, check=True)
@@ -373,6 +413,13 @@ def test_a_bare_repository_has_no_code_to_record(bare_dir: Path) -> None:
     assert "is a bare repository: there is no code here to record" in said
     if sys.version_info >= (3, 11):
         assert "hint: record runs in a clone" in said
+
+
+def test_what_cannot_be_written_is_said_at_once(place: Path) -> None:
+    """A disk that is full, a directory that is none: before the training, not after it."""
+    (place / ".git" / "gittrack" / "live").write_text("in the way")
+    _, said = do(place, "lifetime.start()", code=1)
+    assert "WriteFailed: cannot write to " in said
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
