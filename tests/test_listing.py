@@ -497,6 +497,8 @@ import gittrack
 gittrack.log_param("lr", 0.5)
 for step in range(3):
     gittrack.log_metric("loss", 1.0 - step, step=step)
+from gittrack import active
+active.append({"system": {"cpu": 50.0}})
 print("hello", flush=True)
 open("ready", "w").close()
 while not os.path.exists("go"):
@@ -533,6 +535,7 @@ def test_a_run_that_is_under_way_is_among_them(under_way: Path, until: Callable[
         (1, 0.0),
         (2, -1.0),
     ]
+    assert [value for _, _, value in run.series("system/cpu")] == [50.0]
     assert run.record.status == "running" and run.record.ended is None
     assert "running" in run._repr_html_() and "<svg" in run._repr_html_()
     with pytest.raises(UnknownKey):
@@ -550,6 +553,7 @@ def test_a_run_that_is_under_way_is_among_them(under_way: Path, until: Callable[
     for one in (fresh, run):
         assert "hello" in one.output() and one.record.status == "finished"
         assert [value for _, _, value in one.series("loss")] == [1.0, 0.0, -1.0]
+        assert [value for _, _, value in one.series("system/cpu")] == [50.0]
     assert fresh != listing.get_run(directory=under_way)
     assert fresh.id == listing.get_run(directory=under_way).id
 

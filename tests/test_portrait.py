@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gittrack import journal, portrait
+from gittrack import commits, journal, portrait
+from gittrack.git import Identity, Repo
 from gittrack.records import Row, Run
 from summaries import HOSTILE, UNSAFE
 from summaries import run as summary
@@ -252,6 +253,19 @@ def test_of_a_very_long_journal_no_curve_is_drawn(
     monkeypatch.setattr(portrait, "_LARGEST_JOURNAL", 10)
     page = Page(portrait.of_live(directory, {"loss": 2}))
     assert page.paths == [] and "loss 2" in " ".join(page.texts)
+
+
+def test_a_run_that_has_ended_is_drawn_from_its_record(repo_dir: Path) -> None:
+    """The cell that shows the run is run again after the end."""
+    repo = Repo.open(repo_dir)
+    rows = curve(1.0, 0.5)
+    author = Identity("Ada", "ada@example.org")
+    commits.write(repo, run(params={"lr": 0.1}), tree=repo.empty_tree(), author=author, rows=rows)
+    page = Page(portrait.of_live(repo.state / "live" / "blue-heron-aaaaaa", {"loss": 9.0}))
+    said = " ".join(page.texts)
+    assert "finished" in said and "lr 0.1" in said and "9" not in said
+    assert len(page.paths) == 1
+    assert "other has ended" in portrait.of_live(repo.state / "live" / "other")
 
 
 def test_a_run_that_has_ended_meanwhile_says_so(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from gittrack.errors import RunNotFound
 from gittrack.git import Repo
 from gittrack.records import Row, Run, Summary
 from gittrack.refs import RunRef
+from gittrack.vitals import PREFIX
 
 if TYPE_CHECKING:
     from gittrack.succession import Point
@@ -76,6 +77,8 @@ class Origin:
         def logged(directory: Path) -> list[Point]:
             run, rows = self._told(directory)
             own = series.points(rows, metric)
+            if not own and metric.startswith(PREFIX):
+                own = series.points(self._sampled(directory), metric.removeprefix(PREFIX))
             return succession.joined(self.repo(), run, own, metric)
 
         found = self._part(lambda repo, ref: succession.curve(repo, ref, metric), logged)
@@ -145,3 +148,9 @@ class Origin:
         known = self.known
         run, rows = story.tell(told, log_size=0, last_sign=known.started.timestamp())
         return replace(run, status=known.status, ended=known.ended, exit_code=known.exit_code), rows
+
+    def _sampled(self, directory: Path) -> Sequence[Row]:
+        from gittrack import story
+
+        told = journal.read(directory, points=False)
+        return () if told is None else story.system_rows(told)

@@ -15,8 +15,10 @@ from html import escape
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from gittrack import journal, report
+from gittrack import commits, journal, refs, report
 from gittrack.cells import cut, duration, finite, is_number, plain
+from gittrack.errors import GittrackError
+from gittrack.git import Repo
 from gittrack.message import short
 from gittrack.quoting import one_line
 from gittrack.records import Number, Row, Run, Summary
@@ -48,13 +50,26 @@ def of_live(directory: Path, latest: Mapping[str, Number] | None = None) -> str:
 
     `latest` are values that count more than those that were read. Of a journal of more than 32 MiB
     the points are not read, and no curve is drawn. Never raises for what is or is not in the
-    directory: one that is gone gives a line that says so.
+    directory: of one that is gone the record is drawn, or a line that says so.
     """
     told = _told(directory)
     if told is None:
-        return f'<div style="{_WHOLE}">{_shown(directory.name)} has ended</div>'
+        ended = f'<div style="{_WHOLE}">{_shown(directory.name)} has ended</div>'
+        return _recorded(directory) or ended
     run, rows = told
     return html(replace(run, metrics={**run.metrics, **(latest or {})}), rows)
+
+
+def _recorded(directory: Path) -> str | None:
+    """The run that was in `<common Git directory>/gittrack/live/<name>`."""
+    try:
+        repo = Repo.open(directory.parents[2])
+        found = (ref for ref in refs.all_runs(repo) if ref.name == directory.name)
+        for ref in found:
+            return html(commits.load(repo, ref), commits.load_series(repo, ref))
+    except (GittrackError, IndexError, OSError):
+        pass
+    return None
 
 
 def _told(directory: Path) -> tuple[Run, Sequence[Row]] | None:
