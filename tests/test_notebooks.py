@@ -130,6 +130,8 @@ def test_a_cell_of_megabytes_is_kept_in_part() -> None:
         ({"__vsc_ipynb_file__": 3}, {}, None),
         ({"__vsc_ipynb_file__": "/w/\x1b[2J.ipynb"}, {}, None),
         ({"__vsc_ipynb_file__": "/w/a\nb.ipynb"}, {}, None),
+        ({}, {"JPY_SESSION_NAME": "work/__notebook__.ipynb"}, "{here}/__notebook__.ipynb"),
+        ({}, {"JPY_SESSION_NAME": "work/gone.ipynb"}, "{here}/work/gone.ipynb"),
         ({}, {"KAGGLE_KERNEL_RUN_TYPE": "Batch"}, "{here}/__notebook__.ipynb"),
     ],
 )

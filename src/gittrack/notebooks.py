@@ -110,8 +110,16 @@ def _path(mine: Mapping[str, Any], environment: Mapping[str, str]) -> str | None
         said.append(_KAGGLE)
     for path in said:
         if isinstance(path, str) and path.endswith(".ipynb") and path.isprintable():
-            return os.path.abspath(path)
+            return _found(path)
     return None
+
+
+def _found(path: str) -> str:
+    """The absolute path: one that is not seen from here may be seen from where a server stands."""
+    beside = os.path.abspath(os.path.basename(path))
+    if not os.path.isabs(path) and not os.path.exists(path) and os.path.exists(beside):
+        return beside
+    return os.path.abspath(path)
 
 
 def _bounded(source: str) -> str:
