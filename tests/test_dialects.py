@@ -346,6 +346,23 @@ gittrack.log_metric("m", 1)
     assert alone(found).metrics == {"m": 1}
 
 
+def test_a_joined_run_makes_room_too(script: Script) -> None:
+    """Within `git track run`, the second `init` of a script is a run within the command's."""
+    found = script("""
+import gittrack
+first = gittrack.init(config={"lr": 1})
+try: gittrack.init()
+except gittrack.errors.RunActive: print("active")
+second = gittrack.init(name="second", mode="disabled")
+third = gittrack.init(name="third", reinit=True)
+gittrack.log({"a": 1})
+""".replace("import gittrack\n", "import gittrack, gittrack.errors\n"), inside=True)  # fmt: skip
+    third = found.pop("third")
+    whole = alone(found)
+    assert third.parent == whole.id and third.metrics == {"a": 1}
+    assert whole.metrics == {} and whole.params["lr"] == 1
+
+
 def test_a_config_of_a_file(script: Script, repo_dir: Path) -> None:
     """W&B takes the path of a YAML file; keys can be picked."""
     (repo_dir / "defaults.yaml").write_text("lr: 0.1\nopt: {name: adam}\nseed: 1\n")

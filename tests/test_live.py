@@ -128,11 +128,17 @@ def test_a_param_set_twice_keeps_the_last_and_says_so_once(joined: Joined) -> No
 
 
 def test_config_and_params_are_one(joined: Joined) -> None:
-    """What is set through one is read through the other."""
+    """What is set through one is read through the other; an object stays what it was given as."""
+    gittrack.config.shape = (1, 2)
+    gittrack.log_param("opt", {"lr": 0.2, "beta": 1})
+    assert gittrack.config.opt.beta == 1 and gittrack.config.shape == (1, 2)
+    gittrack.log_param("shape", "now text")
+    assert gittrack.config.shape == "now text"
     gittrack.config.opt.lr = 0.3
     gittrack.config["seed"] = 1
     assert current().params["opt.lr"] == 0.3 and gittrack.config.seed == 1
-    assert joined.events == [{"params": {"opt.lr": 0.3}}, {"params": {"seed": 1}}]
+    told = [event["params"] for event in joined.events if "params" in event]
+    assert told[0] == {"shape": [1, 2]} and told[-2:] == [{"opt.lr": 0.3}, {"seed": 1}]
 
 
 def test_a_summary_takes_numbers_and_texts(joined: Joined) -> None:
@@ -372,7 +378,7 @@ def test_a_run_of_nothing(joined: Joined, tmp_path: Path) -> None:
     gittrack.log_artifact("f")
     gittrack.log_input("f")
     gittrack.set_tag("t", 1)
-    assert run.metrics == {"a": 2} and run.id == "" and run.config.p == 1
+    assert run.metrics == {"a": 2} and run.id == "" and run.config == {"lr": 0.1, "p": 1}
     run.finish()
     gittrack.log_metric("a", 3)
     assert joined.events == [{"metrics": {"a": 3}}]
@@ -519,6 +525,30 @@ with gittrack.start_run(name="plain", experiment="other", params={"opt": {"lr": 
     assert (first.title, first.message, dict(first.tags)) == ("First try!", "why", {"a": "1"})
     assert (plain.experiment, plain.experiment_title, plain.title) == ("other", None, None)
     assert plain.params["opt.lr"] == 1
+
+
+def test_names_of_every_kind_make_a_run(script: Script) -> None:
+    """What no ref can hold becomes a title of one line; an empty experiment is an error at once."""
+    told = script(
+        """
+import gittrack
+for name in ("a\\nb\\x1b[2J", "x" * 10_000, "🔥", "../../etc", "caf\\udce9", "a/b", ""):
+    with gittrack.start_run(name=name, experiment=name or None, message=name) as run: pass
+for wrong in ({"experiment": ""}, {"tags": [1]}, {"params": 3}, {"parent": "nothing"}):
+    try: gittrack.start_run(**wrong)
+    except gittrack.errors.GittrackError as error: print(type(error).__name__)
+    assert gittrack.active_run() is None
+run.name = "a\\nb"
+""".replace("import gittrack\n", "import gittrack, gittrack.errors\n")
+    )
+    assert told.code == 0, told.err
+    assert told.out.split() == ["BadName", "BadValue", "BadValue", "RunNotFound"]
+    runs = [commits.load(told.repo, ref) for ref in told.refs.values()]
+    assert len(runs) == 7 and all(run.status == "finished" for run in runs)
+    for run in runs:
+        for title in (run.title, run.experiment_title):
+            assert title is None or (title.isprintable() and len(title) <= 1000)
+    assert {run.title for run in runs} >= {None, "🔥", "../../etc", "a/b"}
 
 
 def test_each_call_of_a_decorated_function_is_a_run(script: Script) -> None:

@@ -220,10 +220,16 @@ def init(
         GittrackError: as `start_run` says.
     """
     _refuse(others, mode=mode, save_code=save_code, sync_tensorboard=sync_tensorboard)
+    params = _params(config, config_include_keys, config_exclude_keys)
     if mode == "disabled":
-        return live.disable()
+        run = live.disable()
+        run.config.update(params)
+        return run
     before = live.current()
-    if before is not None and not before.is_joined:
+    if before is not None and before.is_disabled:
+        before.end()
+        before = live.current()
+    if before is not None and before.is_begun:
         if reinit == "return_previous":
             return before
         _make_room(before, reinit)
@@ -233,7 +239,7 @@ def init(
         experiment=project,
         name=name or id,
         message=notes,
-        params=_params(config, config_include_keys, config_exclude_keys),
+        params=params,
         tags={**_tags(tags), **{key: value for key, value in said.items() if value is not None}},
     )
     return live.undoable(partial(_resumed, begin, id, resume))

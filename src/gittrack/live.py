@@ -18,7 +18,7 @@ from gittrack import active, names
 from gittrack.active import Active
 from gittrack.errors import NoActiveRun, UsageError
 from gittrack.journal import RUN_VARIABLE
-from gittrack.quoting import utf8
+from gittrack.quoting import one_line, utf8
 from gittrack.records import Number, Status, Value
 from gittrack.statements import Statements
 from gittrack.views import Config, Summary, settings
@@ -43,6 +43,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 _runs: dict[Path, Run] = {}
 """The runs of this process as objects, those that have ended until another begins."""
+
+_LONGEST_TITLE = 1000
 
 _beginning = RLock()
 _last: Active | None = None
@@ -86,6 +88,7 @@ class Run(Statements):
         self._again: Callable[[], Run] | None = None
         self._before: Active | None = None
         self._moved: str | None = None
+        self._begun = False
         self._status: Status = "running"
         self._ended: float | None = None
 
@@ -103,7 +106,7 @@ class Run(Statements):
 
     @name.setter
     def name(self, title: str) -> None:
-        self._to.append({"title": utf8(str(title))})
+        self._to.append({"title": _title(title)})
 
     @property
     def experiment(self) -> str:
@@ -120,9 +123,19 @@ class Run(Statements):
         return self._status
 
     @property
+    def is_begun(self) -> bool:
+        """Whether this process began or joined it by `start`, rather than just logged to it."""
+        return self._begun
+
+    @property
     def is_joined(self) -> bool:
         """Whether another process began it, and ends it."""
-        return not self._to.owned and not isinstance(self._to, _Nowhere)
+        return not self._to.owned and not self.is_disabled
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether nothing of it is recorded."""
+        return isinstance(self._to, _Nowhere)
 
     @property
     def info(self) -> RunInfo:
@@ -168,7 +181,7 @@ class Run(Statements):
         """
         if self._to.ended:
             return
-        if isinstance(self._to, _Nowhere):
+        if self.is_disabled:
             self._to.ended = True
             return
         import time
@@ -208,7 +221,7 @@ class Run(Statements):
     def _keep(self, how: str, *args: Any, **options: Any) -> None:
         from gittrack import keeping, sources
 
-        if not isinstance(self._to, _Nowhere):
+        if not self.is_disabled:
             module = sources if how == "log_input" else keeping
             getattr(module, how)(*args, **options, run=self._to)
 
@@ -266,33 +279,35 @@ def start(
     Raises:
         GittrackError: as `lifetime.start` says; BadValue: `params` hold no settings.
     """
-    global _last
+    global _last, _off
     from gittrack import lifetime
 
     given = {} if params is None else settings(params)
-    group = experiment or _experiment
+    labels = {} if tags is None else settings(tags)
+    group = _experiment if experiment is None else experiment
     slug = None if group is None else names.slug(str(group))
     prefix, title = _named(name)
     to = lifetime.start(
         experiment=slug,
-        experiment_title=None if slug == group else utf8(str(group)),
+        experiment_title=None if slug == group else _title(group),
         name=prefix,
         title=title,
-        message=message,
+        message=None if message is None else str(message),
         nested=nested,
-        parent=parent,
-        resume=resume,
+        parent=None if parent is None else str(parent),
+        resume=None if resume is None else str(resume),
         directory=directory,
     )
     for place in [place for place, run in _runs.items() if run._to.ended]:
         _runs.pop(place, None)
     run = _of(to)
-    run._before, _last = _last, to
+    run._before, _last, _off = _last, to, None
     run._moved = slug if run.is_joined else None
+    run._begun = True
     if given:
         run.config.update(given)
-    if tags:
-        run.set_tags(tags)
+    if labels:
+        run.set_tags(labels)
     return run
 
 
@@ -326,7 +341,12 @@ def _named(text: object) -> tuple[str | None, str | None]:
         return None, None
     said = str(text)
     prefix = names.suggest(said) or None
-    return prefix, None if prefix == said else utf8(said)
+    return prefix, None if prefix == said else _title(said)
+
+
+def _title(text: object) -> str:
+    """A free text as a title: one line that can be printed."""
+    return utf8(one_line(" ".join(str(text).split())))[:_LONGEST_TITLE]
 
 
 def set_experiment(title: str) -> str:
@@ -340,14 +360,14 @@ def set_experiment(title: str) -> str:
     _experiment = title
     joined = active.current()
     if joined is not None and not joined.owned:
-        told = None if slug == title else utf8(title)
+        told = None if slug == title else _title(title)
         joined.append({"experiment": slug, "experiment_title": told})
         _of(joined)._moved = slug
     return slug
 
 
 def disable() -> Run:
-    """Have everything that is logged go nowhere, until this run ends."""
+    """Have everything that is logged go nowhere, until this run ends, or another begins."""
     global _off
     _off = _Nowhere()
     return _of(_off)

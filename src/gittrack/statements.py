@@ -17,7 +17,7 @@ from gittrack.errors import BadName, BadValue, GittrackError, UsageError
 from gittrack.foreign import converted, number, plain, shown, whole_number
 from gittrack.quoting import utf8
 from gittrack.records import Number, Value
-from gittrack.views import Config, Summary
+from gittrack.views import Config, Summary, merge
 
 __all__ = ["Statements"]
 
@@ -79,21 +79,27 @@ class Statements:
         self.log_params({key: value})
         return value
 
-    def log_params(self, params: Mapping[str, Any], *, allow_change: bool = False) -> None:
+    def log_params(self, params: Mapping[str, Any]) -> None:
         """Record several params at once; see `gittrack.log_param`."""
+        good = self._record(_mapping(params, "log_params"))
+        if self._settings is not None:
+            merge(self._settings, keys.nest(good))
+
+    def _record(self, params: Mapping[Any, Any], *, may_change: bool = False) -> dict[str, Value]:
+        """Record params -> those that could be, flat."""
         good: dict[str, Value] = {}
-        for key, value in _mapping(params, "log_params").items():
+        for key, value in params.items():
             try:
                 leaves = keys.flatten({_key(key): converted(plain, value)})
                 good.update({keys.check_key(name): leaf for name, leaf in leaves.items()})
             except GittrackError as error:
                 self._wrong(error, f"param {shown(key)} not recorded: {error.message}")
-        if not good:
-            return
-        if not allow_change:
-            self._say_changes(good)
-        self._to.append({"params": good})
-        self._params.update(good)
+        if good:
+            if not may_change:
+                self._say_changes(good)
+            self._to.append({"params": good})
+            self._params.update(good)
+        return good
 
     def _say_changes(self, good: Mapping[str, Value]) -> None:
         """A param that the script logs with another value than before: said once for each."""
@@ -302,8 +308,8 @@ class Statements:
             self._settings = keys.nest(self.params)
         return self._settings
 
-    def _configure(self, values: dict[str, Any], allow_change: bool) -> None:
-        self.log_params(values, allow_change=allow_change)
+    def _configure(self, values: dict[str, Any], may_change: bool) -> None:
+        self._record(values, may_change=may_change)
 
     def _summarize(self, values: Mapping[str, Any]) -> None:
         """Last values that the script sets itself: numbers are metrics', texts are tags."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from gittrack.errors import BadValue, GittrackError
 
-__all__ = ["Config", "Summary", "settings"]
+__all__ = ["Config", "Summary", "merge", "settings"]
 
 
 def settings(given: Any) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class Config(_View):
         values = {str(key): _copied(value) for key, value in values.items()}
         if not values:
             return
-        _merge(self._here(), values)
+        merge(self._here(), values)
         whole: dict[str, Any] = values
         for part in reversed(self._path):
             whole = {part: whole}
@@ -141,11 +141,12 @@ def _copied(value: Any) -> Any:
     return value
 
 
-def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+def merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Lay nested values over others, key by key."""
     for key, value in values.items():
         inner = into.get(key)
         if isinstance(inner, dict) and isinstance(value, dict):
-            _merge(inner, value)
+            merge(inner, value)
         else:
             into[key] = _copied(value)
 
