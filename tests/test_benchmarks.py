@@ -18,6 +18,7 @@ SMALL = {
     "snapshot": ["--rounds", "1", "--files", "20", "--changed", "2"],
     "size": ["--runs", "3", "--points", "3"],
     "data": ["--rounds", "1", "--files", "20", "--megabytes", "1", "--dvc", "false"],
+    "points": ["--rounds", "1", "--points", "1000", "--long", "2000", "--peers", "false"],
     "trace": ["--rounds", "1", "--files", "20"],
     "write": ["--rounds", "1", "--bulk", "3"],
 }
