@@ -12,10 +12,12 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
-from gittrack import journal
+from gittrack import journal, weaving
 from gittrack.journal import Story
+from gittrack.lines import Log, Reader
+from gittrack.points import is_number
 from gittrack.records import Number, Run
 from gittrack.story import tell
 
@@ -27,6 +29,7 @@ _BLOCK, _BLOCKS, _OVERLAP = 1 << 20, 6, 4096
 _MOST_SOUGHT = 8
 _MOST_KEPT = 10_000
 _RECENT = 240
+_MERGED = ("params", "tags", "summary")
 _LEFT_OUT = frozenset({"t", "step", "scan", "system", "cells"})
 
 
@@ -46,9 +49,9 @@ class Glance:
         self.step: int | None = None
         """The step of the newest point that has one."""
         self._files: dict[str, _File] = {}
-        self._last: dict[tuple[str, bool], tuple[float, Number, int | None]] = {}
-        self._recent: dict[str, deque[Number]] = {}
-        self._merged: dict[str, dict[str, Any]] = {"params": {}, "tags": {}, "summary": {}}
+        self._last: dict[_Curve, tuple[float, Number, int | None]] = {}
+        self._recent: dict[_Curve, deque[Number]] = {}
+        self._merged: dict[tuple[str, int | None], dict[str, Any]] = {}
         self._others: deque[Mapping[str, Any]] = deque(maxlen=_MOST_KEPT)
         self._newest = 0.0
         self._ended = False
@@ -61,7 +64,7 @@ class Glance:
         for name in _names(self.directory):
             file = self._files.setdefault(name, _File(self.directory / name))
             for event in file.news():
-                self._take(event)
+                self._take(event, file.rank)
                 found = True
         return self._look_at_end() or found
 
@@ -71,13 +74,16 @@ class Glance:
             return False
         events = _lines_of(self.directory / "end")
         for event in events:
-            self._take(event)
+            self._take(event, None)
         self._ended = bool(events)
         return self._ended
 
     def recent(self, metric: str) -> tuple[Number, ...]:
         """The last points of a metric, at most 240, oldest first."""
-        return tuple(self._recent.get(metric, ()))
+        names = self._names()
+        found = [curve for curve in self._recent if names[curve] == metric]
+        # What a script logs itself counts before what its output says.
+        return tuple(self._recent[min(found, key=lambda curve: curve.scan)]) if found else ()
 
     def run(self, *, last_sign: float) -> Run | None:
         """The run as it would be recorded now, with the last value of each metric.
@@ -87,41 +93,71 @@ class Glance:
         """
         if self.begin is None:
             return None
-        story = Story(self.begin, tuple(self._events()), 0)
+        readers: dict[int | None, Reader] = {}
+        for curve, (moment, value, step) in self._last.items():
+            reader = readers.setdefault(curve.rank, Reader(rank=curve.rank))
+            point = {"t": moment, "metrics": {curve.metric: value}, "step": step}
+            reader.take({**point, "scan": True} if curve.scan else point)
+        for reader in readers.values():
+            reader.done()
+        story = Story(
+            self.begin,
+            tuple(self._events()),
+            0,
+            tuple(reader.said for reader in readers.values() if reader.said.blocks),
+            tuple(reader.scanned for reader in readers.values() if reader.scanned.blocks),
+        )
         return tell(story, log_size=0, last_sign=last_sign)[0]
 
-    def _events(self) -> Iterator[Mapping[str, Any]]:
-        yield from ({"t": 0.0, key: said} for key, said in self._merged.items() if said)
-        yield from self._others
-        for (key, scan), (moment, value, step) in self._last.items():
-            point = {"t": moment, "metrics": {key: value}, "step": step}
-            yield {**point, "scan": True} if scan else point
+    def _names(self) -> dict[_Curve, str]:
+        """What the record will call each curve: those of several ranks are kept apart."""
+        found: dict[_Curve, str] = {}
+        for scan in (False, True):
+            curves = [curve for curve in self._last if curve.scan == scan]
+            logs = [Log(curve.rank, [(curve.metric,)]) for curve in curves]
+            for curve, names in zip(curves, weaving.apart(logs), strict=True):
+                found[curve] = names.get(curve.metric, curve.metric)
+        return found
 
-    def _take(self, event: Mapping[str, Any]) -> None:
+    def _events(self) -> Iterator[Mapping[str, Any]]:
+        for (key, rank), said in self._merged.items():
+            yield {"t": 0.0, key: said} if rank is None else {"t": 0.0, key: said, "rank": rank}
+        yield from self._others
+
+    def _take(self, event: Mapping[str, Any], rank: int | None) -> None:
         moment = event.get("t")
-        at = float(moment) if isinstance(moment, (int, float)) else 0.0
+        at = float(moment) if moment is not None and is_number(moment) else 0.0
         rest = {key: said for key, said in event.items() if key not in _LEFT_OUT}
         points = rest.pop("metrics", None)
         if isinstance(points, dict):
-            self._point(points, at, event)
-        for key, merged in self._merged.items():
+            self._point(points, at, event, rank)
+        for key in _MERGED:
             said = rest.pop(key, None)
             if isinstance(said, dict):
-                merged.update(said)
+                self._merged.setdefault((key, rank), {}).update(said)
         if rest:
             self._others.append({**rest, "t": at})
 
-    def _point(self, points: Mapping[str, Number], at: float, event: Mapping[str, Any]) -> None:
+    def _point(
+        self, points: Mapping[str, Any], at: float, event: Mapping[str, Any], rank: int | None
+    ) -> None:
         step, scan = event.get("step"), bool(event.get("scan"))
         if not isinstance(step, int):
             step = None
         for key, value in points.items():
-            before = self._last.get((key, scan))
-            if before is None or before[0] <= at:
-                self._last[key, scan] = at, value, step
-                self._recent.setdefault(key, deque(maxlen=_RECENT)).append(value)
+            curve = _Curve(key, scan, rank)
+            before = self._last.get(curve)
+            if is_number(value) and (before is None or before[0] <= at):
+                self._last[curve] = at, value, step
+                self._recent.setdefault(curve, deque(maxlen=_RECENT)).append(value)
         if step is not None and at >= self._newest:
             self.step, self._newest = step, at
+
+
+class _Curve(NamedTuple):
+    metric: str
+    scan: bool
+    rank: int | None
 
 
 class _File:
@@ -129,6 +165,7 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.rank = _rank(path.name)
         self._offset = 0
         self._stump = b""
 
@@ -156,6 +193,12 @@ class _File:
         tail = self._lines(file.read(_TAIL))
         missing = _metrics(head) - _metrics(tail)
         return [*head, *_sought(file, missing, size - _TAIL), *tail]
+
+
+def _rank(name: str) -> int | None:
+    """The rank whose file it is, None if it is no rank's."""
+    first = name.partition("-")[0]
+    return int(first[1:]) if first[:1] == "r" and first[1:].isdecimal() else None
 
 
 def _metrics(events: list[dict[str, Any]]) -> set[str]:
