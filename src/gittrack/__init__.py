@@ -4,8 +4,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # what type checkers read as true; `typing` would double the import's cost
 if TYPE_CHECKING:
-    from typing import Any
-
     from gittrack.api import (
         config,
         load_artifact,
@@ -103,22 +101,25 @@ _ABSENT = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Load the Python interface when it is first used: `import gittrack` alone costs nothing."""
-    if name in __all__:
-        from importlib import import_module
+# Checkers do not see it, so that they find a name that is not there.
+if not TYPE_CHECKING:
 
-        door = next((door for door, names in _DOORS.items() if name in names), "api")
-        value = globals()[name] = getattr(import_module(f"gittrack.{door}"), name)
-        return value
-    if name == "run":
-        from gittrack.dialects import active_run
+    def __getattr__(name: str) -> object:
+        """Load the Python interface when it is first used: `import gittrack` costs nothing."""
+        if name in __all__:
+            from importlib import import_module
 
-        return active_run()
-    # Asked for each module of ours that is imported, too.
-    instead = _ABSENT.get(name)
-    said = "" if instead is None else f": {instead}"
-    raise AttributeError(f"module 'gittrack' has no attribute {name!r}{said}")
+            door = next((door for door, names in _DOORS.items() if name in names), "api")
+            value = globals()[name] = getattr(import_module(f"gittrack.{door}"), name)
+            return value
+        if name == "run":
+            from gittrack.dialects import active_run
+
+            return active_run()
+        # Asked for each module of ours that is imported, too.
+        instead = _ABSENT.get(name)
+        said = "" if instead is None else f": {instead}"
+        raise AttributeError(f"module 'gittrack' has no attribute {name!r}{said}")
 
 
 def __dir__() -> list[str]:
