@@ -6,4 +6,4 @@ that is under way. Nothing of ours raises into a training; `frameworks` holds th
 
 from __future__ import annotations
 
-__all__: list[str] = []
+__all__ = ()
