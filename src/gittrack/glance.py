@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -20,23 +20,24 @@ from gittrack.lines import Log, Reader
 from gittrack.points import is_number
 from gittrack.records import Number, Run
 from gittrack.story import tell
+from gittrack.testimony import sound
 
 __all__ = ["Glance"]
 
-_HEAD, _TAIL = 32 << 10, 128 << 10
+_HEAD, _TAIL = 16 << 10, 48 << 10
 _AT_ONCE = 4 << 20
 _BLOCK, _BLOCKS, _OVERLAP = 1 << 20, 6, 4096
 _MOST_SOUGHT = 8
 _MOST_KEPT = 10_000
 _RECENT = 240
-_MERGED = ("params", "tags", "summary")
+_MERGED = frozenset({"params", "tags", "summary"})
 _LEFT_OUT = frozenset({"t", "step", "scan", "system", "cells"})
 
 
 class Glance:
     """A running run as it stands; `refresh` takes in what was logged since.
 
-    Of a journal larger than 160 KiB the first look reads the head and the tail; of metrics that
+    Of a journal larger than 64 KiB the first look reads the head and the tail; of metrics that
     only the head names the last value is sought in the 6 MiB before the tail. So a metric whose
     first and last points both lie between is not seen until it is logged again; nor is a param.
     """
@@ -51,7 +52,7 @@ class Glance:
         self._files: dict[str, _File] = {}
         self._last: dict[_Curve, tuple[float, Number, int | None]] = {}
         self._recent: dict[_Curve, deque[Number]] = {}
-        self._merged: dict[tuple[str, int | None], dict[str, Any]] = {}
+        self._merged: dict[tuple[str, int | None], dict[str, tuple[float, Any]]] = {}
         self._others: deque[Mapping[str, Any]] = deque(maxlen=_MOST_KEPT)
         self._newest = 0.0
         self._ended = False
@@ -63,8 +64,8 @@ class Glance:
         found = False
         for name in _names(self.directory):
             file = self._files.setdefault(name, _File(self.directory / name))
-            for event in file.news():
-                self._take(event, file.rank)
+            for at, event in file.news():
+                self._take(event, at, file.rank)
                 found = True
         return self._look_at_end() or found
 
@@ -74,7 +75,7 @@ class Glance:
             return False
         events = _lines_of(self.directory / "end")
         for event in events:
-            self._take(event, None)
+            self._take(event, _moment(event), None)
         self._ended = bool(events)
         return self._ended
 
@@ -119,22 +120,29 @@ class Glance:
                 found[curve] = names.get(curve.metric, curve.metric)
         return found
 
-    def _events(self) -> Iterator[Mapping[str, Any]]:
+    def _events(self) -> list[Mapping[str, Any]]:
+        """What was said, in order of time; of what was said again the last."""
+        merged: dict[tuple[float, str, int | None], dict[str, Any]] = {}
         for (key, rank), said in self._merged.items():
-            yield {"t": 0.0, key: said} if rank is None else {"t": 0.0, key: said, "rank": rank}
-        yield from self._others
+            for name, (at, value) in said.items():
+                merged.setdefault((at, key, rank), {})[name] = value
+        found = list(self._others)
+        for (at, key, rank), values in merged.items():
+            event = {"t": at, key: values}
+            found.append(event if rank is None else {**event, "rank": rank})
+        return [sound(event, 0.0) for event in sorted(found, key=lambda event: float(event["t"]))]
 
-    def _take(self, event: Mapping[str, Any], rank: int | None) -> None:
-        moment = event.get("t")
-        at = float(moment) if moment is not None and is_number(moment) else 0.0
+    def _take(self, event: Mapping[str, Any], at: float, rank: int | None) -> None:
         rest = {key: said for key, said in event.items() if key not in _LEFT_OUT}
         points = rest.pop("metrics", None)
         if isinstance(points, dict):
             self._point(points, at, event, rank)
-        for key in _MERGED:
-            said = rest.pop(key, None)
-            if isinstance(said, dict):
-                self._merged.setdefault((key, rank), {}).update(said)
+        for key in _MERGED.intersection(rest):
+            said = rest.pop(key)
+            merged = self._merged.setdefault((key, rank), {})
+            for name, value in said.items() if isinstance(said, dict) else ():
+                if name not in merged or merged[name][0] <= at:
+                    merged[name] = at, value
         if rest:
             self._others.append({**rest, "t": at})
 
@@ -166,11 +174,22 @@ class _File:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.rank = _rank(path.name)
+        self._latest = 0.0
         self._offset = 0
         self._stump = b""
 
-    def news(self) -> list[dict[str, Any]]:
-        """The events since the last look; a line that is not whole yet waits for the next one."""
+    def news(self) -> list[tuple[float, dict[str, Any]]]:
+        """The events since the last look, each with a time that never goes back.
+
+        A line that is not whole yet waits for the next look.
+        """
+        found = []
+        for event in self._events():
+            self._latest = max(self._latest, _moment(event))
+            found.append((self._latest, event))
+        return found
+
+    def _events(self) -> list[dict[str, Any]]:
         try:
             with open(self._path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
@@ -193,6 +212,11 @@ class _File:
         tail = self._lines(file.read(_TAIL))
         missing = _metrics(head) - _metrics(tail)
         return [*head, *_sought(file, missing, size - _TAIL), *tail]
+
+
+def _moment(event: Mapping[str, Any]) -> float:
+    said = event.get("t")
+    return float(said) if said is not None and is_number(said) else 0.0
 
 
 def _rank(name: str) -> int | None:
