@@ -447,6 +447,14 @@ def test_an_array_is_a_picture(
     assert (numpy.asarray(seen).reshape(shape) == expected).all()
 
 
+def test_floats_are_the_nearest_of_256_shades(run: Kept) -> None:
+    """Cut off, white would be reached by 1.0 alone."""
+    numpy, pil = pytest.importorskip("numpy"), pytest.importorskip("PIL.Image")
+    gittrack.log_image(numpy.array([[0.0, 0.001, 0.003, 0.999, 1.0]]), "a.png")
+    seen = numpy.asarray(pil.open(io.BytesIO(run.read("a.png"))))
+    assert seen.tolist() == [[0, 0, 1, 255, 255]]
+
+
 @pytest.mark.parametrize(
     "make",
     [

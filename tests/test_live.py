@@ -196,10 +196,15 @@ def test_threads_get_steps_of_their_own(joined: Joined) -> None:
             gittrack.log({"a": 1})
 
     threads = [Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
     assert sorted(step for step, _ in points(joined)) == list(range(2_000))
 
 
@@ -593,6 +598,32 @@ except Exception as error:
     assert len(found) == len(named) + 1
     assert {run.status for run in loaded} == {"finished"}
     assert not list((told.repo.state / "live").iterdir())
+
+
+def test_what_comes_after_the_end_begins_no_run(script: Script) -> None:
+    """A late callback would leave a stray run behind, of one point."""
+    told = script("""
+import gittrack
+with gittrack.start_run(name="whole"):
+    gittrack.log_metric("m", 1)
+gittrack.log_metric("late", 2)
+gittrack.log_param("late", 2)
+""")
+    assert told.code == 0 and list(told.refs) == [told.run("whole").name]
+    assert "has ended" in told.err and told.run("whole").metrics == {"m": 1}
+
+
+def test_a_function_that_is_only_defined_stands_in_nobodys_way(script: Script) -> None:
+    """What is logged without a run begins one, as if it had not been decorated."""
+    told = script("""
+import gittrack
+@gittrack.start_run(name="never")
+def never(): pass
+gittrack.log_metric("m", 1)
+""")
+    assert told.code == 0, told.err
+    (name,) = told.refs
+    assert told.run(name).metrics == {"m": 1} and not name.startswith("never")
 
 
 def test_two_runs_of_one_process_do_not_mix(script: Script) -> None:
