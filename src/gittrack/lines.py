@@ -21,7 +21,7 @@ from typing import Any
 __all__ = ["Block", "Log", "Reader", "unframe"]
 
 _BLOCK = 8192
-_MOST_DIGITS = 308
+_GREATEST = 10**308
 _POINT_KEYS = frozenset({"t", "metrics", "step", "scan"})
 
 _PLAIN = rb'[^"\\\x00-\x1f]*'
@@ -29,7 +29,7 @@ _KEY = _PLAIN + rb"(?:\\[^\x00-\x1f]" + _PLAIN + rb")*"
 _WHOLE = rb"-?(?!0[0-9])[0-9]+"
 _NUMBER = _WHOLE + rb"(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
 _TIME = rb"[1-9][0-9]{9}(?:\.[0-9]+)?"
-_LONGEST = 300
+_LONGEST, _LONG = 300, 64 << 10
 # One value, as by far the most lines say it; a kind of it that is rarer costs all of them time.
 _ONE = (
     rb'^([0-9a-f]{8}) (\{"t":(' + _TIME + rb'),"metrics":\{"(' + _KEY + rb')":(' + _NUMBER + rb")\}"
@@ -47,6 +47,9 @@ _NO_POINT = (
     rb'(?:.{8} \{"t":[0-9.]+,"metrics":\{[^{}\n]*\}'
     rb'(?:,"step":[-0-9nul]+)?(?:,"scan":true)?\}|(.+))\n'
 )
+
+_QUICKLY = rb'\n(?!.{9}\{"t":[0-9.]{1,32},"metrics":\{|\n)(.+)'
+_MORE_THAN_POINTS = rb'\},"(?!step":|scan":)'
 
 
 def unframe(data: bytes) -> tuple[list[dict[str, Any]], int]:
@@ -186,7 +189,9 @@ class Reader:
         if self._points:
             self._take(lines)
         else:
-            for line in filter(None, re.findall(_NO_POINT, lines)):
+            more = re.search(_MORE_THAN_POINTS, lines)
+            found = re.findall(_NO_POINT, lines) if more else re.findall(_QUICKLY, b"\n" + lines)
+            for line in filter(None, found):
                 self._odd(line)
 
     def done(self) -> None:
@@ -262,7 +267,7 @@ class Reader:
 
     def _odd(self, line: bytes) -> None:
         """Take in a line that is not of the commonest form."""
-        match = self._several.fullmatch(line)
+        match = self._several.fullmatch(line) if len(line) <= _LONG else None
         if match is not None and self._measures(*match.groups()):
             return
         event = _event(line)
@@ -282,7 +287,7 @@ class Reader:
         self, told: bytes, text: bytes, at: bytes, pairs: bytes, step: bytes | None, scan: Any
     ) -> bool:
         """Take in a call that said several values, or which were scanned; False: JSON has to."""
-        if int(told, 16) != zlib.crc32(text) or len(pairs) > _LONGEST * 256:
+        if int(told, 16) != zlib.crc32(text):
             return False
         found = self._pair.findall(pairs)
         columns = self._columns[scan is not None]
@@ -351,12 +356,12 @@ def _is_number(value: Any) -> bool:
     """Whether a value may be a metric's, as `points.is_number` has it."""
     if isinstance(value, bool):
         return False
-    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**_MOST_DIGITS)
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < _GREATEST)
 
 
 def _step(value: Any) -> bytes:
     """A step as text; none where it is no whole number, or has more digits than a number may."""
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 10**_MOST_DIGITS:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= _GREATEST:
         return b""
     return b"%d" % value
 

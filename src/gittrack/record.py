@@ -71,7 +71,7 @@ def encode(
     if run.metrics:
         files["metrics.yaml"] = formats.dump(run.metrics)
     table = series.Table.of(rows)
-    if series.worth_keeping(table):
+    if series.worth_keeping(table) or len(table.metrics()) > len(run.metrics):
         files["metrics.tsv"] = series.dump(table)
     if system:
         files["system.tsv"] = series.dump(system)
@@ -85,7 +85,7 @@ def encode(
         files["output.log"] = log_excerpt(log)
     if cells:
         files["cells.py"] = cells.encode("utf-8", "backslashreplace")
-    listed = _dvc_fields(files, table, run.artifacts)
+    listed = _dvc_fields(files, table, run)
     if listed:
         files["dvc.yaml"] = formats.dump(listed)
     return files
@@ -267,9 +267,7 @@ def _basename(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _dvc_fields(
-    files: Mapping[str, bytes], table: series.Table, artifacts: Sequence[Artifact]
-) -> dict[str, Any]:
+def _dvc_fields(files: Mapping[str, bytes], table: series.Table, run: Run) -> dict[str, Any]:
     """What stock DVC needs to find params, metrics, curves and artifacts (dvc.org/doc, dvc.yaml).
 
     DVC names artifacts with lower-case letters, digits, `-` and `/` only.
@@ -277,7 +275,7 @@ def _dvc_fields(
     plots = []
     if "metrics.tsv" in files:
         timed = table.unstepped()
-        for metric in sorted(table.metrics()):
+        for metric in sorted(table.metrics().keys() & run.metrics.keys()):
             x = "time" if metric in timed else "step"
             plots.append({metric: {"x": x, "y": {"metrics.tsv": series.column(metric)}}})
     return _present(
@@ -285,7 +283,7 @@ def _dvc_fields(
             "params": [name for name in ("params.yaml",) if name in files],
             "metrics": [name for name in ("metrics.yaml",) if name in files],
             "plots": plots,
-            "artifacts": _artifact_names(artifacts),
+            "artifacts": _artifact_names(run.artifacts),
         }
     )
 

@@ -38,13 +38,15 @@ _LOST, _NEW = "lost", "lost.new"
 _NO_SIGNS = {"lock", excerpts.CURVES, excerpts.MASKED, _NEW}
 
 
-def finish(repo: Repo, session: Session) -> tuple[Run, RunRef]:
+def finish(repo: Repo, session: Session, story: Story | None = None) -> tuple[Run, RunRef]:
     """Record the run that a session's directory tells of, then remove the directory.
+
+    `story` is what it tells, if that was read already.
 
     Whoever holds the session may call it, again after a crash: the ref is looked for first, so no
     run is recorded twice.
     """
-    story = _whole_story(repo, session.directory)
+    story = story or _whole_story(repo, session.directory)
     experiment = group(story)[0]
     for name in _names(story):
         _remove_stale_locks(repo, experiment, name)
@@ -75,12 +77,6 @@ def _whole_story(repo: Repo, directory: Path) -> Story:
     if story is None:
         raise WriteFailed(f"'{directory}' does not say how its run began")
     return story
-
-
-def _gather_what_is_due(repo: Repo, directory: Path) -> None:
-    story = journal.read(directory, points=False)
-    if story is not None and _is_due(story):
-        _gather(repo, directory)
 
 
 def _gather(repo: Repo, directory: Path) -> None:
@@ -390,9 +386,9 @@ def _recover_one(repo: Repo, directory: Path) -> RunRef | None:
     repo.sync(repo.flag("track.fsync", default=True))
     try:
         # This may take long, and who is interrupted goes on the next time.
-        _gather_what_is_due(repo, directory)
+        story = _whole_story(repo, directory)
         with undisturbed():
-            return finish(repo, session)[1]
+            return finish(repo, session, story)[1]
     except OSError as error:
         raise waiting(repo, directory.name, str(error)) from error
     except GittrackError as error:

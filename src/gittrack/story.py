@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ __all__ = [
 
 _BEYOND_MEASURE = 1e30
 
+_MOST_KEYS = 20_000
+
 
 def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, Table]:
     """The run that a story tells, and its curves.
@@ -62,8 +65,8 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, Table]:
         faults.append(f"{story.damaged} damaged journal lines were left out")
     rows, more = _curves(story, started, ended)
     logged = _agreed(story, "params", faults)
-    said: dict[str, Value] = params.merge(begin["params"], logged)
-    tags = {**begin["tags"], **_agreed(story, "tags", faults)}
+    said: dict[str, Value] = _some(params.merge(begin["params"], logged), "params", faults)
+    tags = _some({**begin["tags"], **_agreed(story, "tags", faults)}, "tags", faults)
     group, group_title, refusal = experiment(story)
     faults += [refusal] if refusal else []
     run = Run(
@@ -94,7 +97,7 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, Table]:
         # One that chose inputs itself may choose others another time.
         fingerprint=None if any("inputs" in e for e in story.events) else begin.get("fingerprint"),
         params=said,
-        metrics={**rows.last(), **_summary(story)},
+        metrics=_some({**rows.last(), **_summary(story)}, "metrics", faults),
         environment=_told_environment(story),
         tags=tags,
         faults=(*faults, *more),
@@ -290,6 +293,15 @@ def _agreed(story: Story, key: str, faults: list[str]) -> dict[str, Value]:
         named = ", ".join(f"'{one_line(name)[:80]}'" for name in sorted(differing)[:10])
         faults.append(f"ranks differ in the {key} {named}: those of the lowest rank count")
     return agreed
+
+
+def _some(said: dict[str, Value], what: str, faults: list[str]) -> dict[str, Value]:
+    """As many as a record holds and can be read back, the first."""
+    if len(said) <= _MOST_KEYS:
+        return said
+    where = "; all stand in metrics.tsv" if what == "metrics" else ""
+    faults.append(f"the first {_MOST_KEYS:,} of {len(said):,} {what} are recorded{where}")
+    return dict(islice(said.items(), _MOST_KEYS))
 
 
 def _curves(story: Story, started: float, ended: float) -> tuple[Table, list[str]]:
