@@ -24,6 +24,7 @@ from gittrack.errors import GittrackError
 from gittrack.git import Repo
 from gittrack.journal import RUN_VARIABLE
 from gittrack.machine import Machine
+from gittrack.outlet import Outlet
 from gittrack.records import Run, Status
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
@@ -31,6 +32,7 @@ from gittrack.sessions import Session
 __all__ = ["Life", "Pulse", "discard", "end", "take", "undivided"]
 
 _BEAT = 1.0
+_LAST_WAIT = 10.0
 
 _lock = threading.RLock()
 """Held while a run begins, beats or ends: libgit2's handles are for one thread at a time."""
@@ -38,7 +40,7 @@ _lock = threading.RLock()
 _lives: dict[Path, Life] = {}
 """The runs that this process began and has to end, the oldest first."""
 
-_outputs: dict[Path, Session] = {}
+_outputs: dict[Path, Outlet] = {}
 """Where their output goes; forked children write there, too."""
 
 _outside: str | None = None
@@ -91,7 +93,7 @@ class Life:
         self.quiet = repo.flag("track.quiet", default=False)
         self._pulse = pulse
         self._machine = machine
-        self._full = False
+        self.outlet = Outlet(session.write_output, self._trouble)
         self._unwatch = self._watched()
 
     def _watched(self) -> Callable[[], None]:
@@ -112,19 +114,16 @@ class Life:
         try:
             self.session.sync_output()
             self._machine.tell()
-        except (OSError, GittrackError):
+        except Exception:  # the outermost frame of a helper: the run itself goes on
             pass
         self._pulse.beat()
 
     def print(self, text: str) -> None:
-        """Keep what this process printed."""
-        if self._full:
-            return
-        try:
-            self.session.keep_output(text.encode("utf-8", "backslashreplace"))
-        except OSError as error:
-            self._full = True
-            self.active.append({"fault": f"output is kept only in part: {error.strerror}"})
+        """Keep what this process printed. Raises nothing."""
+        self.outlet.put(text.encode("utf-8", "backslashreplace"))
+
+    def _trouble(self, sentence: str) -> None:
+        active.complain(f"output: {sentence}")
 
     def end(
         self, status: Status, code: int | None, *, now: float, wait: bool
@@ -139,6 +138,9 @@ class Life:
         if wait:
             self._machine.tell(wait=True)
         self._machine.forget()
+        lost = self.outlet.finish(_LAST_WAIT if wait else _BEAT)
+        if lost:
+            self.active.append({"fault": f"{lost} pieces of output are lost: the disk was slow"})
         self.session.keep_end({"t": now, "end": [status, code]})
         active.leave(self.active)
         return recovery.finish(self.repo, self.session)
@@ -146,12 +148,14 @@ class Life:
     def vanish(self) -> None:
         """Leave nothing of it: it was never meant to be."""
         self._unwatch()
+        self.outlet.finish(0)
         active.leave(self.active)
         self._machine.forget()
         self.session.end()
 
     def give_up(self) -> None:
         """Leave it to the next command: its code held, its directory as it is."""
+        self.outlet.finish(0)
         active.leave(self.active)
         self._machine.forget()
         self._pulse.hold()
@@ -169,7 +173,7 @@ def take(life: Life) -> None:
     _lives[directory] = life
     os.environ[RUN_VARIABLE] = os.fspath(directory)
     if life.captures:
-        _outputs[directory] = life.session
+        _outputs[directory] = life.outlet
         _capture = _capture or Capture(_heard)
     if _clock is None:
         _clock = _Clock()
@@ -202,7 +206,12 @@ class _Clock:
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
-        threading.Thread(target=self._beat, name="gittrack-heartbeat", daemon=True).start()
+        thread = threading.Thread(target=self._beat, name="gittrack-heartbeat", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # No more threads, as while the interpreter exits: the run goes on without signs.
+            return
 
     def stop(self) -> None:
         """Beat no more; does not wait."""
@@ -219,17 +228,9 @@ class _Clock:
 def _heard(text: str) -> None:
     """Keep what was printed in the output of the run that printed it."""
     now = active.current()
-    session = None if now is None else _outputs.get(now.directory)
-    if session is None:
-        return
-    life = _lives.get(session.directory)
-    if life is not None:
-        life.print(text)
-        return
-    try:
-        session.keep_output(text.encode("utf-8", "backslashreplace"))
-    except OSError:
-        pass  # a forked child has nobody to tell
+    outlet = None if now is None else _outputs.get(now.directory)
+    if outlet is not None:
+        outlet.put(text.encode("utf-8", "backslashreplace"))
 
 
 # -- ending ---------------------------------------------------------------------------------------
@@ -426,6 +427,8 @@ def _forget() -> None:
     """A forked child has begun no run: its parent's are its parent's, who ends them."""
     global _lock, _clock, _waits
     _lock = threading.RLock()
+    for outlet in _outputs.values():
+        outlet.renew()
     _lives.clear()
     _clock = None
     _waits = False

@@ -113,7 +113,15 @@ class Session:
         """
         view = memoryview(data)
         while view:
-            view = view[os.write(self._output, view) :]
+            view = view[self.write_output(view) :]
+
+    def write_output(self, data: bytes | memoryview) -> int:
+        """Append to the output what the disk takes at once -> how many bytes that are.
+
+        Raises:
+            OSError: the disk is full, for example.
+        """
+        return os.write(self._output, data)
 
     def sync_output(self) -> None:
         """Flush the output to the disk."""
