@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "gittrack"
 ENTRANCES = {"", "__main__", "tracer.sitecustomize"}
-PACKAGES = {"cli", "git"}
+PACKAGES = {"cli", "git", "integrations"}
 DOORS = {
     "pygit2": "git",
     "yaml": "formats",
