@@ -393,13 +393,8 @@ def test_what_can_never_be_a_metrics_file_is_refused_before_the_command_starts(
     repo_dir, track
 ) -> None:
     """After hours of training it would be too late."""
-    (repo_dir / "out").mkdir()
-    for name, says in [
-        ("out", "is a directory"),
-        ("t.py", "is no .yaml, .json, .csv or .tsv file"),
-    ]:
-        done = track(repo_dir, "run", "--metrics", name, "--", "touch", "ran", check=2)
-        assert f"the metrics file '{name}' {says}" in done.stderr
+    done = track(repo_dir, "run", "--metrics", "t.py", "--", "touch", "ran", check=2)
+    assert "the metrics file 't.py' is no .yaml, .json, .csv or .tsv file" in done.stderr
     assert not (repo_dir / "ran").exists() and everything(repo_dir) == []
 
 
@@ -962,3 +957,32 @@ def test_a_run_within_a_run_names_its_parent(repo_dir: Path, track, git) -> None
     shown = track(repo_dir, "show", known["inner"]["name"], "--json").stdout
     assert json.loads(shown)["parent"] == known["outer"]["id"]
     assert json.loads(shown)["parent_name"] == known["outer"]["name"]
+
+
+# -- expressions of the user's ------------------------------------------------------------------
+
+
+def test_metrics_are_found_by_an_expression_of_the_user_s(repo_dir: Path, track) -> None:
+    """Output that we cannot understand is no reason to change the program."""
+    said = "print('it 1 err <0.5>'); print('it 2 err <0.25>')"
+    expression = r"it (?P<step>\d+) err <(?P<err>[0-9.]+)>"
+    track(repo_dir, "run", "--scan", expression, "--", sys.executable, "-c", said)
+    shown = json.loads(track(repo_dir, "show", "latest", "--json").stdout)
+    assert shown["metrics"] == {"err": 0.25}
+
+
+def test_expressions_of_the_configuration_count_too(repo_dir: Path, track, git) -> None:
+    """A project's output looks the same each time."""
+    git(repo_dir, "config", "--add", "track.scanPattern", r"err <(?P<err>[0-9.]+)>")
+    track(repo_dir, "run", "--", sys.executable, "-c", "print('it 1 err <0.5>')")
+    assert json.loads(track(repo_dir, "show", "latest", "--json").stdout)["metrics"] == {"err": 0.5}
+
+
+@pytest.mark.parametrize("expression", ["(", "loss=[0-9.]+"])
+def test_an_expression_without_use_is_refused_before_the_start(
+    repo_dir: Path, track, expression: str
+) -> None:
+    """After hours of training it would be too late."""
+    told = track(repo_dir, "run", "--scan", expression, "--", "touch", "started", check=2)
+    assert told.stderr.startswith("error: the expression ")
+    assert not (repo_dir / "started").exists()

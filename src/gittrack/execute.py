@@ -219,7 +219,8 @@ class _Recorder:
         self._session = session
         self._known = known
         self._machine = Machine(repo, known["tree"], pending, self._write)
-        self._scanners = {stream: Scanner() for stream in (1, 2)} if scan else {}
+        patterns = known.get("scans", ())
+        self._scanners = {stream: Scanner(patterns) for stream in (1, 2)} if scan else {}
         self._now = now
         self.began = False
         self._heart = Heartbeat(repo, session, known, self._append, now=now)
@@ -263,6 +264,9 @@ class _Recorder:
         """Write down how the child ended."""
         for scanner in self._scanners.values():
             self._rows(scanner.close(self._now()))
+        troubles = [said for scanner in self._scanners.values() for said in scanner.troubles()]
+        for said in dict.fromkeys(troubles):
+            self._append({"fault": said})
         self._heart.finish()
         event: dict[str, Any] = {"t": self._now(), "end": [_status(ended), ended.code]}
         if self._missed:

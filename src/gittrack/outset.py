@@ -107,6 +107,10 @@ def prepare(repo: Repo, request: Request) -> Prepared:
         names.generate(bytes(6), request.name)
     for key in request.tags:
         check_key(key)
+    if patterns := _scans(repo, request):
+        from gittrack.scanner import check_patterns
+
+        check_patterns(patterns)
     masked, hidden = secrets.mask_argv(request.argv)
     assignments, hidden_assignments = secrets.mask_argv(request.params)
     from_files, faults = _params_files(repo, request)
@@ -123,6 +127,10 @@ def prepare(repo: Repo, request: Request) -> Prepared:
         notices=tuple(notices),
         masked=bool(hidden_words),
     )
+
+
+def _scans(repo: Repo, request: Request) -> list[str]:
+    return [*repo.config_all("track.scanpattern"), *request.scans]
 
 
 def _experiment(repo: Repo, request: Request) -> str:
@@ -149,10 +157,11 @@ def _metrics_files(request: Request) -> dict[str, str]:
     """The metrics files to look at afterwards, with what tells whether the run wrote them."""
     asked = request.metrics_files
     if asked:
-        from gittrack import metrics
+        from gittrack import metrics, tfevents
 
         for path in asked:
-            metrics.check_file(path, directory=request.directory)
+            if not tfevents.is_asked(path, directory=request.directory):
+                metrics.check_file(path, directory=request.directory)
     paths = _METRICS_FILES if asked is None else asked
     return {path: stamp(request.directory / path) for path in paths}
 
@@ -464,13 +473,14 @@ def _manner(repo: Repo, request: Request) -> dict[str, Any]:
         "parent_name": None if request.parent is None else request.parent[1],
         "continues": None if request.continues is None else request.continues.id,
         "live": request.live or repo.flag("track.live", default=False),
-        "scans": [*repo.config_all("track.scanpattern"), *request.scans],
+        "scans": _scans(repo, request),
         "notebook": request.notebook,
         "job": request.job,
         "strict": repo.flag("track.strict", default=False),
     }
     kept = {key: value for key, value in manner.items() if value not in (None, False, [])}
-    return kept | {"sync": _sync_interval(repo)}
+    told = {"tensorboard": repo.flag("track.tensorboard", default=True)}
+    return kept | told | {"sync": _sync_interval(repo)}
 
 
 def _sync_interval(repo: Repo) -> float | None:
