@@ -23,6 +23,7 @@ from gittrack.live import Run
 from gittrack.records import Code, Row
 from gittrack.records import Run as Recorded
 from gittrack.story import plain_code
+from gittrack.views import RunData, RunInfo
 
 
 class Joined:
@@ -87,8 +88,8 @@ def test_what_is_known_of_it(joined: Joined) -> None:
     assert run.config.as_dict() == {
         "epochs": 3, "lr": 0.5, "opt": {"lr": 0.1, "name": "adam"}
     }  # fmt: skip
-    assert run.data == live.RunData(run.params, run.metrics, run.tags)
-    assert run.info == live.RunInfo(
+    assert run.data == RunData(run.params, run.metrics, run.tags)
+    assert run.info == RunInfo(
         run_id="0" * 32, run_name="amber-otter-7f3kq2", experiment_id="wine", status="RUNNING",
         start_time=1500, end_time=None, user_id="Ada",
     )  # fmt: skip
@@ -111,6 +112,19 @@ def test_a_notebook_shows_it(joined: Joined) -> None:
         gittrack.log_metric("loss", 1 / (step + 1), step=step)
     shown = current()._repr_html_()
     assert "amber-otter" in shown and "loss" in shown
+
+
+def test_a_notebook_shows_it_after_its_end(script: Script) -> None:
+    """As it was recorded: the cell that ends a run is often the one that shows it."""
+    told = script("""
+import gittrack
+with gittrack.start_run(name="shown", params={"depth": 7}) as run:
+    for step in range(3): run.log({"loss": step})
+print(run._repr_html_())
+""")
+    assert told.code == 0, told.err
+    for word in ("shown-", "finished", "depth", "loss", "<svg"):
+        assert word in told.out
 
 
 # -- params, tags, summary ----------------------------------------------------------------------

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gittrack import active, names
 from gittrack.active import Active
 from gittrack.errors import NoActiveRun, UsageError
 from gittrack.journal import RUN_VARIABLE
 from gittrack.quoting import one_line, utf8
-from gittrack.records import Number, Status, Value
+from gittrack.records import Number, Status
 from gittrack.statements import Statements
-from gittrack.views import Config, Summary, settings
+from gittrack.views import Config, RunData, RunInfo, Summary, settings
+
+if TYPE_CHECKING:
+    from gittrack.refs import RunRef
 
 __all__ = [
     "Run",
-    "RunData",
-    "RunInfo",
     "config",
     "current",
     "disable",
@@ -52,29 +52,6 @@ _off: Active | None = None
 _experiment: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """A run as MLflow's `run.info` names it; times in milliseconds since the epoch."""
-
-    run_id: str
-    run_name: str
-    experiment_id: str
-    status: str
-    start_time: int | None
-    end_time: int | None
-    user_id: str
-    lifecycle_stage: str = "active"
-
-
-@dataclass(frozen=True, slots=True)
-class RunData:
-    """What was logged so far, as MLflow's `run.data` has it; params keep their types."""
-
-    params: Mapping[str, Value]
-    metrics: Mapping[str, Number]
-    tags: Mapping[str, str]
-
-
 class Run(Statements):
     """A run while it goes on: what is said to it is in its journal when the call returns.
 
@@ -91,6 +68,7 @@ class Run(Statements):
         self._begun = False
         self._status: Status = "running"
         self._ended: float | None = None
+        self._ref: RunRef | None = None
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -163,7 +141,13 @@ class Run(Statements):
     def _repr_html_(self) -> str:
         from gittrack import portrait
 
-        return portrait.of_live(self._to.directory, self.metrics)
+        if self._ref is None:
+            return portrait.of_live(self._to.directory, self.metrics)
+        from gittrack import commits
+        from gittrack.git import Repo
+
+        repo = Repo.open(self._to.begin["where"])
+        return portrait.html(commits.load(repo, self._ref), commits.load_series(repo, self._ref))
 
     # -- its end --------------------------------------------------------------------------------
 
@@ -190,7 +174,7 @@ class Run(Statements):
 
         self._status = status or _verdict(exit_code, error)
         self._ended = time.time()
-        lifetime.end(self._to, status=status, exit_code=exit_code, error=error)
+        self._ref = lifetime.end(self._to, status=status, exit_code=exit_code, error=error)
 
     def finish(self, exit_code: int | None = None) -> None:
         """End the run, `failed` where the exit code is not 0; W&B's word for `end`."""

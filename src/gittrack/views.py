@@ -1,17 +1,20 @@
 """What a script says of its run, as mappings: `config` holds its params, `summary` last values.
 
-Both are read and changed by item and by attribute. Knows how they nest and which objects hold
-settings. Knows nothing of runs: whoever makes one says where values stand and whom to tell.
+Both are read and changed by item and by attribute. Knows how they nest, which objects hold
+settings, and what MLflow's scripts ask of a run. Whoever makes one says where values stand and whom
+to tell of new ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
 from gittrack.errors import BadValue, GittrackError
+from gittrack.records import Number, Value
 
-__all__ = ["Config", "Summary", "merge", "settings"]
+__all__ = ["Config", "RunData", "RunInfo", "Summary", "merge", "settings"]
 
 
 def settings(given: Any) -> dict[str, Any]:
@@ -22,8 +25,6 @@ def settings(given: Any) -> dict[str, Any]:
     """
     if isinstance(given, Mapping):
         return dict(given)
-    from dataclasses import asdict, is_dataclass
-
     if is_dataclass(given) and not isinstance(given, type):
         return asdict(given)
     if callable(getattr(given, "model_dump", None)):
@@ -185,3 +186,26 @@ class Summary(_View):
     def update(self, given: Any = None, /, **more: Any) -> None:
         """Set several values at once."""
         self._tell({**({} if given is None else settings(given)), **more})
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run as MLflow's `run.info` names it; times in milliseconds since the epoch."""
+
+    run_id: str
+    run_name: str
+    experiment_id: str
+    status: str
+    start_time: int | None
+    end_time: int | None
+    user_id: str
+    lifecycle_stage: str = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """What was logged so far, as MLflow's `run.data` has it; params keep their types."""
+
+    params: Mapping[str, Value]
+    metrics: Mapping[str, Number]
+    tags: Mapping[str, str]
