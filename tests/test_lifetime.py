@@ -223,7 +223,9 @@ def test_in_a_command_that_is_recorded_the_first_start_joins(track: Any, place: 
     write(
         place,
         """\
-        run = lifetime.start(title="By the script", tags={"by": "script"}, params={"opt": "adam"})
+        run = lifetime.start(
+            title="By the script", message="Why", tags={"by": "script"}, params={"opt": "adam"}
+        )
         print(run.owned)
         run.log_metric("loss", 0.5)
         try:
@@ -240,8 +242,21 @@ def test_in_a_command_that_is_recorded_the_first_start_joins(track: Any, place: 
     outer, inner = runs(place)
     assert (outer.title, outer.status, outer.experiment) == ("By the script", "failed", "outer")
     assert outer.metrics == {"loss": 0.5} and outer.params["opt"] == "adam"
-    assert outer.tags == {"by": "script"}
+    assert (outer.tags, outer.message) == ({"by": "script"}, "Why")
     assert (inner.parent, inner.status, inner.metrics) == (outer.id, "finished", {})
+
+
+def test_a_run_of_another_repository_is_no_parent(place: Path, tmp_path: Path) -> None:
+    """Its id would lead nowhere."""
+    other = tmp_path / "other"
+    subprocess.run(["git", "init", "-q", other], check=True)
+    program = """\
+    from pathlib import Path
+    lifetime.start()
+    lifetime.end(lifetime.start(nested=True, directory=Path(sys.argv[1])))
+    """
+    do(place, program, str(other))
+    assert (only(other).parent, only(place).parent) == (None, None)
 
 
 def test_a_run_that_is_gone_is_not_joined(place: Path) -> None:

@@ -250,7 +250,9 @@ def _request(
 def _parent(repo: Repo, outer: Active | None, asked: str | None) -> tuple[str, str] | None:
     """The id and name of the run that this one is nested in: one under way, or a recorded one."""
     if asked is None:
-        known: Mapping[str, Any] = {} if outer is None else outer.begin
+        if outer is None or outer.directory.parents[1].resolve() != repo.state.resolve():
+            return None
+        known: Mapping[str, Any] = outer.begin
         return (known["id"], known["name"]) if "id" in known else None
     for directory in sessions.live(repo.state):
         known = muster.begin_of(directory)

@@ -83,7 +83,8 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, Table]:
         started=message.moment(started),
         ended=message.moment(ended),
         exit_code=end["end"][1] if end else None,
-        message=begin["message"],
+        # What the user said counts, then what the script says.
+        message=begin["message"] or _last(story, "message", None),
         command=tuple(begin["command"]),
         directory=begin["directory"],
         user=begin["user"],
