@@ -149,7 +149,15 @@ class _Loom:
             return
         self._close()
         self._flush()
-        self._table.share(self._since(block.times), block.steps, kinds[one][0], block.cells)
+        kind, times, steps, cells = kinds[one][0], block.times, block.steps, block.cells
+        last = steps.rpartition(b"\n")[2]
+        if last:
+            # The next block may go on with this step.
+            self._open = times[-1], last, [kind], [cells.rpartition(b"\n")[2]]
+            times = times[:-1]
+            steps, cells = steps.rpartition(b"\n")[0], cells.rpartition(b"\n")[0]
+        if times:
+            self._table.share(self._since(times), steps, kind, cells)
 
     def _since(self, times: array[float]) -> array[float]:
         since = array("d", [time - self._started for time in times])
