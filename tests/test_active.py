@@ -232,6 +232,7 @@ def test_a_copied_context_that_outlives_its_run_logs_to_the_one_around(begin: An
     copied = contextvars.copy_context()
     active.leave(inner)
     assert copied.run(active.current) is outer
+    assert copied.run(active.innermost) is outer
 
 
 def test_a_joined_run_is_left_for_good(run: Path) -> None:

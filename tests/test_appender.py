@@ -517,6 +517,7 @@ def test_a_hanging_disk_holds_a_loop_up_for_a_tenth_of_a_second(
     assert 0.09 < max(took) < 1.0, "one call waits for its line"
     assert sum(took) - max(took) < 1.0, "and only one"
     assert said == ["the disk is slow; what is logged waits in memory"]
+    assert made._backlog is not None and not made._trust(made._backlog), "too early"
     slow.unblock()
     until(lambda: made._backlog is None)
     made.point("m", 2_000, None)

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from gittrack.appender import Appender
@@ -63,7 +63,8 @@ class Active:
         self._begin = begin
         self._outer: Active | None = None
         self._appender: Appender | None = None
-        self._opening = Lock()
+        # Reentrant, as is the other one: a signal handler logs and ends whatever it interrupts.
+        self._opening = RLock()
         # What is only found in the environment may be over before anything is logged.
         self._certain = begin is not None
 
@@ -216,13 +217,14 @@ class Active:
         complain(f"not recorded: {sentence}")
 
     def _close(self) -> None:
-        appender, self._appender = self._appender, None
+        with self._opening:
+            appender, self._appender = self._appender, None
         if appender is not None:
             appender.close()
 
     def _forked(self) -> None:
         # A thread of the parent's may have held the lock; that thread is not here.
-        self._opening = Lock()
+        self._opening = RLock()
         self.owned = False
         if self._appender is not None:
             self._appender.abandon()
@@ -233,7 +235,7 @@ _inner: ContextVar[Active | None] = ContextVar("gittrack run", default=None)
 _open: list[Active] = []
 """The runs that this process has entered and not left, in that order."""
 _joined: Active | None = None
-_joining = Lock()
+_joining = RLock()
 _seen_to = False
 _known: weakref.WeakSet[Active] = weakref.WeakSet()
 
@@ -410,7 +412,7 @@ def _step(step: object) -> int:
 def _forget() -> None:
     """A forked child writes files of its own, and ends no run of its parent's."""
     global _joining, _seen_to
-    _joining, _seen_to = Lock(), False
+    _joining, _seen_to = RLock(), False
     for active in list(_known):
         active._forked()
 
