@@ -92,6 +92,32 @@ def test_ctrl_c_kills(place: Path) -> None:
     assert "KeyboardInterrupt" in output(place, run)
 
 
+_SLOWLY = """\
+from gittrack import recovery
+finish = recovery.finish
+def slowly(*given):
+    print("ready", flush=True)
+    time.sleep(0.3)
+    return finish(*given)
+recovery.finish = slowly
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("last", ["lifetime.end(run)\nwait()", ""], ids=["end", "exit"])
+def test_what_comes_while_a_run_is_recorded_comes_afterwards(
+    last: str, signum: signal.Signals, place: Path
+) -> None:
+    """The run had ended when it came: it is recorded as it ended, and the signal is not lost."""
+    process = begin(place, _SLOWLY + LOGS + last)
+    ready(process)
+    process.send_signal(signum)
+    process.communicate(timeout=60)
+    assert only(place).status == "finished"
+    # At the exit of the interpreter there is nothing left that Ctrl-C could interrupt.
+    assert process.returncode == (0 if not last and signum == signal.SIGINT else -signum)
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])
 def test_a_fatal_signal_is_recorded_and_kills(name: str, place: Path) -> None:
     """Preemption: a machine that is taken away says so with SIGTERM, and waits a little."""

@@ -396,7 +396,11 @@ def _end_all() -> None:
     except KeyboardInterrupt as interrupt:
         error = error or interrupt
     for life in [*_lives.values()][::-1]:
-        end(life.active, error=error)
+        try:
+            end(life.active, error=error)
+        except KeyboardInterrupt:
+            # It came while this one was recorded, and was held back until then.
+            continue
 
 
 def _join_children() -> None:
