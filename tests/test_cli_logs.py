@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import gittrack
 from conftest import Track
 from gittrack.cli import logs
 from test_index import record
@@ -178,7 +177,6 @@ def test_a_reader_that_goes_takes_the_follower_along(stage: Stage) -> None:
     assert follower.stderr.read() == b""
 
 
-@pytest.mark.skipif(not hasattr(gittrack, "start_run"), reason="runs of one's own come with it")
 def test_a_run_of_a_python_process_is_followed_too(
     stage: Stage, tmp_path: Path, until: Until
 ) -> None:

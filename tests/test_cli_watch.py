@@ -349,8 +349,26 @@ def _modes(terminal: Terminal) -> list[Any]:
     return list(termios.tcgetattr(terminal.child.child_fd))[:4]
 
 
+@pytest.mark.parametrize("way", ["q", "term"])
+def test_echo_and_line_editing_are_on_again(runs: Runs, until: Until, way: str) -> None:
+    """The next program on this terminal may be no shell that mends it."""
+    place = runs.repo.root
+    assert place is not None
+    command = f"{sys.executable} -m gittrack watch"
+    line = f"echo $$; stty -a >before; {command}; stty -a >after; cmp before after && echo same"
+    shell = pexpect.spawn("bash", ["-c", line], cwd=os.fspath(place), timeout=20)
+    shell.expect_exact("waiting for one")
+    if way == "q":
+        shell.send("q")
+    else:
+        with open(f"/proc/{shell.pid}/task/{shell.pid}/children") as file:
+            os.kill(int(file.read()), signal.SIGTERM)
+    shell.expect_exact("same\r\n")
+    shell.expect(pexpect.EOF)
+
+
 def test_the_settings_are_those_of_before(runs: Runs, until: Until) -> None:
-    """Echo and line editing are on again, after Ctrl-C as after Ctrl-Z."""
+    """For the shell that one comes back to, after Ctrl-C as after Ctrl-Z."""
     place = runs.repo.root
     assert place is not None
     shell = pexpect.spawn(
@@ -407,6 +425,8 @@ def test_waiting_costs_next_to_nothing(runs: Runs, until: Until) -> None:
 
     if not os.path.exists("/proc/self/stat"):
         pytest.skip("no /proc here")
+    # Whoever was woken once must sleep again.
+    terminal.child.setwinsize(12, 79)
     before, began = used(), time.monotonic()
     end = began + 4
     until(lambda: terminal.shows("slow-") and time.monotonic() > end)

@@ -149,7 +149,7 @@ def test_a_limit_never_leaves_a_child_without_its_parent(repo_dir: Path, track: 
 
 def test_runs_that_are_each_others_parents_are_shown_once(repo_dir: Path, track: Track) -> None:
     """A record may say anything; a listing must end, and hide nothing."""
-    record(repo_dir, 1, "self-aaaaaa", id="a" * 32, parent="a" * 32, parent_name="p")
+    record(repo_dir, 7, "self-aaaaaa", id="a" * 32, parent="a" * 32, parent_name="p")
     record(repo_dir, 2, "hen-bbbbbb", id="b" * 32, parent="c" * 32, parent_name="p")
     record(repo_dir, 3, "egg-cccccc", id="c" * 32, parent="b" * 32, parent_name="p")
     record(repo_dir, 4, "twin-dddddd", id="d" * 32)
@@ -160,6 +160,7 @@ def test_runs_that_are_each_others_parents_are_shown_once(repo_dir: Path, track:
     assert sorted(found) == sorted(
         ["self-aaaaaa", "hen-bbbbbb", "egg-cccccc", "twin-dddddd", "twin-eeeeee", "child-ffffff"]
     )
+    assert found[0] == "self-aaaaaa"
     assert "└─ hen-bbbbbb" in text or "└─ egg-cccccc" in text
 
 
