@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -63,19 +62,3 @@ def test_what_the_readme_says_works(place: Path, track: Track) -> None:
     assert whole.metrics["accuracy"] == best > 0.8
     for run in runs.values():
         assert [item.path for item in run.artifacts] == ["confusion.json", "first.png"]
-
-
-def test_the_import_is_all_that_differs(tmp_path: Path, git: Git) -> None:
-    """The examples say so."""
-    pytest.importorskip("sklearn")
-    git(tmp_path, "init", "-q")
-    for name, other in (("mlflow_style", "mlflow"), ("wandb_style", "wandb")):
-        code = (EXAMPLES / name / "train.py").read_text()
-        code = code.replace("import gittrack\n", f"import gittrack as {other}\n")
-        (tmp_path / f"{name}.py").write_text(code.replace("gittrack.", f"{other}."))
-        done = subprocess.run(
-            [sys.executable, f"{name}.py", "--epochs", "2"],
-            cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ),
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-    assert len(refs.all_runs(Repo.open(tmp_path))) == 5
