@@ -1,82 +1,107 @@
-"""What this process writes through its streams is heard once, whoever else listens."""
+"""Listening to what a process prints, whatever its streams are, and leaving them as they were."""
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
 from typing import Any
+
+import pytest
 
 from gittrack.capture import Capture
 
 
-class Stream(io.StringIO):
-    """A stream with attributes, as those of Python and of IPython have."""
+class _Slotted:
+    """A stream that takes no attributes, as some libraries put in place of the real one."""
+
+    __slots__ = ("text",)
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
 
 
-class Heard(list[str]):
-    """What the taps on two streams of our own hear; `capture` is what listens."""
-
-    capture: Capture
-
-
-@contextmanager
-def listening() -> Iterator[Heard]:
-    before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Stream(), Stream()
-    texts = Heard()
-    texts.capture = Capture(texts.append)
-    try:
-        yield texts
-    finally:
-        texts.capture.stop()
-        sys.stdout, sys.stderr = before
+def test_both_streams_are_heard_and_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order in which they were written."""
+    out, err, heard = io.StringIO(), io.StringIO(), []
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    capture = Capture(heard.append)
+    print("one")
+    print("two", file=sys.stderr)
+    assert capture.hears(out) and capture.hears(err)
+    capture.stop()
+    print("three")
+    assert "".join(heard) == "one\ntwo\n"
+    assert (out.getvalue(), err.getvalue()) == ("one\nthree\n", "two\n")
+    assert "write" not in vars(out) and not capture.hears(out)
 
 
-def wrapped(write: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda text: write(text)
+@pytest.mark.parametrize("stream", [None, _Slotted()], ids=["none", "slots"])
+def test_what_cannot_be_listened_to_is_left_alone(
+    stream: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program without a terminal has no streams at all."""
+    heard: list[str] = []
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    capture = Capture(heard.append)
+    print("one")
+    print("two", file=sys.stderr)
+    capture.stop()
+    assert "".join(heard) == "two\n" and not capture.hears(stream)
 
 
-def test_who_is_put_aside_listens_again_when_asked() -> None:
-    """IPython wraps a stream for each cell and puts back at its end what it found before it."""
-    with listening() as heard:
-        stream: Any = sys.stdout
-        stream.write("one")
-        stream.write = Stream.write.__get__(stream)
-        stream.write("two")
-        heard.capture.renew()
-        stream.write("three")
-        assert heard == ["one", "three"] and stream.getvalue() == "onetwothree"
+def test_what_the_sink_prints_itself_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would go round for ever."""
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    heard: list[str] = []
+
+    def sink(text: str) -> None:
+        heard.append(text)
+        print("said")
+
+    capture = Capture(sink)
+    print("one", end="")
+    with capture.unheard():
+        print("ours")
+    other = threading.Thread(target=print, args=("two",), kwargs={"end": ""})
+    other.start()
+    other.join()
+    capture.stop()
+    assert "".join(heard) == "onetwo"
 
 
-def test_two_taps_of_ours_hear_once() -> None:
-    """Where somebody wrapped over us, the one that listens again is above, the first one below."""
-    with listening() as heard:
-        stream: Any = sys.stdout
-        stream.write = wrapped(stream.write)
-        heard.capture.renew()
-        stream.write("one")
-        assert heard == ["one"] and stream.getvalue() == "one"
+def test_somebody_who_listens_after_us_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taking ours away must not take away another tracker's; ours hears nothing any more."""
+    out, heard, theirs = io.StringIO(), [], []
+    monkeypatch.setattr(sys, "stdout", out)
+    capture = Capture(heard.append)
+    inner = out.write
+    out.write = lambda text: (theirs.append(text), inner(text))[1]  # type: ignore[method-assign]
+    capture.stop()
+    print("one", end="")
+    assert (out.getvalue(), heard, "".join(theirs)) == ("one", [], "one")
 
 
-def test_another_stream_is_listened_to_instead() -> None:
-    """The one before is as it was."""
-    with listening() as heard:
-        before: Any = sys.stdout
-        sys.stdout = Stream()
-        heard.capture.renew()
-        before.write("one")
-        sys.stdout.write("two")
-        assert heard == ["two"] and "write" not in vars(before)
-
-
-def test_in_the_end_all_is_as_it_was() -> None:
-    """However often it was asked to listen again."""
-    with listening() as heard:
-        stream: Any = sys.stderr
-        for _ in range(3):
-            heard.capture.renew()
-        heard.capture.stop()
-        stream.write("one")
-        assert heard == [] and "write" not in vars(stream)
+def test_a_stream_in_the_place_of_another_is_heard_from_the_next_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A notebook's streams come and go with its cells; nothing is heard twice."""
+    heard: list[str] = []
+    first, second = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", first)
+    capture = Capture(heard.append)
+    monkeypatch.setattr(sys, "stdout", second)
+    print("missed", end="")
+    capture.renew()
+    print("one", end="")
+    capture.renew()
+    print("two", end="")
+    capture.stop()
+    assert "".join(heard) == "onetwo"
+    assert "write" not in vars(first) and "write" not in vars(second)
