@@ -11,6 +11,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 _NO_PEERS = ["--dvc", "false", "--mlflow", "false"]
 SMALL = {
+    "closing": ["--rounds", "1", "--points", "2000", "--runs", "3", "--each", "500"],
     "lifetime": ["--rounds", "1", "--files", "20"],
     "startup": ["--rounds", "1"],
     "read": ["--rounds", "1", "--runs", "3"],
