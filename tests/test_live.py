@@ -345,6 +345,7 @@ def test_a_key_that_is_no_name_of_a_file_is_a_fault(joined: Joined) -> None:
         (["m.pt"], {}, None),
         (["m.pt", "best.pt"], {}, "best.pt"),
         (["m.pt"], {"name": "best.pt"}, "best.pt"),
+        (["m.pt"], {"name": "best"}, "best"),
         (["m.pt", "models"], {}, "models/m.pt"),
         (["m.pt", "models/"], {}, "models/m.pt"),
         (["m.pt"], {"artifact_path": "models/v1.0"}, "models/v1.0/m.pt"),

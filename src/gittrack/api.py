@@ -178,19 +178,21 @@ def _run(run_id: str | None) -> Run:
 
 def log_artifact(
     local_path: _Path,
-    name: _Path | None = None,
+    to: _Path | None = None,
     *,
+    name: _Path | None = None,
     artifact_path: _Path | None = None,
     run_id: str | None = None,
     allow_secret: bool = False,
 ) -> None:
     """Keep a file or a directory as an artifact of this run, as it is now.
 
-    Its `name` among the run's artifacts is its path in the repository; outside of it, the last part
-    of the path. `artifact_path` is a directory to put it into instead, and so is a `name` that ends
-    with `/`, or that has no suffix where the file has one: MLflow's second argument. The last
-    content under a name is the artifact; what was logged under it before stays in the cache until
-    `git track gc --data`, so a checkpoint that is to stay needs a name of its own.
+    Its name among the run's artifacts is its path in the repository; outside of it, the last part
+    of the path; or `name`. `artifact_path` is a directory to put it into. Without a keyword, `to`
+    is a name, unless it ends with `/` or has no suffix where the file has one: then it is a directory,
+    as MLflow's second argument. The last content under a name is the artifact; what was logged
+    under it before stays in the cache until `git track gc --data`, so a checkpoint that is to stay
+    needs a name of its own.
 
     The content is copied (or reflinked) into DVC's cache when the call returns; the same content is
     stored once. What looks like a secret, a file by its name or (up to 1 MiB) its content, a
@@ -201,10 +203,11 @@ def log_artifact(
     Raises:
         BadPath: there is no readable file or directory at `local_path`; or the name leads out of
             the run, or lies inside another artifact, or around it.
+        UsageError: it is said in two ways how it is called.
         GittrackError: as `log_param` says.
     """
     _run(run_id).log_artifact(
-        local_path, name, artifact_path=artifact_path, allow_secret=allow_secret
+        local_path, to, name=name, artifact_path=artifact_path, allow_secret=allow_secret
     )
 
 

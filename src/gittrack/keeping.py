@@ -293,7 +293,7 @@ def _free(run: Active, name: str) -> str:
         BadPath: it may not, or not beside what this process has kept.
     """
     check_artifact(name)
-    other = next((kept for kept in _names[_id(run)] if _overlap(kept, name)), None)
+    other = next((kept for kept in _names[run.begin["id"]] if _overlap(kept, name)), None)
     if other is not None:
         raise BadPath(
             f"no artifact can be called '{_shown(name)}' beside '{_shown(other)}': one would lie "
@@ -301,10 +301,6 @@ def _free(run: Active, name: str) -> str:
             path=name,
         )
     return name
-
-
-def _id(run: Active) -> str:
-    return str(run.begin["id"])
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -410,7 +406,7 @@ def _keep(run: Active, name: str, add: Callable[[Cache], Hashed]) -> None:
     if run.ended:
         _fault(run, name, f"run {run.name} has ended")
         return
-    names = _names[_id(run)]
+    names = _names[run.begin["id"]]
     if name not in names and len(names) >= MOST_ARTIFACTS:
         _fault(run, name, f"there are {MOST_ARTIFACTS:,} already; a directory is kept as one")
         return

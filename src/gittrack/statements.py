@@ -244,13 +244,14 @@ class Statements:
     def log_artifact(
         self,
         local_path: _Path,
-        name: _Path | None = None,
+        to: _Path | None = None,
         *,
+        name: _Path | None = None,
         artifact_path: _Path | None = None,
         allow_secret: bool = False,
     ) -> None:
         """Keep a file or directory; see `gittrack.log_artifact`."""
-        called = _called(local_path, name, artifact_path)
+        called = _called(local_path, to, name, artifact_path)
         self._keep("log_artifact", local_path, called, allow_secret=allow_secret)
 
     def log_artifacts(
@@ -361,21 +362,23 @@ def _suffix(drawn: object) -> str:
     return ".html" if hasattr(drawn, "to_html") else ".png"
 
 
-def _called(path: _Path, name: _Path | None, directory: _Path | None) -> _Path | None:
-    """The name to keep a file under: as it is, or within a directory.
+def _called(
+    path: _Path, to: _Path | None, name: _Path | None, directory: _Path | None
+) -> _Path | None:
+    """The name to keep a file under: as it is said, or within a directory.
 
     Raises:
-        UsageError: both are given.
+        UsageError: it is said in two ways.
     """
-    if directory is not None and name is not None:
+    if sum(said is not None for said in (to, name, directory)) > 1:
         raise UsageError("log_artifact takes a name, or an artifact_path to put it into; not both")
-    above = directory
-    if name is not None and _has_suffix(path) and not _has_suffix(name) and os.path.isfile(path):
-        above = name
-    if above is None:
-        return name
-    base = os.path.basename(os.path.abspath(os.fsdecode(path)))
-    return f"{os.fspath(above).rstrip('/')}/{base}" if os.fspath(above) else above
+    if to is not None and _has_suffix(path) and not _has_suffix(to) and os.path.isfile(path):
+        directory = to
+    if directory is None or not os.fsdecode(directory):
+        return to if name is None else name
+    return os.path.join(
+        os.fsdecode(directory), os.path.basename(os.path.abspath(os.fsdecode(path)))
+    )
 
 
 def _has_suffix(path: _Path) -> bool:
