@@ -22,7 +22,16 @@ from typing import Protocol
 import pytest
 
 _KEPT = ("PATH", "TMPDIR", "USER", "LOGNAME", "SHELL", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CI")
-_KEPT_FAMILIES = ("PYTHON", "PYTEST_", "HYPOTHESIS_", "COV", "PIP_", "SSL_CERT_", "CRASH_", "TORTURE_")
+_KEPT_FAMILIES = (
+    "PYTHON",
+    "PYTEST_",
+    "HYPOTHESIS_",
+    "COV",
+    "PIP_",
+    "SSL_CERT_",
+    "CRASH_",
+    "TORTURE_",
+)
 _DROPPED = ("PYTHONIOENCODING", "PYTHONUTF8", "PYTHONWARNINGS", "PYTHONUNBUFFERED")
 
 _GITCONFIG = """\

@@ -94,7 +94,7 @@ calls = st.builds(
 
 
 @given(st.lists(st.lists(calls, max_size=12), max_size=3))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_rows_are_those_of_the_calls_one_by_one(files: list[list[Call]]) -> None:
     """Millions of points go by column; what comes out is what each call says."""
     logs = []

@@ -32,6 +32,8 @@ __all__ = ["finish", "recover", "running", "signs", "store_as_it_stands", "undis
 # About a second's work: bytes of journals, and what a run costs beside them.
 _RECOVER_AT_ONCE, _EACH = 16 << 20, 256 << 10
 _APART = "GITTRACK_RECOVER"
+# Python complains of a process that nobody knows any more and nobody waited for.
+_started: list[object] = []
 _MOST_LIVE_ROWS = 2000
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LOST, _NEW = "lost", "lost.new"
@@ -414,14 +416,18 @@ def _recover_apart(repo: Repo) -> None:
     import subprocess
 
     env = {name: value for name, value in os.environ.items() if name != journal.RUN_VARIABLE}
-    subprocess.Popen(
-        [sys.executable, "-m", "gittrack", "-C", os.fspath(repo.git_dir), "ls", "-n", "0"],
+    git_dir = os.path.abspath(repo.git_dir)
+    started = subprocess.Popen(
+        [sys.executable, "-m", "gittrack", "-C", git_dir, "ls", "-n", "0"],
         env={**env, _APART: "1"},
+        # Not where the user stands: `-m` looks for modules there.
+        cwd=repo.state,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    _started.append(started)
 
 
 def running(repo: Repo) -> list[Summary]:

@@ -279,6 +279,10 @@ class Table(Sequence[Row]):
             counts.update({one: len(part.times)} if isinstance(one, int) else one)
         ends = self._ends() if 8 * len(self.metrics()) <= most else frozenset()
         strides = _strides(counts, most - len(ends))
+        kept = sum(-(-count // strides[kind]) for kind, count in counts.items())
+        # Where there are more kinds than room, not every one of them can stay.
+        again = -(-kept // most)
+        chosen = 0
         seen = dict.fromkeys(counts, 0)
         made = Table()
         made._shapes, made._kinds = self._shapes, self._kinds
@@ -286,7 +290,9 @@ class Table(Sequence[Row]):
         for part in self._parts:
             keep = []
             for kind in part.kind_of_each():
-                keep.append(seen[kind] % strides[kind] == 0 or place in ends)
+                stays = seen[kind] % strides[kind] == 0
+                keep.append((stays and chosen % again == 0) or place in ends)
+                chosen += stays
                 seen[kind] += 1
                 place += 1
             made._keep(part, keep)
