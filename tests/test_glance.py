@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import Track
-from gittrack import glance, journal, outset, revisions
+from gittrack import journal, outset, revisions
 from gittrack.execute import Request
 from gittrack.git import Repo
 from gittrack.glance import Glance
@@ -221,7 +221,7 @@ class Counting:
             self.bytes += len(data)
             return unframe(data)
 
-        monkeypatch.setattr(glance.journal, "unframe", counted)
+        monkeypatch.setattr(journal, "unframe", counted)
 
 
 def test_of_a_long_journal_the_ends_are_read(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
