@@ -189,10 +189,10 @@ def log_artifact(
 
     Its name among the run's artifacts is its path in the repository; outside of it, the last part
     of the path; or `name`. `artifact_path` is a directory to put it into. Without a keyword, `to`
-    is a name, unless it ends with `/` or has no suffix where the file has one: then it is a directory,
-    as MLflow's second argument. The last content under a name is the artifact; what was logged
-    under it before stays in the cache until `git track gc --data`, so a checkpoint that is to stay
-    needs a name of its own.
+    is a name, unless it ends with `/` or has no suffix where the file has one: then it is a
+    directory, as MLflow's second argument. The last content under a name is the artifact; what was
+    logged under it before stays in the cache until `git track gc --data`, so a checkpoint that is
+    to stay needs a name of its own.
 
     The content is copied (or reflinked) into DVC's cache when the call returns; the same content is
     stored once. What looks like a secret, a file by its name or (up to 1 MiB) its content, a
