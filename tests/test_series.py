@@ -38,6 +38,37 @@ def test_what_is_written_is_read_back_exactly(rows: list[Row]) -> None:
     assert series.dump(back) == series.dump(rows)
 
 
+def plainly(rows: list[Row]) -> str:
+    """The table, written row by row."""
+    metrics = sorted({name for row in rows for name in row.values})
+    lines = ["\t".join(["step", "time", *map(series.column, metrics)])]
+    for row in rows:
+        time = f"{row.time:.6f}".rstrip("0").rstrip(".")
+        cells = [repr(row.values[name]) if name in row.values else "" for name in metrics]
+        lines.append("\t".join(["" if row.step is None else str(row.step), time, *cells]))
+    return "\n".join(lines) + "\n"
+
+
+@given(rows_)
+@settings(deadline=None)
+def test_a_table_written_by_column_is_the_one_written_row_by_row(rows: list[Row]) -> None:
+    """Many rows at once are for speed only; the bytes are a frozen format."""
+    assert series.dump(rows).decode() == plainly(rows)
+
+
+@given(rows_)
+@settings(deadline=None)
+def test_one_curve_is_that_of_the_whole_table(rows: list[Row]) -> None:
+    """It is read alone because the rest costs time, and says the same."""
+    data = series.dump(rows)
+    whole = tsv.load(data, "metrics.tsv")
+    for metric in {name for row in rows for name in row.values}:
+        alone = tsv.curve(data, metric, "metrics.tsv")
+        assert repr(alone) == repr(series.points(whole, metric))
+    assert tsv.curve(data, "no such metric", "metrics.tsv") == []
+    assert tsv.names(data, "metrics.tsv") == sorted({name for row in rows for name in row.values})
+
+
 def test_no_two_columns_have_one_name() -> None:
     """DVC and pandas read by name, and many log the seconds of an epoch as `time`."""
     table = series.dump([Row(1, 0.5, {"time": 9.5, "step": 2, "loss": 1})])
@@ -65,9 +96,10 @@ def test_no_two_columns_have_one_name() -> None:
 )
 def test_a_bad_table_is_refused_with_its_name(data: bytes) -> None:
     """One clear line, whatever a fetched run holds."""
-    with pytest.raises(BadFile, match=r"^metrics\.tsv: ") as caught:
-        tsv.load(data, "metrics.tsv")
-    assert len(caught.value.message) < 300
+    for read in (tsv.load, lambda data, where: tsv.curve(data, "a", where)):
+        with pytest.raises(BadFile, match=r"^metrics\.tsv: ") as caught:
+            read(data, "metrics.tsv")
+        assert len(caught.value.message) < 300
 
 
 def test_a_table_is_kept_only_where_it_says_more_than_the_last_values() -> None:
