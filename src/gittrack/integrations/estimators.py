@@ -18,8 +18,8 @@ _MOST_CANDIDATES = 1_000
 
 
 def predicts(estimator: Any) -> bool:
-    """Whether it is a model: transformers alone are not."""
-    return hasattr(estimator, "predict") or hasattr(estimator, "fit_predict")
+    """Whether it is a model, or looks for one: transformers alone are not."""
+    return any(hasattr(estimator, name) for name in ("predict", "fit_predict", "_run_search"))
 
 
 def params(estimator: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def tags(estimator: Any) -> dict[str, str]:
 
 def score(estimator: Any, known: Mapping[str, Any]) -> dict[str, float]:
     """Its own score on the data that it was fitted to: `X`, `y`, `sample_weight`."""
-    if not hasattr(estimator, "score"):
+    if not hasattr(estimator, "score") or not _is_ready(estimator):
         return {}
     if known.get("y") is None:
         return {"training_score": estimator.score(known["X"])}
@@ -50,7 +50,8 @@ def metrics(estimator: Any, known: Mapping[str, Any]) -> dict[str, float]:
     from sklearn import metrics as of
 
     x, y, weights = known["X"], known.get("y"), _weights(known)
-    if y is None or not (is_classifier(estimator) or is_regressor(estimator)):
+    of_kind = is_classifier(estimator) or is_regressor(estimator)
+    if y is None or not of_kind or not _is_ready(estimator):
         return {}
     guess = estimator.predict(x)
     if is_regressor(estimator):
@@ -100,6 +101,11 @@ def candidates(search: Any) -> dict[str, list[Any]]:
 
 def _is_search(estimator: Any) -> bool:
     return hasattr(estimator, "_run_search")
+
+
+def _is_ready(estimator: Any) -> bool:
+    """Whether it can predict: a search that does not refit cannot."""
+    return not _is_search(estimator) or hasattr(estimator, "best_estimator_")
 
 
 def _weights(known: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
@@ -130,7 +130,7 @@ def _log_fit(
     result = original(estimator, *args, **options)
     if wanted.metrics:
         with spared("training score not logged"):
-            known = inspect.signature(original).bind(estimator, *args, **options).arguments
+            known = _data(inspect.signature(original).bind(estimator, *args, **options).arguments)
             run.log_metrics(estimators.score(estimator, known))
             run.log_metrics(estimators.metrics(estimator, known))
     with spared("what the search found not logged"):
@@ -144,6 +144,13 @@ def _log_fit(
         with spared("model not kept"):
             _keep(run, estimator)
     return result
+
+
+def _data(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was fitted to, after the estimator itself, whatever its author calls it."""
+    _, (_, x), *others = arguments.items()
+    y = next((value for name, value in others if name.lower() in ("y", "target")), None)
+    return {"X": x, "y": y, "sample_weight": arguments.get("sample_weight")}
 
 
 def _tell(run: Run, estimator: Any) -> None:
@@ -165,7 +172,7 @@ class GittrackCallback:
     """Log the score on the training data after each iteration, for `set_callbacks`.
 
     `scoring` is what scikit-learn takes: a name, several, a function; None is the estimator's own
-    score. Candidates of a search have no curves.
+    score. Of a search the last fit, to all the data, has a curve, and its candidates have none.
 
     Raises:
         GittrackError: when the fit begins: no run is under way, and none can begin.
