@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import struct
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -445,3 +447,40 @@ def test_a_word_for_metrics_files_may_mean_event_files(tmp_path: Path) -> None:
 def test_whether_an_interpreter_can_write_them(packages: list[str], expected: bool) -> None:
     """Nobody else's work tree is walked through."""
     assert tfevents.may_write(packages) is expected
+
+
+# -- in a run -----------------------------------------------------------------------------------
+
+WRITER = """\
+import sys
+from tensorboard.summary import Writer
+for part in ("train", "validation"):
+    writer = Writer(f"{sys.argv[1]}/{part}")
+    for step in range(3):
+        writer.add_scalar("loss", 1 / (step + 1), step)
+    writer.close()
+"""
+
+
+@pytest.mark.parametrize("asked", [(), ("--metrics", "out")], ids=["unasked", "asked"])
+def test_the_scalars_that_a_run_writes_are_its_metrics(repo_dir, track, asked) -> None:
+    """Somebody who logs to TensorBoard changes nothing."""
+    (repo_dir / "w.py").write_text(WRITER)
+    (repo_dir / "out").mkdir()
+    track(repo_dir, "run", *asked, "--", sys.executable, "w.py", "out")
+    known = json.loads(track(repo_dir, "show", "latest", "--json").stdout)
+    assert known["metrics"] == pytest.approx({"train/loss": 1 / 3, "validation/loss": 1 / 3})
+
+
+def test_event_files_are_left_alone_where_that_is_set(repo_dir, track, git) -> None:
+    """Who keeps both may want one of each."""
+    git(repo_dir, "config", "track.tensorboard", "false")
+    (repo_dir / "w.py").write_text(WRITER)
+    track(repo_dir, "run", "--", sys.executable, "w.py", "out")
+    assert json.loads(track(repo_dir, "show", "latest", "--json").stdout)["metrics"] == {}
+
+
+def test_event_files_that_do_not_come_are_a_fault(repo_dir, track) -> None:
+    """A wrong directory is seen at once, and not after a month."""
+    told = track(repo_dir, "run", "--metrics", "out/", "--", "true")
+    assert "no event file of this run lies in out/" in told.stderr

@@ -5,7 +5,7 @@ Knows the events of a journal and which source of a metric counts. Touches no Gi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -339,6 +339,8 @@ def _from_files(story: Story, started: float, ended: float) -> tuple[list[Row], 
     faults = []
     where = story.begin.get("where", "")
     for name, before in story.begin["files"].items():
+        if story.begin["asked"] and _means_event_files(name, where):
+            continue
         path = Path(where, name)
         after = stamp(path)
         if not after or after == before or int(after.split()[2]) / 1e9 > ended + 1:
@@ -356,7 +358,40 @@ def _from_files(story: Story, started: float, ended: float) -> tuple[list[Row], 
         else:
             rows += found
             faults += left_out
+    for found, left_out in _from_event_files(story, started, where):
+        rows += found
+        faults += left_out
     return rows, faults
+
+
+def _means_event_files(name: str, where: str) -> bool:
+    from gittrack import tfevents
+
+    return tfevents.is_asked(name, directory=where)
+
+
+def _from_event_files(
+    story: Story, started: float, where: str
+) -> Iterator[tuple[list[Row], list[str]]]:
+    """Scalars of TensorBoard's event files: those asked for, else all that the run wrote."""
+    asked = [name for name in story.begin["files"] if story.begin["asked"]]
+    there = _told_environment(story)
+    if not asked and (there is None or not story.begin.get("tensorboard")):
+        return
+    from gittrack import tfevents
+
+    if not asked:
+        assert there is not None
+        if tfevents.may_write(there.packages):
+            yield tfevents.gather(tfevents.found(where, started), started=started)
+        return
+    for name in asked:
+        if not tfevents.is_asked(name, directory=where):
+            continue
+        paths = tfevents.named(name, started, directory=where)
+        if not paths:
+            yield [], [f"metrics not read: no event file of this run lies in {name}"]
+        yield tfevents.gather(paths, started=started)
 
 
 def plain_environment(found: Environment) -> dict[str, Any]:
