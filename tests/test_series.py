@@ -83,6 +83,7 @@ def test_no_two_columns_have_one_name() -> None:
         b"time\tstep\n",
         b"step\ttime\ta\ta\n",
         b"step\ttime\ta\n1\t2\n",
+        b"step\ttime\ta\n1\t2\t3\t4\n5\t6\n",
         b"step\ttime\ta\n1\t2\t3\t4\n",
         b"step\ttime\ta\n1\tx\t3\n",
         b"step\ttime\ta\n1\tnan\t3\n",
