@@ -22,6 +22,6 @@ def run(name: str = "blue-heron-aaaaaa", **more: Any) -> Summary:
     """A finished run of 4.2 seconds; `more` says what is different."""
     fields: dict[str, Any] = {
         "id": "0" * 32, "experiment": "default", "status": "finished", "started": NOON,
-        "ended": NOON + timedelta(seconds=4.2), "user": "Ada",
+        "ended": NOON + timedelta(seconds=4.2), "user": "Ada", "commit": "c" * 40,
     }  # fmt: skip
     return Summary(name=name, **fields | more)

@@ -218,3 +218,9 @@ def test_a_table_of_replaced_runs_is_pure() -> None:
     """Drawing twice gives the same text: nothing is kept between calls."""
     found = [run(), replace(run("b"), params={"k": 1})]
     assert drawn(*found) == drawn(*found)
+
+
+def test_a_lost_run_that_is_not_recorded_yet_says_so() -> None:
+    """Recording many takes a while; until then the listing must not look final."""
+    assert "killed (recovering)" in drawn(run(status="killed", commit=None))[1]
+    assert "recovering" not in drawn(run(status="running", commit=None))[1]

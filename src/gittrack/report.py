@@ -348,8 +348,10 @@ def _draw(found: Sequence[Summary], column: Column, now: datetime | None) -> _Dr
 
 
 def _status(run: Summary) -> str:
-    """How it went, and in brackets why the run is not in the usual listing."""
+    """How it went, and in brackets why it is not in the usual listing, or not recorded yet."""
     marks = [word for word in ("archived", "deleted") if getattr(run, word)]
+    if run.commit is None and run.status != "running":
+        marks.append("recovering")
     return f"{run.status} ({', '.join(marks)})" if marks else run.status
 
 
