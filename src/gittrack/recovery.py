@@ -129,8 +129,9 @@ def _write(repo: Repo, session: Session, story: Story, name: str) -> tuple[Run, 
     run, rows, log = _told(session.directory, story)
     run = excerpts.with_output(repo, session.directory, replace(run, name=name))
     run, rows = excerpts.with_curves(repo, session.directory, run, rows)
-    run, commit = _stored(repo, run, story, rows, log)
-    ref = refs.create(repo, experiment=run.experiment, name=run.name, commit=commit)
+    run, parts = _joined(repo, run, story, rows, log)
+    # As set now, not then: a run whose signing failed can still be recorded without.
+    ref = commits.write(repo, run, **parts, sign=signs(repo))
     own.note(repo, ref.commit)
     return replace(run, commit=ref.commit), ref
 
@@ -152,8 +153,9 @@ def store_as_it_stands(repo: Repo, directory: Path, *, at: float) -> Run | None:
     story = replace(story, damaged=0)
     run, rows, log = _told(directory, story)
     run = replace(run, status="running", ended=None, exit_code=None)
-    run, commit = _stored(repo, run, story, rows.thinned(_MOST_LIVE_ROWS), log, at)
-    return replace(run, commit=commit)
+    run, parts = _joined(repo, run, story, rows.thinned(_MOST_LIVE_ROWS), log)
+    # Unsigned: what stands for a minute is not worth a passphrase.
+    return replace(run, commit=commits.store(repo, run, **parts, at=at))
 
 
 def _told(directory: Path, story: Story) -> tuple[Run, Table, bytes]:
@@ -166,28 +168,20 @@ def _told(directory: Path, story: Story) -> tuple[Run, Table, bytes]:
     return *_masked(run, rows), log
 
 
-def _stored(
-    repo: Repo, run: Run, story: Story, rows: Table, log: bytes, at: float | None = None
-) -> tuple[Run, str]:
-    """Store a run's objects -> what is recorded of it, and the commit."""
+def _joined(
+    repo: Repo, run: Run, story: Story, rows: Table, log: bytes
+) -> tuple[Run, dict[str, Any]]:
+    """What is recorded of the run, and the parts that its commit takes beside that."""
     run = _with_inputs(repo, run, story.begin)
     run, tree = _with_code(repo, run, story.begin["tree"])
-    tree = _with_setup(repo, run, tree)
-    commit = commits.store(
-        repo,
-        run,
-        tree=tree,
-        author=Identity(story.begin["user"], story.begin["email"]),
-        rows=rows,
-        system=system_rows(story),
-        log=log,
-        cells=secrets.mask_words(cells(story)),
-        # As set now, not then: a run whose signing failed can still be recorded without. What
-        # stands for a minute is not worth a passphrase.
-        sign=at is None and signs(repo),
-        at=at,
-    )
-    return run, commit
+    return run, {
+        "tree": _with_setup(repo, run, tree),
+        "author": Identity(story.begin["user"], story.begin["email"]),
+        "rows": rows,
+        "system": system_rows(story),
+        "log": log,
+        "cells": secrets.mask_words(cells(story)),
+    }
 
 
 def _with_code(repo: Repo, run: Run, tree: str) -> tuple[Run, str]:
