@@ -37,11 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ground() as place:
         repo = Repo.open(work_tree(place / "repo", 20))
         known = _known(repo)
+        # First: a child counts what we had in memory when it was forked.
+        lost, memory = _lost(repo, known, given.runs, given.each)
         closing = median_costs(
             {"close": _closing(repo, known, given.points, given.rounds + 1)}, rounds=given.rounds
         )["close"]
         reading = median_costs({"read": _reading(repo, known)}, rounds=given.rounds)["read"]
-        lost, memory = _lost(repo, known, given.runs, given.each)
     points = f"{given.points:,} points"
     target = given.points / _RATE
     runs = f"{given.runs:,} lost runs of {given.each:,} points"
