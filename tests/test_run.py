@@ -986,3 +986,27 @@ def test_an_expression_without_use_is_refused_before_the_start(
     told = track(repo_dir, "run", "--scan", expression, "--", "touch", "started", check=2)
     assert told.stderr.startswith("error: the expression ")
     assert not (repo_dir / "started").exists()
+
+
+# -- going on from a run ------------------------------------------------------------------------
+
+
+def test_a_command_goes_on_from_a_run_that_was_killed(repo_dir: Path, track) -> None:
+    """What was preempted is one training in two runs: one experiment, one curve, params known."""
+    log = (
+        "import sys, gittrack\nfor s in range(int(sys.argv[1]), 4): gittrack.log_metric('a', s, s)"
+    )
+    (repo_dir / "t.py").write_text(log)
+    before = ("run", "-x", "long", "--name", "first", "-P", "lr=0.1", "-P", "seed=1", "--")
+    track(repo_dir, *before, sys.executable, "t.py", "0")
+    track(repo_dir, "run", "--resume", "first", "-P", "lr=0.2", "--", sys.executable, "t.py", "2")
+    old, new = (json.loads(track(repo_dir, "show", f"latest~{n}", "--json").stdout) for n in (1, 0))
+    assert (new["experiment"], new["name"][:6], new["params"]["seed"]) == ("long", "first-", 1)
+    assert new["params"]["lr"] == 0.2
+    assert (new["continues"], new["inputs"][0]["id"]) == (old["id"], old["id"])
+
+
+def test_nothing_begins_where_the_run_to_go_on_from_is_not_there(repo_dir: Path, track) -> None:
+    """A misspelt name is seen before the training."""
+    told = track(repo_dir, "run", "--resume", "nobody", "--", "touch", "started", check=125)
+    assert "no run named 'nobody'" in told.stderr and not (repo_dir / "started").exists()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gittrack import (
     active,
@@ -33,8 +33,11 @@ from gittrack.heartbeat import Heartbeat
 from gittrack.journal import RUN_VARIABLE
 from gittrack.machine import Machine
 from gittrack.outset import Begun, Request
-from gittrack.records import Input, Run, Status, Value
+from gittrack.records import Status, Value
 from gittrack.refs import RunRef
+
+if TYPE_CHECKING:
+    from gittrack.succession import Inheritance
 
 __all__ = ["discard", "end", "start"]
 
@@ -216,16 +219,12 @@ def _request(
     resume: str | None,
 ) -> tuple[Request, int | None]:
     """What there is to begin, and the last step of the run that it goes on from."""
-    continued, last_step = _continued(repo, resume)
+    before = None if resume is None else _before(repo, resume)
     experiment, title, name = given.experiment, given.experiment_title, given.name
-    params = dict(given.params)
-    if continued is not None:
-        from gittrack.names import SUFFIX
-
-        name = name or SUFFIX.sub("", continued[1].name)
+    if before is not None:
+        name = name or before.prefix
         if experiment is None:
-            experiment, title = continued[1].experiment, continued[1].experiment_title
-        params = {**continued[1].params, **params}
+            experiment, title = before.run.experiment, before.run.experiment_title
     notebook = notebooks.here()
     request = Request(
         argv=invocation.words(),
@@ -236,15 +235,16 @@ def _request(
         title=given.title,
         message=given.message,
         tags=given.tags,
-        given=params,
+        given=given.params,
+        inherited={} if before is None else before.run.params,
         guess=invocation.is_program(),
         source="api",
         parent=_parent(repo, outer, parent),
-        continues=None if continued is None else continued[0],
+        continues=None if before is None else before.input,
         notebook=None if notebook is None else notebook.path_within(repo.root),
         job=muster.job(),
     )
-    return request, last_step
+    return request, None if before is None else before.last_step
 
 
 def _parent(repo: Repo, outer: Active | None, asked: str | None) -> tuple[str, str] | None:
@@ -264,16 +264,11 @@ def _parent(repo: Repo, outer: Active | None, asked: str | None) -> tuple[str, s
     return run.id, run.name
 
 
-def _continued(repo: Repo, resume: str | None) -> tuple[tuple[Input, Run] | None, int | None]:
-    """The run to go on from, as an input, and its last step."""
-    if resume is None:
-        return None, None
-    from gittrack import commits, revisions
+def _before(repo: Repo, resume: str) -> Inheritance:
+    """What the run has from the one that it goes on from."""
+    from gittrack import revisions, succession
 
-    ref = revisions.resolve(repo, resume)
-    run = commits.load(repo, ref)
-    steps = [row.step for row in commits.load_series(repo, ref) if row.step is not None]
-    return (Input(ref.short, run.id, ref.commit), run), max(steps, default=None)
+    return succession.inherit(repo, revisions.resolve(repo, resume))
 
 
 def end(

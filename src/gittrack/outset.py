@@ -51,7 +51,7 @@ class Request:
     runs. `scans` are regular expressions for metrics in its output, beside those of
     `track.scanPattern`. `notebook` is the path of the notebook that is the code. `job` is what the
     ranks of one parallel program have in common. `guess` takes params from the command line;
-    `given` holds some as values.
+    `given` holds some as values, `inherited` those that count where nothing else names them.
     """
 
     argv: Sequence[str]
@@ -80,6 +80,7 @@ class Request:
     job: str | None = None
     guess: bool = True
     given: Mapping[str, Value] = field(default_factory=dict)
+    inherited: Mapping[str, Value] = field(default_factory=dict)
 
 
 class Prepared(NamedTuple):
@@ -115,7 +116,8 @@ def prepare(repo: Repo, request: Request) -> Prepared:
     assignments, hidden_assignments = secrets.mask_argv(request.params)
     from_files, faults = _params_files(repo, request)
     guessed = params.from_command(masked) if request.guess else {}
-    merged = params.merge(from_files, guessed, request.given, params.from_assignments(assignments))
+    assigned = params.from_assignments(assignments)
+    merged = params.merge(request.inherited, from_files, guessed, request.given, assigned)
     hidden_words = ", ".join(dict.fromkeys((*hidden, *hidden_assignments)))
     notices = [f"masked in the record: {hidden_words}"] if hidden_words else []
     return Prepared(

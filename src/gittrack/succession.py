@@ -7,22 +7,58 @@ of selectors, nor of how a curve is drawn.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from gittrack import commits, message, refs, series
 from gittrack.errors import GittrackError, UnknownKey
 from gittrack.git import Repo
 from gittrack.keys import nearest
-from gittrack.records import Number, Run
+from gittrack.names import SUFFIX
+from gittrack.records import Input, Number, Run
 from gittrack.refs import RunRef
 from gittrack.vitals import PREFIX
 
-__all__ = ["Point", "curve", "joined", "missing", "names_of", "predecessors"]
+__all__ = [
+    "Inheritance",
+    "Point",
+    "curve",
+    "inherit",
+    "joined",
+    "missing",
+    "names_of",
+    "predecessors",
+]
 
 Point: TypeAlias = tuple[int | None, float, Number]
 """Step (None if none was given), seconds since the run's start, value."""
 
 _LONGEST = 1000
+
+
+class Inheritance(NamedTuple):
+    """What a run that goes on from `run` has from it, where it does not say otherwise.
+
+    `input` is its first input; `prefix` begins its name; `last_step` is the greatest step so far,
+    None where there was none.
+    """
+
+    run: Run
+    input: Input
+    prefix: str
+    last_step: int | None
+
+
+def inherit(repo: Repo, ref: RunRef) -> Inheritance:
+    """What goes on in a run that resumes a recorded one.
+
+    Raises:
+        BrokenRecord: its record cannot be read.
+    """
+    run = commits.load(repo, ref)
+    steps = (row.step for row in commits.load_series(repo, ref) if row.step is not None)
+    prefix = SUFFIX.sub("", run.name)
+    given = Input(ref.short, run.id, ref.commit)
+    return Inheritance(run, given, prefix, max(steps, default=None))
 
 
 def curve(repo: Repo, ref: RunRef, metric: str) -> list[Point]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gittrack.git import Repo
     from gittrack.process import Exit
     from gittrack.records import Artifact, Data, Input, Run
+    from gittrack.succession import Inheritance
 
 __all__ = ["run"]
 
@@ -78,6 +79,9 @@ _MOST_NAMED = 3
     multiple=True,
     help="Metrics in the output: the named groups of an expression, (?P<loss>[0-9.]+).",
 )
+@click.option(
+    "--resume", metavar="RUN", help="Go on from RUN, which was killed: its params, its curves."
+)
 @click.option("--live", is_flag=True, help="Publish the run on refs/gittrack/live while it runs.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
@@ -97,6 +101,7 @@ def run(
     code: tuple[str, ...],
     tags: tuple[str, ...],
     scans: tuple[str, ...],
+    resume: str | None,
     live: bool,
     command: tuple[str, ...],
 ) -> None:
@@ -121,13 +126,15 @@ def run(
 
     try:
         repo = open_repo(ctx)
+        before = None if resume is None else _before(repo, resume)
         outcome = execute.command(
             repo,
             execute.Request(
                 argv=command,
                 directory=Path.cwd(),
-                experiment=experiment,
-                name=name,
+                experiment=experiment or (before and before.run.experiment),
+                experiment_title=None if experiment or not before else before.run.experiment_title,
+                name=name or (before and before.prefix),
                 message=message,
                 params=params,
                 params_files=params_files or None,
@@ -140,6 +147,8 @@ def run(
                 reuse=reuse,
                 code=code,
                 parent=_parent(repo),
+                continues=before and before.input,
+                inherited=before.run.params if before else {},
                 scans=scans,
                 live=live,
             ),
@@ -160,6 +169,12 @@ def run(
         say(line)
     upkeep.maintain(repo)
     sys.exit(die_as(outcome.exit))
+
+
+def _before(repo: Repo, resume: str) -> Inheritance:
+    from gittrack import revisions, succession
+
+    return succession.inherit(repo, revisions.resolve(repo, resume))
 
 
 def _parent(repo: Repo) -> tuple[str, str] | None:
