@@ -25,11 +25,11 @@ class GittrackCallback:
         GittrackError: in the first iteration: no run is under way, and none can begin.
     """
 
-    # Before early stopping (30), which leaves out whoever comes after it.
-    order = 25
-    before_iteration = False
-
     def __init__(self) -> None:
+        # Before early stopping (30), which leaves out whoever comes after it. LightGBM looks into
+        # the instance only.
+        self.order = 25
+        self.before_iteration = False
         self._best: float | None = None
 
     def __call__(self, env: Any) -> None:
