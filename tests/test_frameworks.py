@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,10 @@ from gittrack.errors import BadValue
 from gittrack.frameworks import bounded, cut, spared
 from gittrack.git import Repo
 from gittrack.records import Run
+
+ROOT = Path(__file__).parents[1]
+INTEGRATIONS = ROOT / "src" / "gittrack" / "integrations"
+DOCUMENT = (ROOT / "docs" / "frameworks.md").read_text("utf-8")
 
 
 @pytest.fixture
@@ -119,3 +125,20 @@ def test_whatever_a_setting_is_it_gives_a_param(value: Any) -> None:
     """Of a size, without raising."""
     found = cut(value)
     assert isinstance(found, (bool, int, float)) or len(str(found)) <= 500
+
+
+@pytest.mark.parametrize(
+    "module, names",
+    re.findall(r"^from gittrack\.integrations\.(\w+) import (.+)$", DOCUMENT, re.MULTILINE),
+)
+def test_what_the_document_imports_is_there(module: str, names: str) -> None:
+    """Read, not imported: nobody has all frameworks."""
+    source = (INTEGRATIONS / f"{module}.py").read_text("utf-8")
+    (offered,) = re.findall(r"^__all__ = (\[[^]]*\])", source, re.MULTILINE)
+    assert set(names.split(", ")) <= set(ast.literal_eval(offered))
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL))
+def test_the_code_of_the_document_is_python(code: str) -> None:
+    """What is copied from it begins to run."""
+    compile(code, "docs/frameworks.md", "exec")
