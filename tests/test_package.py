@@ -92,7 +92,15 @@ def test_both_commands_are_installed(files: dict[str, bytes]) -> None:
     parser = configparser.ConfigParser()
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(_one(files, ".dist-info/entry_points.txt"))
-    assert parser.sections() == ["console_scripts"]
+    assert parser.sections() == [
+        "console_scripts",
+        "lightning.pytorch.callbacks_factory",
+        "pytorch_lightning.callbacks_factory",
+    ]
+    for group, module in zip(
+        parser.sections()[1:], ("lightning", "pytorch_lightning"), strict=True
+    ):
+        assert dict(parser[group]) == {"gittrack": f"gittrack.integrations.{module}:callbacks"}
     assert dict(parser["console_scripts"]) == {
         "git-track": "gittrack.cli.main:main",
         "gittrack": "gittrack.cli.main:main",

@@ -20,7 +20,7 @@ __all__ = ["GittrackCallback", "GittrackLogger", "callbacks"]
 
 
 class GittrackLogger(Logging, Logger):
-    __doc__ = Logging.__doc__
+    """The logger for `Trainer(logger=...)`; see `integrations.loggers.Logging`."""
 
     @property
     @rank_zero_experiment
@@ -60,7 +60,7 @@ class GittrackLogger(Logging, Logger):
 
 
 class GittrackCallback(Joining, Callback):
-    __doc__ = Joining.__doc__
+    """Log to the run under way, where the trainer has no logger of ours; else do nothing."""
 
     def made(self) -> GittrackLogger:
         """A new logger."""
