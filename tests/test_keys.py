@@ -79,6 +79,16 @@ def test_flatten_survives_any_depth() -> None:
     assert list(keys.flatten(deep).values()) == [1]
 
 
+def test_flatten_refuses_a_mapping_that_holds_itself() -> None:
+    """What a script logs may: it was walked for ever, the training with it."""
+    inner: dict[str, Any] = {"b": 1}
+    inner["c"] = {"d": inner}
+    with pytest.raises(BadName, match=r"'a\.c\.d' holds itself"):
+        keys.flatten({"a": inner})
+    twice = {"x": 1}
+    assert keys.flatten({"a": twice, "b": {"c": twice}}) == {"a.x": 1, "b.c.x": 1}
+
+
 @pytest.mark.parametrize(
     ("flat", "nested"),
     [

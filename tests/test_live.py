@@ -241,6 +241,20 @@ def test_what_is_no_mapping_is_raised(joined: Joined, given: Any) -> None:
     assert joined.events == []
 
 
+def test_what_holds_itself_ends_no_training(joined: Joined) -> None:
+    """It was walked for ever, or until the stack was full."""
+    endless: dict[str, Any] = {"a": 1}
+    endless["more"] = endless
+    gittrack.log({"metric": endless, "good": 2})
+    gittrack.config.update({"setting": endless})
+    gittrack.config.update({"setting": endless}, allow_val_change=True)
+    gittrack.summary.update({"last": endless})
+    gittrack.log_params({"param": endless})
+    assert points(joined) == [(0, {"good": 2})]
+    assert len(joined.faults) == 2 and "holds itself" in joined.faults[0]
+    assert gittrack.config.setting.more.a == 1
+
+
 BAD_KEYS = ["", "a\nb", "x" * 10_000, "caf\udce9", 3, None]
 
 

@@ -61,23 +61,29 @@ def flatten(mapping: Mapping[Any, Any]) -> dict[str, Any]:
     Keys that are no text are spelled as YAML spells them: `1`, `true`, `null`.
 
     Raises:
-        BadName: two entries have the same dotted key, such as `a.b` beside `b` inside `a`.
+        BadName: two entries have the same dotted key, such as `a.b` beside `b` inside `a`; or a
+            mapping holds itself.
     """
     flat: dict[str, Any] = {}
     # A stack of our own: how deep a mapping nests is up to whoever wrote it.
-    stack = [("", iter(mapping.items()))]
+    stack = [("", mapping, iter(mapping.items()))]
+    around = {id(mapping)}
     while stack:
-        prefix, items = stack[-1]
+        prefix, within, items = stack[-1]
         for key, value in items:
             name = prefix + _spell(key)
             if isinstance(value, Mapping) and value:
-                stack.append((name + ".", iter(value.items())))
+                if id(value) in around:
+                    raise BadName(f"'{name[:LONGEST]}' holds itself")
+                around.add(id(value))
+                stack.append((name + ".", value, iter(value.items())))
                 break
             if name in flat:
                 raise BadName(f"'{name}' stands there twice", hint="keep one of the two")
             flat[name] = value
         else:
             stack.pop()
+            around.discard(id(within))
     return flat
 
 

@@ -228,7 +228,7 @@ class Statements:
         flat: dict[str, Any] = {}
         for key, value in data.items():
             try:
-                flat.update(keys.flatten({_key(key): value}))
+                flat.update(converted(keys.flatten, {_key(key): value}))
             except GittrackError as error:
                 self._wrong(error, f"{shown(key)} not recorded: {error.message}")
         return flat

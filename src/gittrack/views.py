@@ -12,9 +12,12 @@ from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
 from gittrack.errors import BadValue, GittrackError
+from gittrack.foreign import shown
 from gittrack.records import Number, Value
 
 __all__ = ["Config", "RunData", "RunInfo", "Summary", "merge", "settings"]
+
+_DEEPEST = 20
 
 
 def settings(given: Any) -> dict[str, Any]:
@@ -134,11 +137,13 @@ class Config(_View):
         return node
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: Any, depth: int = 0) -> Any:
     if isinstance(value, Config):
         return value.as_dict()
     if isinstance(value, Mapping):
-        return {str(key): _copied(item) for key, item in value.items()}
+        if depth > _DEEPEST:  # it may hold itself
+            return shown(value)
+        return {str(key): _copied(item, depth + 1) for key, item in value.items()}
     return value
 
 
