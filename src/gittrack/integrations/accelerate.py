@@ -109,6 +109,6 @@ class GittrackTracker(GeneralTracker):
         return self._run
 
 
-# Versions before 1.15 have no register: there, `log_with=GittrackTracker("project")` works.
+# Older versions have no register: there, `log_with=GittrackTracker("project")` works.
 if hasattr(tracking, "register_tracker_class"):
     tracking.register_tracker_class(GittrackTracker)
