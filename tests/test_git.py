@@ -702,3 +702,24 @@ def test_the_id_of_a_blob_is_known_before_it_is_stored(repo: Repo, git) -> None:
     oid = repo.blob_id(b"never stored")
     assert not repo.exists(oid)
     assert repo.write_blob(b"never stored") == oid
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0.0), ("2.5", 2.5), ("86400", 86400.0), (None, 7.0)]
+)
+def test_a_time_is_a_number_of_seconds(tmp_path: Path, git, text, seconds) -> None:
+    """As the user wrote it, or as it is where nobody set it."""
+    git(tmp_path, "init", "-q", ".")
+    if text is not None:
+        git(tmp_path, "config", "track.someTime", text)
+    assert Repo.open(tmp_path).seconds("track.someTime", default=7) == seconds
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "86401", "", "5 s", "1" * 400])
+def test_what_is_no_time_is_refused(tmp_path: Path, git, text) -> None:
+    """A limit that is not one would hold for ever, or not at all."""
+    git(tmp_path, "init", "-q", ".")
+    git(tmp_path, "config", "track.someTime", text)
+    with pytest.raises(UsageError, match="^track.someTime is .* up to a day$") as caught:
+        Repo.open(tmp_path).seconds("track.someTime", default=7)
+    assert caught.value.hint == "`git config track.someTime 7`"

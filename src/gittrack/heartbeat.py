@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gittrack import refs
-from gittrack.errors import GittrackError, UsageError
+from gittrack.errors import GittrackError
 from gittrack.git import Repo
 from gittrack.sessions import Session
 
@@ -41,17 +41,7 @@ def sampling(repo: Repo) -> float | None:
     """
     if not repo.flag("track.system", default=True):
         return None
-    text = repo.config.get("track.systeminterval", str(_SAMPLE_EVERY))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 1 <= seconds <= 86400:
-        raise UsageError(
-            f"track.systemInterval is {text[:60]!r}, not a number of seconds from 1 to a day",
-            hint="`git config track.systemInterval 5`, or `git config track.system false`.",
-        )
-    return seconds
+    return repo.seconds("track.systemInterval", default=_SAMPLE_EVERY, least=1)
 
 
 class Heartbeat:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gittrack import ranks, sessions
-from gittrack.errors import NoActiveRun, UsageError
+from gittrack.errors import NoActiveRun
 from gittrack.git import Repo
 from gittrack.journal import unframe
 
@@ -41,7 +41,7 @@ def join(repo: Repo, *, left: Collection[Path]) -> tuple[Path, dict[str, Any]]:
         NoActiveRun: it does not come within `track.rankTimeout` seconds (60).
         UsageError: that setting is no number of seconds.
     """
-    patience = _patience(repo)
+    patience = repo.seconds("track.rankTimeout", default=_TIMEOUT)
     deadline = time.monotonic() + patience
     while True:
         found = _look(repo, left)
@@ -73,17 +73,3 @@ def begin_of(directory: Path) -> dict[str, Any]:
     except OSError:
         return {}
     return events[0] if events else {}
-
-
-def _patience(repo: Repo) -> float:
-    text = repo.config.get("track.ranktimeout", str(_TIMEOUT))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= 86400:
-        raise UsageError(
-            f"track.rankTimeout is {text[:60]!r}, not a number of seconds up to a day",
-            hint="`git config track.rankTimeout 60`",
-        )
-    return seconds

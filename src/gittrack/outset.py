@@ -6,7 +6,6 @@ command.
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import names, params, secrets
 from gittrack import snapshot as snapshots
-from gittrack.errors import BadFile, GittrackError, RunExists, UsageError, WriteFailed
+from gittrack.errors import BadFile, GittrackError, RunExists, WriteFailed
 from gittrack.git import Repo
 from gittrack.keys import check_key
 from gittrack.meter import SILENT, Meter
@@ -481,26 +480,8 @@ def _manner(repo: Repo, request: Request) -> dict[str, Any]:
         "strict": repo.flag("track.strict", default=False),
     }
     kept = {key: value for key, value in manner.items() if value not in (None, False, [])}
-    told = {"tensorboard": repo.flag("track.tensorboard", default=True)}
-    return kept | told | {"sync": _sync_interval(repo)}
-
-
-def _sync_interval(repo: Repo) -> float | None:
-    """Seconds between flushes of a journal to the disk; None where nothing is to be flushed.
-
-    Raises:
-        UsageError: the setting is no such number.
-    """
-    if not repo.flag("track.fsync", default=True):
-        return None
-    text = repo.config.get("track.syncinterval", "1")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds <= 86400:
-        raise UsageError(
-            f"track.syncInterval is {text!r}, not a number of seconds up to a day",
-            hint="`git config track.syncInterval 1`",
-        )
-    return seconds
+    told: dict[str, Any] = {"tensorboard": repo.flag("track.tensorboard", default=True)}
+    # None: nothing is to be flushed.
+    flushes = repo.flag("track.fsync", default=True)
+    told["sync"] = repo.seconds("track.syncInterval", default=1) if flushes else None
+    return kept | told

@@ -17,6 +17,7 @@ from gittrack.git.values import Identity
 __all__ = ["Configuration"]
 
 _NO_MOMENT = 1 << 62
+_DAY = 86400
 
 
 class Configuration(Executable):
@@ -55,6 +56,25 @@ class Configuration(Executable):
         values = self._every.get(key, ()) if key in self.config else ()
         last = max((i for i, value in enumerate(values) if not value), default=-1)
         return values[last + 1 :]
+
+    def seconds(self, name: str, *, default: float, least: float = 0) -> float:
+        """A setting that is a time in seconds, from `least` to a day; `name` as a user writes it.
+
+        Raises:
+            UsageError: the value is no such number.
+        """
+        text = self.config.get(name.lower(), str(default))
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not least <= value <= _DAY:
+            span = f"from {least:g} to a day" if least else "up to a day"
+            raise UsageError(
+                f"{name} is {text[:60]!r}, not a number of seconds {span}",
+                hint=f"`git config {name} {default:g}`",
+            )
+        return value
 
     def flag(self, key: str, *, default: bool) -> bool:
         """A boolean setting by Git's rules (git-config(1)): a bare key is true, an empty one false.
