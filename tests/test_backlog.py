@@ -32,10 +32,10 @@ class Disk:
 
 
 def begun(disk: Disk, said: list[str], ended: threading.Event | None = None) -> Backlog:
-    """A backlog before a disk that takes nothing until `disk.open` is set."""
+    """A backlog before a disk that takes nothing until `disk.open` is set, and not over before."""
 
     def end(made: Backlog) -> bool:
-        if not made.empty:
+        if not (disk.open.is_set() and made.empty):
             return False
         if ended is not None:
             ended.set()
