@@ -321,6 +321,9 @@ def test_a_directory_that_vanishes_under_a_run_raises_nothing(place: Path) -> No
     said, complaint = do(place, program)
     assert said == "on\nNone\n"
     assert "Traceback" not in complaint
+    # And nothing waits that a next command could record.
+    assert "is not recorded: somebody removed its directory" in complaint
+    assert "waits" not in complaint and recovery.recover(Repo.open(place)) == []
 
 
 def test_a_bug_of_ours_at_the_end_is_not_the_scripts(place: Path) -> None:

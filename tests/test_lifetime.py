@@ -398,6 +398,22 @@ def test_a_parent_is_named_by_id_or_name_while_it_runs(which: str, place: Path) 
 # -- what goes wrong ----------------------------------------------------------------------------
 
 
+def test_a_directory_that_is_gone_is_no_repository(place: Path) -> None:
+    """A caller who takes our errors for what they are takes this one, too."""
+    program = """\
+    from gittrack.errors import NotARepository
+    os.mkdir("sub")
+    os.chdir("sub")
+    os.rmdir("../sub")
+    try:
+        lifetime.start()
+    except NotARepository as error:
+        print(error)
+    """
+    said, _ = do(place, program)
+    assert "the current directory cannot be used (No such file or directory)" in said
+
+
 @pytest.mark.parametrize(
     ("given", "error"),
     [

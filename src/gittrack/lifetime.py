@@ -27,7 +27,7 @@ from gittrack import (
     sessions,
 )
 from gittrack.active import Active
-from gittrack.errors import GittrackError, RunActive
+from gittrack.errors import GittrackError, NotARepository, RunActive
 from gittrack.git import Repo
 from gittrack.heartbeat import Heartbeat
 from gittrack.journal import RUN_VARIABLE
@@ -80,11 +80,21 @@ def start(
             code cannot be stored.
     """
     given = _Given(experiment, experiment_title, name, title, message, params or {}, tags or {})
-    place = Path.cwd() if directory is None else directory
+    place = _working_directory() if directory is None else directory
     with custody.undivided(), endings.deferred():
         if nested or parent is not None:
             return _begin(place, given, active.current() or _left(), parent, resume)
         return _join_or_begin(place, given, resume)
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise NotARepository(
+            f"the current directory cannot be used ({error.strerror})",
+            hint="`os.chdir` into the repository first.",
+        ) from error
 
 
 def _join_or_begin(place: Path, given: _Given, resume: str | None) -> Active:

@@ -394,12 +394,30 @@ def _recover_one(repo: Repo, directory: Path) -> RunRef | None:
 
 
 def waiting(repo: Repo, name: str, reason: str) -> WriteFailed:
-    """The error for a run that has ended and cannot be recorded now; it stays as it is."""
+    """The error for a run that has ended and cannot be recorded now; it stays as it is.
+
+    Or is lost, where somebody removed its directory.
+    """
+    if _is_gone(repo.state / "live" / name):
+        return WriteFailed(
+            f"{name} is not recorded: somebody removed its directory while it went on",
+            hint=f"'{repo.state}' is gittrack's own; all that a run logs is there until it ends.",
+        )
     way = " `git config track.sign false` records it unsigned." if signs(repo) else ""
     return WriteFailed(
         f"{name} has ended and waits to be recorded: {reason}",
         hint=f"nothing is lost: once that is mended, the next git track command records it.{way}",
     )
+
+
+def _is_gone(directory: Path) -> bool:
+    try:
+        os.stat(directory)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _recover_apart(repo: Repo) -> None:
