@@ -246,6 +246,30 @@ def test_in_a_command_that_is_recorded_the_first_start_joins(track: Any, place: 
     assert (inner.parent, inner.status, inner.metrics) == (outer.id, "finished", {})
 
 
+@pytest.mark.parametrize("command", [True, False])
+def test_a_nested_run_is_of_the_experiment_that_it_is_nested_in(
+    command: bool, track: Any, place: Path
+) -> None:
+    """`ls -x tuning --tree` would show a study without its trials."""
+    outer = "lifetime.start(experiment='tuning', experiment_title='Tuning it')"
+    write(
+        place,
+        f"""\
+        {"lifetime.start()" if command else outer}
+        inner = lifetime.start(nested=True)
+        lifetime.end(lifetime.start(nested=True))
+        lifetime.end(lifetime.start(nested=True, experiment="other"))
+        lifetime.end(inner)
+        """,
+    )
+    if command:
+        track(place, "run", "-x", "tuning", "--", sys.executable, "train.py")
+    else:
+        subprocess.run([sys.executable, "train.py"], cwd=place, check=True)
+    experiments = [run.experiment for run in runs(place)]
+    assert sorted(experiments) == ["other", "tuning", "tuning", "tuning"]
+
+
 def test_a_run_of_another_repository_is_no_parent(place: Path, tmp_path: Path) -> None:
     """Its id would lead nowhere."""
     other = tmp_path / "other"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import (
     active,
@@ -235,6 +235,9 @@ def _request(
         name = name or before.prefix
         if experiment is None:
             experiment, title = before.run.experiment, before.run.experiment_title
+    above = _parent(repo, outer, parent)
+    if experiment is None and above is not None:
+        experiment, title = above.experiment, above.experiment_title
     notebook = notebooks.here()
     request = Request(
         argv=invocation.words(),
@@ -249,7 +252,7 @@ def _request(
         inherited={} if before is None else before.run.params,
         guess=invocation.is_program(),
         source="api",
-        parent=_parent(repo, outer, parent),
+        parent=None if above is None else (above.id, above.name),
         continues=None if before is None else before.input,
         notebook=None if notebook is None else notebook.path_within(repo.root),
         job=muster.job(),
@@ -257,21 +260,35 @@ def _request(
     return request, None if before is None else before.last_step
 
 
-def _parent(repo: Repo, outer: Active | None, asked: str | None) -> tuple[str, str] | None:
-    """The id and name of the run that this one is nested in: one under way, or a recorded one."""
+class _Parent(NamedTuple):
+    """The run that one is nested in, and the experiment of both unless another is named."""
+
+    id: str
+    name: str
+    experiment: str | None
+    experiment_title: str | None
+
+
+def _parent(repo: Repo, outer: Active | None, asked: str | None) -> _Parent | None:
+    """The run that this one is nested in: one under way, or a recorded one."""
     if asked is None:
         if outer is None or outer.directory.parents[1].resolve() != repo.state.resolve():
             return None
         known: Mapping[str, Any] = outer.begin
-        return (known["id"], known["name"]) if "id" in known else None
+        return _under_way(known) if "id" in known else None
     for directory in sessions.live(repo.state):
         known = muster.begin_of(directory)
         if known and asked in (known.get("id"), known.get("name")):
-            return known["id"], known["name"]
+            return _under_way(known)
     from gittrack import commits, revisions
 
     run = commits.load(repo, revisions.resolve(repo, asked))
-    return run.id, run.name
+    return _Parent(run.id, run.name, run.experiment, run.experiment_title)
+
+
+def _under_way(begin: Mapping[str, Any]) -> _Parent:
+    experiment, title = begin.get("experiment"), begin.get("experiment_title")
+    return _Parent(begin["id"], begin["name"], experiment, title)
 
 
 def _before(repo: Repo, resume: str) -> Inheritance:
