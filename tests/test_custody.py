@@ -80,6 +80,17 @@ def test_an_error_that_a_block_ended_with_is_kept(place: Path) -> None:
     assert output(place, run).count("ZeroDivisionError: division by zero") == 1
 
 
+def test_ctrl_c_ends_a_loop_of_the_shell(place: Path) -> None:
+    """A shell goes on with its next command unless this one died of the signal, which CPython
+    forgets where an `atexit` handler imports something, as ours do."""
+    program = LOGS + "import atexit\natexit.register(lambda: eval('1'))\nwait()"
+    process = begin(place, program)
+    ready(process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+
+
 def test_ctrl_c_kills(place: Path) -> None:
     """The most common end of all."""
     process = begin(place, LOGS + "wait()")

@@ -391,6 +391,7 @@ def _at_exit() -> None:
 def _end_all() -> None:
     """The process leaves: end its runs, the innermost first."""
     error = endings.reason()
+    by_keyboard = isinstance(error, KeyboardInterrupt)
     try:
         _join_children()
     except KeyboardInterrupt as interrupt:
@@ -401,6 +402,8 @@ def _end_all() -> None:
         except KeyboardInterrupt:
             # It came while this one was recorded, and was held back until then.
             continue
+    if by_keyboard:
+        endings.interrupted()
 
 
 def _join_children() -> None:

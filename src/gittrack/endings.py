@@ -14,11 +14,11 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
-__all__ = ["deferred", "die_of", "reason", "unwatch", "watch"]
+__all__ = ["deferred", "die_of", "interrupted", "reason", "unwatch", "watch"]
 
 _FATAL = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -76,6 +76,16 @@ def die_of(signum: int) -> NoReturn:
     os.kill(os.getpid(), signum)
     # The first process of a container is not killed by what it does not handle.
     os._exit(128 + signum)
+
+
+def interrupted() -> None:
+    """Let Python, which is leaving after a Ctrl-C that nobody caught, die of SIGINT after all.
+
+    A shell's loop goes on with the next command unless this one died of it. CPython forgets that it
+    has to where an `atexit` handler imports a module, and learns it again from code that ends so.
+    """
+    with suppress(KeyboardInterrupt):
+        exec("raise KeyboardInterrupt")
 
 
 @contextmanager
