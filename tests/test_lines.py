@@ -28,7 +28,8 @@ def points_of(log: Log) -> list[Point]:
     """Order, time, step and values of each point."""
     found: list[Point] = []
     for block in log.blocks:
-        kinds = [block.kinds] * len(block) if isinstance(block.kinds, int) else list(block.kinds)
+        kinds = block.kinds
+        kinds = [kinds] * len(block.times) if isinstance(kinds, int) else list(kinds)
         steps, cells = block.steps.split(b"\n"), block.cells.split(b"\n")
         for at, time, step, kind, cell in zip(
             block.order, block.times, steps, kinds, cells, strict=True

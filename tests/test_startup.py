@@ -110,6 +110,14 @@ def test_reading_loads_only_what_is_listed(
     assert foreign(found) <= packages
 
 
+def test_recording_a_command_loads_nothing_that_only_a_script_needs(recorded: Path) -> None:
+    """`git track run` stands before every command of a sweep; half of it is what it imports."""
+    found = loaded(_MAIN, "run", "--", "true", place=recorded)
+    needless = ("api", "appender", "dialects", "glance", "lifetime", "live", "tfevents", "tfproto")
+    assert not found & {f"gittrack.{name}" for name in needless}
+    assert foreign(found) <= {"click", "pygit2", "cffi", "yaml", "cython_runtime"}
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with one run, so that a reader has something to read."""

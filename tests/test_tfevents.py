@@ -23,7 +23,7 @@ from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.summary import Writer
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from gittrack import tfevents, tfproto
+from gittrack import story, tfevents, tfproto
 from gittrack.errors import BadFile
 
 STARTED = 1_700_000_000.0
@@ -446,7 +446,7 @@ def test_a_word_for_metrics_files_may_mean_event_files(tmp_path: Path) -> None:
 )
 def test_whether_an_interpreter_can_write_them(packages: list[str], expected: bool) -> None:
     """Nobody else's work tree is walked through."""
-    assert tfevents.may_write(packages) is expected
+    assert story.may_write_event_files(packages) is expected
 
 
 # -- in a run -----------------------------------------------------------------------------------

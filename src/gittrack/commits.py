@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gittrack import message, refs
 from gittrack.errors import BadFile, BrokenRecord, GitFailed
@@ -297,8 +297,7 @@ def _broken(ref: RunRef, reason: str, hint: str | None = None) -> BrokenRecord:
     return BrokenRecord(f"{ref.short}: {reason}", where=ref.short, hint=advice)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """Runs as a listing knows them, and one sentence for each that cannot be read as it should.
 
     A run whose summary alone is damaged is among both.

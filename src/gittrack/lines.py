@@ -14,9 +14,9 @@ import sys
 import zlib
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["Block", "Log", "Reader", "unframe"]
 
@@ -30,6 +30,7 @@ _WHOLE = rb"-?(?!0[0-9])[0-9]+"
 _NUMBER = _WHOLE + rb"(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
 _TIME = rb"[1-9][0-9]{9}(?:\.[0-9]+)?"
 _LONGEST, _LONG = 300, 64 << 10
+_POINT = b',"metrics":{'
 # One value, as by far the most lines say it; a kind of it that is rarer costs all of them time.
 _ONE = (
     rb'^([0-9a-f]{8}) (\{"t":(' + _TIME + rb'),"metrics":\{"(' + _KEY + rb')":(' + _NUMBER + rb")\}"
@@ -76,8 +77,7 @@ def _event(line: bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """Up to some thousand points of one process, by column.
 
     `times` are as they were said (seconds since the epoch), `order` are the same but never going
@@ -92,17 +92,18 @@ class Block:
     kinds: array[int] | int
     cells: bytes
 
-    def __len__(self) -> int:
-        return len(self.times)
 
-
-@dataclass(slots=True)
 class Log:
     """The points of one file in their order; `shapes` are the metrics of each kind of call."""
 
-    rank: int | None = None
-    shapes: list[tuple[str, ...]] = field(default_factory=list)
-    blocks: list[Block] = field(default_factory=list)
+    def __init__(
+        self,
+        rank: int | None = None,
+        shapes: Sequence[tuple[str, ...]] = (),
+        blocks: Sequence[Block] = (),
+    ) -> None:
+        self.rank = rank
+        self.shapes, self.blocks = list(shapes), list(blocks)
 
 
 class _Columns:
@@ -172,9 +173,6 @@ class Reader:
         self._latest = 0.0
         self._rest: list[bytes] = []
         self._points = points
-        self._one = re.compile(_ONE, re.MULTILINE)
-        self._several = re.compile(_SEVERAL)
-        self._pair = re.compile(_PAIR)
         self._single: dict[bytes, int | None] = {}
         self._refused: set[str] = set()
 
@@ -201,9 +199,22 @@ class Reader:
         for columns in self._columns:
             columns.pack()
 
+    # Compiled where a point is read, because most runs that a command line starts log none.
+    @cached_property
+    def _one(self) -> re.Pattern[bytes]:
+        return re.compile(_ONE, re.MULTILINE)
+
+    @cached_property
+    def _several(self) -> re.Pattern[bytes]:
+        return re.compile(_SEVERAL)
+
+    @cached_property
+    def _pair(self) -> re.Pattern[bytes]:
+        return re.compile(_PAIR)
+
     def _take(self, lines: bytes) -> None:
         """Take in whole lines: those of the common form many at once, what is between apart."""
-        found: list[Any] = self._one.split(lines)
+        found: list[Any] = self._one.split(lines) if _POINT in lines else [lines]
         between = found[:: _GROUPS + 1]
         sums, texts, moments, keys, values, steps = (
             found[place :: _GROUPS + 1] for place in range(1, _GROUPS + 1)
@@ -267,9 +278,10 @@ class Reader:
 
     def _odd(self, line: bytes) -> None:
         """Take in a line that is not of the commonest form."""
-        match = self._several.fullmatch(line) if len(line) <= _LONG else None
-        if match is not None and self._measures(*match.groups()):
-            return
+        if _POINT in line and len(line) <= _LONG:
+            match = self._several.fullmatch(line)
+            if match is not None and self._measures(*match.groups()):
+                return
         event = _event(line)
         if event is None and line[:1] == b"\0":
             # What a power cut left empty, with what was appended after it.

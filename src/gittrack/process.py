@@ -16,10 +16,9 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from gittrack.channels import Channel, destination, standard_descriptors_taken, wait
 from gittrack.errors import CommandNotStarted
@@ -36,8 +35,7 @@ _PATIENCE = 1.0
 """Seconds that whoever reads our output gets when the child has ended after a signal to us."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(NamedTuple):
     """How the child ended.
 
     `code` is what a shell shows: 128 + n after signal n. `signal` is n when the child died of it,

@@ -18,7 +18,6 @@ from typing import Any
 from gittrack import commits, excerpts, journal, names, own, record, refs, secrets, sessions
 from gittrack.errors import GittrackError, RunExists, WriteFailed
 from gittrack.git import Identity, Repo
-from gittrack.glance import Glance
 from gittrack.journal import Story
 from gittrack.records import Number, Run, Summary
 from gittrack.refs import RunRef
@@ -448,6 +447,8 @@ def running(repo: Repo) -> list[Summary]:
     One whose processes are all dead, and which waits to be recorded, has the status that it will
     have.
     """
+    from gittrack.glance import Glance
+
     found = []
     for directory in sessions.live(repo.state):
         glance = Glance(directory)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gittrack.errors import BadName, RunChanged, RunExists
 from gittrack.git import Ref, Repo
@@ -62,8 +63,7 @@ class RunRef:
         return f"runs/{self.experiment}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class LiveRef:
+class LiveRef(NamedTuple):
     """A published run that still runs, or did: `run.commit` is how it stood at `moment` (epoch)."""
 
     run: RunRef

@@ -10,10 +10,9 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from operator import eq
-from typing import overload
+from typing import NamedTuple, overload
 
 from gittrack.records import Number, Row
 
@@ -25,8 +24,7 @@ _MARKED = r"(?:metrics\.)*(?:step|time)"
 _PART = 8192
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """Some thousand rows by column: what is text has a line a row."""
 
     times: array[float]
@@ -344,8 +342,7 @@ class Table(Sequence[Row]):
             yield _lines(part.times, steps, texts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(NamedTuple):
     """Where the values of a kind of row stand: as they are between two runs of tabs, or each."""
 
     before: bytes

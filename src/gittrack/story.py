@@ -5,7 +5,7 @@ Knows the events of a journal and which source of a metric counts. Touches no Gi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -34,6 +34,7 @@ from gittrack.series import Table
 __all__ = [
     "cells",
     "experiment",
+    "may_write_event_files",
     "plain_artifact",
     "plain_code",
     "plain_data",
@@ -376,14 +377,14 @@ def _from_event_files(
     """Scalars of TensorBoard's event files: those asked for, else all that the run wrote."""
     asked = [name for name in story.begin["files"] if story.begin["asked"]]
     there = _told_environment(story)
-    if not asked and (there is None or not story.begin.get("tensorboard")):
-        return
+    if not asked:
+        wanted = there is not None and story.begin.get("tensorboard")
+        if there is None or not wanted or not may_write_event_files(there.packages):
+            return
     from gittrack import tfevents
 
     if not asked:
-        assert there is not None
-        if tfevents.may_write(there.packages):
-            yield tfevents.gather(tfevents.found(where, started), started=started)
+        yield tfevents.gather(tfevents.found(where, started), started=started)
         return
     for name in asked:
         if not tfevents.is_asked(name, directory=where):
@@ -392,6 +393,11 @@ def _from_event_files(
         if not paths:
             yield [], [f"metrics not read: no event file of this run lies in {name}"]
         yield tfevents.gather(paths, started=started)
+
+
+def may_write_event_files(packages: Iterable[str]) -> bool:
+    """Whether an interpreter with these distributions can write TensorBoard's event files."""
+    return any(name.lower().startswith(("tensorboard", "tensorflow")) for name in packages)
 
 
 def plain_environment(found: Environment) -> dict[str, Any]:

@@ -26,7 +26,6 @@ __all__ = [
     "found",
     "gather",
     "is_asked",
-    "may_write",
     "named",
     "read",
 ]
@@ -52,12 +51,6 @@ _WORD = struct.Struct("<I")
 
 
 # -- where they are -----------------------------------------------------------------------------
-
-
-def may_write(packages: Iterable[str]) -> bool:
-    """Whether an interpreter with these distributions can write event files."""
-    names = {name.lower() for name in packages}
-    return any(name.startswith(("tensorboard", "tensorflow")) for name in names)
 
 
 def is_asked(name: str, *, directory: str | os.PathLike[str] = "") -> bool:

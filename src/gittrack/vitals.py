@@ -11,9 +11,8 @@ import os
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack.records import Number, Row
 
@@ -128,8 +127,7 @@ def _asked(measure: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
 # -- the processes of a run ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(NamedTuple):
     """A process as it was seen: counts are (its own, those of children that it waited for).
 
     None where the system refuses to tell. Linux counts what is read and written by children that

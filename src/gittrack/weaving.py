@@ -105,7 +105,7 @@ _Call = tuple[float, bytes, _Kind, bytes]
 def _calls(log: Log, kinds: Sequence[_Kind]) -> Iterator[tuple[float, float, bytes, _Kind, bytes]]:
     for block in log.blocks:
         each = block.kinds
-        numbers = [each] * len(block) if isinstance(each, int) else each
+        numbers = [each] * len(block.times) if isinstance(each, int) else each
         yield from zip(
             block.order,
             block.times,
