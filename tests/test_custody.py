@@ -260,7 +260,10 @@ def test_a_forked_child_ends_no_run_of_its_parents(child: str, place: Path) -> N
 
 def test_output_is_kept_and_passed_on(place: Path) -> None:
     """Of both streams, in order, a forked child's too; the streams are as before afterwards."""
+    # Since Python 3.12 it warns of a fork where there are threads, as ours.
     program = """\
+    import warnings
+    warnings.simplefilter("ignore", DeprecationWarning)
     before = [vars(s).get("write") for s in (sys.stdout, sys.stderr)]
     print("early")
     run = lifetime.start()

@@ -560,9 +560,10 @@ def test_gpus_tell_what_their_kind_tells(broken: bool, tmp_path: Path) -> None:
         "import os, json; from gittrack.vitals import Sampler;"
         "print(json.dumps(Sampler(os.getpid()).sample()))"
     )
+    path = os.pathsep.join([os.fspath(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=os.environ | {"PYTHONPATH": os.fspath(tmp_path)},
+        env=os.environ | {"PYTHONPATH": path},
         check=True,
         capture_output=True,
         text=True,
