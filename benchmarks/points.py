@@ -2,8 +2,8 @@
 
     python benchmarks/points.py --peers PYTHON
 
-`PYTHON` is one that has mlflow, dvclive, trackio or tensorboardX; by default this one. A peer that
-is not there is left out, and it says so.
+`PYTHON` is one that has mlflow, dvclive, trackio, tensorboardX or wandb; by default this one. A
+peer that is not there is left out, and it says so.
 """
 
 from __future__ import annotations
@@ -107,6 +107,14 @@ LOGGERS: Mapping[str, Logger] = {
         "writer.close()",
         share=0.05,
         needs="tensorboardX",
+    ),
+    "wandb, offline": Logger(
+        "import os\nos.environ['WANDB_SILENT'] = 'true'\n"
+        "import wandb\nrun = wandb.init(mode='offline', project='one')\n",
+        "run.log({'loss': step / 7}, step=step)",
+        "run.finish(); wandb.teardown()",
+        share=0.01,
+        needs="wandb",
     ),
 }
 
