@@ -720,6 +720,6 @@ def test_what_is_no_time_is_refused(tmp_path: Path, git, text) -> None:
     """A limit that is not one would hold for ever, or not at all."""
     git(tmp_path, "init", "-q", ".")
     git(tmp_path, "config", "track.someTime", text)
-    with pytest.raises(UsageError, match="^track.someTime is .* up to a day") as caught:
+    with pytest.raises(UsageError, match=r"^track\.someTime is .* up to a day") as caught:
         Repo.open(tmp_path).seconds("track.someTime", default=7)
     assert caught.value.hint == "`git config track.someTime 7`"
