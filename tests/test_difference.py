@@ -70,6 +70,25 @@ def test_a_key_that_one_run_lacks_is_a_difference() -> None:
     assert part.lines == (Line("f1", {"a": 1.0}, None),)
 
 
+def test_as_text_it_is_a_table() -> None:
+    """`print(gittrack.diff(a, b))` is what everybody types first."""
+    packages = {f"p{n}": "1" for n in range(20)}
+    params = {"lr": 0.2, "opt": "adam\n"}
+    environment = Environment(packages=packages)
+    bold = run("bold", params=params, metrics={"f1": 1 / 3}, environment=environment)
+    compared = compare([run("calm", params={"lr": 0.1}), bold])
+    assert str(compared).splitlines() == [
+        "                       calm     bold",
+        "params",
+        "  lr                    0.1      0.2   +0.1",
+        "  opt                     ·   adam\\n",
+        "metrics",
+        "  f1                      ·   0.3333",
+        "packages, 20 of them",
+    ]
+    assert "nothing differs" in str(compare([run("calm"), run("bold")]))
+
+
 def test_three_runs_have_no_delta() -> None:
     """A delta is between two."""
     compared = compare([run(n, params={"k": i}) for i, n in enumerate("abc")])

@@ -1,7 +1,7 @@
 """What differs between runs: params, metrics, data, artifacts, environment and more. Pure.
 
-Knows how values are compared. Knows nothing of code, which Git compares, nor of how a difference
-looks.
+Knows how values are compared, and a plain table of them. Knows nothing of code, which Git compares,
+nor of terminals.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gittrack.quoting import one_line
 from gittrack.records import Artifact, Data, Environment, Number, Run
 
 __all__ = ["Difference", "Line", "Part", "Source", "compare", "equal"]
+
+_WIDEST = 40  # characters of a value in a table
+_MOST_PACKAGES = 10  # named in a table, rather than counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,30 @@ class Difference:
         """The part of this name."""
         return next(part for part in self.parts if part.name == name)
 
+    def __str__(self) -> str:
+        """A table: the runs side by side, a line per key that differs, and the numbers' deltas."""
+        rows = [("", list(self.runs), "")]
+        for part in self.parts:
+            if part.name == "packages" and len(part.lines) > _MOST_PACKAGES:
+                rows.append((f"packages, {len(part.lines)} of them", [], ""))
+                continue
+            if part.lines:
+                rows.append((part.name, [], ""))
+            for line in part.lines:
+                cells = [_cell(line.values[n]) if n in line.values else "·" for n in self.runs]
+                delta = "" if line.delta is None else f"{line.delta:+.4g}"
+                rows.append((f"  {line.key}", cells, delta))
+        if self.empty:
+            rows.append(("nothing differs", [], ""))
+        head = max(len(key) for key, _, _ in rows)
+        columns_of = zip(*(cells for _, cells, _ in rows if cells), strict=True)
+        widths = [max(map(len, column)) for column in columns_of]
+        text = []
+        for key, cells, delta in rows:
+            columns = [cell.rjust(width) for cell, width in zip(cells, widths, strict=False)]
+            text.append("   ".join([key.ljust(head), *columns, delta]).rstrip())
+        return "\n".join(text)
+
 
 def compare(runs: Sequence[Run]) -> Difference:
     """Compare two or more runs, each key on its own.
@@ -84,6 +112,19 @@ def compare(runs: Sequence[Run]) -> Difference:
     names = _told_apart(runs)
     parts = tuple(_part(name, names, values) for name, values in found)
     return Difference(names, parts)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Source):
+        value = value.run
+    elif isinstance(value, Mapping) and "md5" in value:
+        value = value["md5"][:7]
+    elif isinstance(value, tuple):
+        value = " ".join(map(str, value))
+    text = one_line(str(value))
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
 
 
 def _told_apart(runs: Sequence[Run]) -> tuple[str, ...]:
