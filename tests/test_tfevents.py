@@ -386,6 +386,8 @@ def test_only_what_was_made_and_written_since_is_found(tmp_path: Path) -> None:
     new = put(tmp_path / "b", at=since + 5)
     dated = put(tmp_path / "a", f"events.out.tfevents.{int(since) + 1}.host.1.0", at=since + 5)
     put(tmp_path / "c", at=since - 60)
+    put(tmp_path / "of the run before", at=since - 0.1)
+    put(tmp_path / "its name", f"events.out.tfevents.{int(since) - 1}.host", at=since)
     put(tmp_path / "d", f"events.out.tfevents.{int(since) - 60}.host", at=since + 5)
     put(tmp_path / "e", "metrics.json", at=since + 5)
     assert tfevents.found(tmp_path, since) == [dated, new]

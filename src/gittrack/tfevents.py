@@ -124,10 +124,12 @@ def _is_fresh(path: str, since: float) -> bool:
         seen = os.lstat(path)
     except OSError:
         return False
-    if not stat.S_ISREG(seen.st_mode) or seen.st_mtime < since - 1:
+    # The clock of files lags behind by some milliseconds, or has whole seconds.
+    late = 0.05 if seen.st_mtime % 1 else 1
+    if not stat.S_ISREG(seen.st_mode) or seen.st_mtime < since - late:
         return False
     made = re.search(rf"{_MARK}\.([0-9]{{9,11}})(?:\.|$)", os.path.basename(path))
-    return made is None or int(made[1]) >= int(since) - 1
+    return made is None or int(made[1]) >= int(since)
 
 
 # -- what they say ------------------------------------------------------------------------------
