@@ -267,6 +267,7 @@ WRONG: list[tuple[Any, Any, Any, str]] = [
     ("m", True, None, "is no number"),
     ("m", 1j, None, "is no number"),
     ("m", [1, 2], None, "is no single number; log its mean, or each of its elements under a key"),
+    ("m", memoryview(b"ab"), None, "memoryview of shape (2,) is no number"),
     ("m", 2**1025, None, "an integer of more than 1024 bits"),
     ("", 1, None, "a key is empty"),
     ("a\nb", 1, None, "holds the character"),

@@ -26,6 +26,9 @@ _DEEPEST = 20
 def shown(value: object) -> str:
     """A value in a sentence, whatever its own `repr` does."""
     try:
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple) and shape:
+            return f"{type(value).__name__} of shape {one_line(str(tuple(shape)))[:40]}"
         return one_line(repr(value)[:80])
     except Exception:
         return f"of type {type(value).__name__}"
