@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False  # what type checkers read as true; `typing` would double the import's cost
 if TYPE_CHECKING:
     from gittrack.api import (
@@ -87,13 +89,31 @@ _DOORS = {
 
 # What other trackers have, and what helps instead.
 _ABSENT = {
-    "set_tracking_uri": "runs are recorded in the Git repository that the script stands in",
-    "get_tracking_uri": "runs are recorded in the Git repository that the script stands in",
+    **dict.fromkeys(
+        ("set_tracking_uri", "get_tracking_uri", "set_registry_uri"),
+        "runs are recorded in the Git repository that the script stands in; leave it out",
+    ),
     "search_runs": "gittrack.runs(...) finds them, and to_pandas() makes a table",
     "create_experiment": "an experiment begins with its first run: set_experiment names it",
+    "get_experiment_by_name": "gittrack.runs(experiment=name) are the runs of an experiment",
+    "log_batch": "log_metrics, log_params and set_tags take several",
+    "get_artifact_uri": "load_artifact(run, name) gives the path of an artifact",
+    "last_active_run": 'get_run("latest") is the run that was recorded last',
+    **dict.fromkeys(
+        ("autolog", "sklearn", "xgboost", "lightgbm", "keras", "tensorflow", "pytorch"),
+        "gittrack.integrations has a module for each framework",
+    ),
+    "MlflowClient": "gittrack.runs(...) and get_run(name) read runs; log to the run that is active",
+    "register_model": "a tag on the run says what it is: `git track tag RUN candidate=yes`",
     "log_model": "save the model to a file, and log_artifact keeps it",
     "save": "log_artifact keeps a file",
     "use_artifact": "load_artifact(run, name) finds an artifact of another run",
+    "define_metric": "run.summary[key] = value says what stands for a curve; leave it out",
+    "watch": "log the norms of gradients by log_metrics; leave it out",
+    "alert": "leave it out",
+    "Api": "gittrack.runs(...) and get_run(name) read runs",
+    **dict.fromkeys(("sweep", "agent"), "gittrack.integrations.optuna records a search"),
+    "Settings": "`git config track.KEY` sets what there is to set",
     "Image": "log the image of PIL itself, or an array by log_image",
     "Table": "log the DataFrame itself, or rows by log_table",
     "Artifact": "log_artifact takes the path itself",
@@ -119,7 +139,9 @@ if not TYPE_CHECKING:
         # Asked for each module of ours that is imported, too.
         instead = _ABSENT.get(name)
         said = "" if instead is None else f": {instead}"
-        raise AttributeError(f"module 'gittrack' has no attribute {name!r}{said}")
+        # What was meant by a name that is misspelt Python says, given these.
+        where = {} if instead else {"name": name, "obj": sys.modules[__name__]}
+        raise AttributeError(f"module 'gittrack' has no attribute {name!r}{said}", **where)
 
 
 def __dir__() -> list[str]:
