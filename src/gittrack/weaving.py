@@ -161,7 +161,9 @@ class _Loom:
 
     def _since(self, times: array[float]) -> array[float]:
         since = array("d", [time - self._started for time in times])
-        return since if min(since) >= 0 else array("d", [max(0.0, time) for time in since])
+        if min(since) < 0:
+            return array("d", [time if time > 0 else 0.0 for time in since])
+        return since
 
     def take_each(self, calls: Iterable[_Call]) -> None:
         """Take in calls one by one."""
