@@ -19,7 +19,8 @@ from typing import Any
 from gittrack.appender import Appender
 from gittrack.errors import BadName, BadValue, GittrackError, NoActiveRun
 from gittrack.foreign import converted, number, shown, whole_number
-from gittrack.journal import RUN_VARIABLE, SYNC_SECONDS, unframe
+from gittrack.inheritance import inherited
+from gittrack.journal import SYNC_SECONDS, unframe
 from gittrack.keys import check_key
 from gittrack.ranks import rank
 from gittrack.records import Number
@@ -298,7 +299,7 @@ def require() -> Active:
     active = current()
     if active is not None:
         return active
-    directory = os.environ.get(RUN_VARIABLE)
+    directory = inherited()
     # No hint: Python shows its user nothing but the message.
     if directory:
         raise NoActiveRun(f"the run in '{directory}' has ended: {_START}")
@@ -359,7 +360,7 @@ def begun() -> Mapping[str, Any]:
 
 def _from_environment() -> Active | None:
     global _joined
-    named = os.environ.get(RUN_VARIABLE)
+    named = inherited()
     if not named:
         return None
     joined = _joined

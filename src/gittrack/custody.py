@@ -22,7 +22,7 @@ from gittrack.active import Active
 from gittrack.capture import Capture
 from gittrack.errors import GittrackError
 from gittrack.git import Repo
-from gittrack.journal import RUN_VARIABLE
+from gittrack.inheritance import hand_down, inherited
 from gittrack.machine import Machine
 from gittrack.outlet import Outlet
 from gittrack.records import Run, Status
@@ -167,11 +167,11 @@ def take(life: Life) -> None:
     global _clock, _capture, _outside
     directory = life.session.directory
     if not _lives:
-        _outside = os.environ.get(RUN_VARIABLE)
+        _outside = inherited()
         endings.watch(_die, _flush)
         _at_exit()
     _lives[directory] = life
-    os.environ[RUN_VARIABLE] = os.fspath(directory)
+    hand_down(os.fspath(directory))
     if life.captures:
         _outputs[directory] = life.outlet
         _capture = _capture or Capture(_heard)
@@ -185,12 +185,8 @@ def _dismiss(life: Life) -> None:
     directory = life.session.directory
     _lives.pop(directory, None)
     _outputs.pop(directory, None)
-    if os.environ.get(RUN_VARIABLE) == os.fspath(directory):
-        around = os.fspath([*_lives][-1]) if _lives else _outside
-        if around is None:
-            del os.environ[RUN_VARIABLE]
-        else:
-            os.environ[RUN_VARIABLE] = around
+    if inherited() == os.fspath(directory):
+        hand_down(os.fspath([*_lives][-1]) if _lives else _outside)
     if not _outputs and _capture is not None:
         _capture.stop()
         _capture = None

@@ -30,7 +30,7 @@ from gittrack.active import Active
 from gittrack.errors import GittrackError, NotARepository, RunActive
 from gittrack.git import Repo
 from gittrack.heartbeat import Heartbeat
-from gittrack.journal import RUN_VARIABLE
+from gittrack.inheritance import hand_down
 from gittrack.machine import Machine
 from gittrack.outset import Begun, Request
 from gittrack.records import Status, Value
@@ -111,7 +111,7 @@ def _join_or_begin(place: Path, given: _Given, resume: str | None) -> Active:
         return _join(now, given)
     if muster.waits():
         found, known = muster.join(Repo.open(place), left={one.directory for one in _joined})
-        os.environ[RUN_VARIABLE] = os.fspath(found)
+        hand_down(os.fspath(found))
         return _join(active.enter(found, known, owned=False), given)
     return _begin(place, given, _left(), None, None)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gittrack import active, names
 from gittrack.active import Active
 from gittrack.errors import NoActiveRun, UsageError
-from gittrack.journal import RUN_VARIABLE
+from gittrack.inheritance import inherited
 from gittrack.quoting import one_line, utf8
 from gittrack.records import Number, Status
 from gittrack.statements import Statements
@@ -393,7 +393,7 @@ def _here() -> Active | None:
 def _first() -> Active:
     with _beginning:
         found = active.current() or _last
-        if found is None and (named := os.environ.get(RUN_VARIABLE)):
+        if found is None and (named := inherited()):
             # What a process logs to a run that is over is not the beginning of another.
             known = _runs.get(Path(named))
             return known._to if known is not None else active.require()
