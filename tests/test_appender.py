@@ -431,6 +431,18 @@ def test_a_directory_that_is_removed_is_said_once(
     assert said == ["the run's directory was removed: what is logged now is lost"]
 
 
+def test_a_run_that_ended_after_the_last_point_is_no_loss(tmp_path: Path, said: list[str]) -> None:
+    """A worker of a pool lives on, and what it logged was read when the run ended."""
+    place = tmp_path / "run"
+    place.mkdir()
+    made = Appender(place, sync=60, trouble=said.append)
+    made.point("m", 1, None)
+    shutil.rmtree(place)
+    made.flush()
+    made.close()
+    assert said == []
+
+
 def test_a_directory_that_is_not_there_raises_at_once(tmp_path: Path) -> None:
     """That is the one moment at which somebody can still do something about it."""
     with pytest.raises(FileNotFoundError):

@@ -83,6 +83,7 @@ class Appender:
         """Whether a line that was written in time needs no more than that."""
         self._wake = Event()
         self._flushed = 0.0
+        self._gone = False
         self._alarm = math.inf
         """The time from which on the flush that is under way takes too long."""
 
@@ -276,7 +277,8 @@ class Appender:
         try:
             if self._sync is not None:
                 flush(self._descriptor)
-            if not os.fstat(self._descriptor).st_nlink:
+            was_gone, self._gone = self._gone, not os.fstat(self._descriptor).st_nlink
+            if was_gone:  # a run that ended just now took along what was logged before
                 self._say("gone", "the run's directory was removed: what is logged now is lost")
         except OSError as error:
             self._say("unflushed", f"what is logged may not reach the disk: {error.strerror}")
