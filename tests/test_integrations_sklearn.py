@@ -142,7 +142,7 @@ def test_a_search_tells_what_it_found_and_all_that_it_tried(
     with fits.kept(name, "cv_results.csv").open() as file:
         tried = list(csv.DictReader(file))
     assert [row["rank_test_score"] for row in tried] == ["1", "2"]
-    assert str(run.params[f"best_{key}"]) == tried[0][f"param_{key}"]
+    assert run.params[f"best_{key}"] == float(tried[0][f"param_{key}"])
     assert run.metrics["best_cv_score"] == float(tried[0]["mean_test_score"])
     assert "C" not in run.params and "estimator__C" not in run.params
     assert run.params["estimator"] in ("Pipeline", "LogisticRegression")
