@@ -23,6 +23,7 @@ from conftest import World
 from gittrack import annotations, commits, difference, exports, listing, revisions
 from gittrack.errors import (
     AmbiguousRun,
+    BadPath,
     BrokenRecord,
     GittrackError,
     NotARepository,
@@ -544,7 +545,11 @@ def test_a_run_that_is_under_way_is_among_them(under_way: Path, until: Callable[
         run.load_artifact("model.bin")
     for selector in (run.name, run.name[:-3], run.id):
         assert listing.get_run(selector, directory=under_way) == run
-    assert listing.get_run(directory=under_way).name == "old-heron-aaaaaa"
+    old = listing.get_run(directory=under_way)
+    assert old.name == "old-heron-aaaaaa"
+    with pytest.raises(BadPath, match="kept no 'model") as no:
+        old.load_artifact("model.bin")
+    assert no.value.hint == "it kept nothing."
     assert {part.name for part in run.diff("old").parts} >= {"params"}
     assert found.to_pandas()["ended"].isna().tolist() == [True]
     fresh = listing.runs(directory=under_way, status="running")[0]

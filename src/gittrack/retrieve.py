@@ -237,6 +237,8 @@ def _nothing(run: Run, name: str) -> list[_Wish]:
 
 def _listed(run: Run) -> str:
     names = [one_line(kept.path) for kept in run.artifacts]
+    if not names:
+        return "it kept nothing."
     more = f" and {len(names) - _MOST_SAID} more" if len(names) > _MOST_SAID else ""
     return f"it kept {', '.join(names[:_MOST_SAID])}{more}."
 
