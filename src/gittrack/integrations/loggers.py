@@ -1,7 +1,7 @@
 """What a Logger of Lightning logs, under whichever of its two names Lightning is installed.
 
-Knows what a trainer tells its loggers, and imports neither package: `integrations.lightning` and
-`integrations.pytorch_lightning` each make classes of their own from these.
+Knows what a trainer tells its loggers, and by which methods. Imports neither package by itself:
+`integrations.lightning` and `integrations.pytorch_lightning` each have it make their classes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gittrack.keys import flatten
 from gittrack.live import Run, current, start
 from gittrack.views import settings
 
-__all__ = ["Joining", "Logging", "joined"]
+__all__ = ["Joining", "Logging", "classes", "joined"]
 
 _begun: Run | None = None
 """The run that the last logger began."""
@@ -149,3 +150,76 @@ def joined() -> Run | None:
     """The run under way that trainings log to unasked: not one that a logger began."""
     run = current()
     return None if run is None or run is _begun else run
+
+
+def classes(package: str, module: str) -> tuple[Any, Any]:
+    """The Logger and the Callback for `package`, a name of Lightning, as classes of `module`."""
+    lightning: Any = import_module(package)
+    loggers: Any = import_module(f"{package}.loggers")
+    logger: Any = import_module(f"{package}.loggers.logger")
+    first: Any = import_module(f"{package}.utilities").rank_zero_only
+
+    class GittrackLogger(Logging, loggers.Logger):
+        """The logger for `Trainer(logger=...)`; see `integrations.loggers.Logging`."""
+
+        @property
+        @logger.rank_zero_experiment
+        def experiment(self) -> Run:
+            """The run, in the first rank; elsewhere an object that takes every call."""
+            return self.begun()
+
+        @property
+        def name(self) -> str | None:
+            """What the run's experiment is called, in the first rank."""
+            return self.known.experiment if first.rank == 0 else None
+
+        @property
+        def version(self) -> str | None:
+            """What the run is called, in the first rank."""
+            return self.known.name if first.rank == 0 else None
+
+        @first
+        def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
+            """Log what a module was made with as params, nested settings by dotted keys."""
+            self.hyperparameters(params)
+
+        @first
+        def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+            """Log a point of each metric."""
+            self.values(metrics, step)
+
+        @first
+        def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+            """Keep the checkpoint as an artifact, where that was asked for."""
+            self.saved(checkpoint_callback)
+
+        @first
+        def finalize(self, status: str) -> None:
+            """Hear that a training or a test is over, `success` or `failed`."""
+            self.over(status)
+
+    class GittrackCallback(Joining, lightning.Callback):
+        """Log to the run under way, where the trainer has no logger of ours; else do nothing."""
+
+        def made(self) -> GittrackLogger:
+            """A new logger."""
+            return GittrackLogger()
+
+        def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+            """Join before the hyperparameters are logged."""
+            self.join(trainer)
+
+        on_validation_start = on_test_start = on_fit_start
+
+        def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+            """Part when the trainer is done."""
+            self.part(trainer)
+
+        def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+            """Part when it fails."""
+            self.part(trainer)
+
+    for made in (GittrackLogger, GittrackCallback):
+        # As if they were written there: a process that gets one by pickle looks it up.
+        made.__module__, made.__qualname__ = module, made.__name__
+    return GittrackLogger, GittrackCallback
