@@ -163,27 +163,39 @@ def test_a_run_begun_in_one_thread_takes_what_the_others_log(place: Path) -> Non
     assert only(place).metrics == {"here": 1, "there": 2}
 
 
-def test_a_worker_process_has_a_run_of_its_own(place: Path) -> None:
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_worker_process_has_a_run_of_its_own(method: str, place: Path) -> None:
     """multiprocessing leaves its children by `os._exit`: their runs end all the same."""
     program = """\
-    def work(fails):
-        lifetime.start(nested=True, name="failing" if fails else "good")
-        if fails:
+    def work(how):
+        run = lifetime.start(nested=True, name=how)
+        if how == "failing":
+            1 / 0
+        if how == "leaving":
+            sys.exit(3)
+        if how == "early":
+            lifetime.end(run)
             1 / 0
 
-    run = lifetime.start(name="sweep")
-    workers = [multiprocessing.Process(target=work, args=(fails,)) for fails in (False, True)]
-    [w.start() for w in workers], [w.join() for w in workers]
+    if __name__ == "__main__":
+        context = multiprocessing.get_context(sys.argv[1])
+        run = lifetime.start(name="sweep")
+        for how in ("good", "failing", "leaving", "early"):
+            worker = context.Process(target=work, args=(how,))
+            worker.start()
+            worker.join()
     """
-    do(place, program)
+    do(place, program, method)
     found = {run.name.rpartition("-")[0]: run for run in runs(place)}
-    assert {key: run.status for key, run in found.items()} == {
-        "sweep": "finished",
-        "good": "finished",
-        "failing": "failed",
+    assert {key: (run.status, run.exit_code) for key, run in found.items()} == {
+        "sweep": ("finished", 0),
+        "good": ("finished", 0),
+        "failing": ("failed", 1),
+        "leaving": ("failed", 3),
+        "early": ("finished", 0),
     }
+    assert output(place, found["failing"]).count("ZeroDivisionError: division by zero") == 1
     assert {run.parent for key, run in found.items() if key != "sweep"} == {found["sweep"].id}
-    assert "ZeroDivisionError" in output(place, found["failing"])
 
 
 def test_children_that_are_waited_for_still_log(place: Path) -> None:

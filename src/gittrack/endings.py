@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 __all__ = ["deferred", "die_of", "interrupted", "reason", "unwatch", "watch"]
 
 _FATAL = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+_LAUNCHERS = ("multiprocessing.popen_fork", "multiprocessing.forkserver")
 
 _watching: _Watch | None = None
 _depth = 0
@@ -57,14 +58,18 @@ def unwatch() -> None:
 def reason() -> BaseException | None:
     """What is ending this process, asked while it ends: in an `atexit` handler, or a finalizer.
 
-    The exception under way; the `SystemExit` that `sys.exit`, `exit` or `quit` raised and nobody
-    caught; the exception that Python printed last, if it was the end of the program. None where
-    the program came to its last line. A `raise SystemExit(2)` in the program's own words cannot be
-    seen from here.
+    The exception under way; of a child of multiprocessing, which has printed its exception by then,
+    a `SystemExit` of its exit code; the `SystemExit` that `sys.exit`, `exit` or `quit` raised and
+    nobody caught; the exception that Python printed last, if it was the end of the program. None
+    where the program came to its last line. A `raise SystemExit(2)` in the program's own words
+    cannot be seen from here.
     """
     under_way = sys.exc_info()[1]
     if under_way is not None:
         return under_way
+    code = _worker_code()
+    if code:
+        return SystemExit(code)
     return None if _watching is None else _watching.reason()
 
 
@@ -290,6 +295,25 @@ class _Exit(SystemExit):
 
 
 _Exit.__name__ = _Exit.__qualname__ = "SystemExit"
+
+
+def _worker_code() -> int | None:
+    """The exit code of a child of multiprocessing that is leaving; None of any other process.
+
+    Source: popen_fork.py and forkserver.py in Lib/multiprocessing, since Python 3.13. Before, and
+    with the method `spawn`, the exception can still be seen.
+    """
+    frame = sys._getframe().f_back
+    while frame is not None:
+        module = frame.f_globals.get("__name__")
+        if module == "multiprocessing.process":
+            # Still at work: what is said to be its code is but what it was set to.
+            return None
+        if module in _LAUNCHERS and "code" in frame.f_code.co_varnames:
+            code = frame.f_locals.get("code")
+            return code if isinstance(code, int) else None
+        frame = frame.f_back
+    return None
 
 
 def _printed() -> BaseException | None:
