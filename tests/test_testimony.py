@@ -39,6 +39,7 @@ BAD: list[tuple[str, Any]] = [
     ("tags", 5),
     ("fault", 5),
     ("title", 5),
+    ("message", 5),
     ("status", 1),
     ("experiment", 5),
     ("experiment_title", 5),
@@ -66,6 +67,8 @@ BAD: list[tuple[str, Any]] = [
     ("end", ["odd", 0]),
     ("end", [["killed"], 0]),
     ("end", ["finished", "x"]),
+    ("rank", "x"),
+    ("params", json.loads("[" * 60 + "]" * 60)),
 ]
 
 
@@ -82,6 +85,24 @@ def test_what_makes_none_is_left_out_and_said(key: str, value: Any) -> None:
 def test_a_time_that_is_none_is_that_of_the_line_before(time: Any) -> None:
     """Its order in the file is known."""
     assert sound({"t": time, "tags": {}}, 7.5) == {"t": 7.5, "tags": {}}
+
+
+def test_a_line_without_a_time_has_that_of_the_line_before() -> None:
+    """As docs/journal.md says; also where it is said how the run ended."""
+    assert sound({"end": ["killed", 1]}, 7.5) == {"t": 7.5, "end": ["killed", 1]}
+
+
+def test_a_tag_that_is_no_text_costs_itself() -> None:
+    """A record with such a tag cannot be read back."""
+    said = sound({"t": 1, "tags": {"a": 1, "b": "c"}}, 0.0)
+    assert said["tags"] == {"b": "c"} and said["fault"].endswith("its 'tags' was left out in part")
+
+
+def test_half_a_character_is_spelled_out() -> None:
+    """JSON can say it, a Git object cannot hold it."""
+    said = sound({"t": 1, "params": {"a\ud800": ["b\udfff", 1]}}, 0.0)
+    assert list(said["params"].values()) == [['"b\\355\\277\\277"', 1]]
+    json.dumps(said, ensure_ascii=False).encode()
 
 
 JSON = st.recursive(
@@ -114,6 +135,11 @@ def test_a_run_with_senseless_lines_is_recorded(repo_dir: Path, track: Track) ->
     (repo_dir / "train.py").write_text(SCRIPT)
     events = [{"t": 2e9, key: value} for key, value in BAD]
     events += [
+        {"tags": {"a": 1, "b": None, "c": ["x"], "good": "text"}},
+        {"end": ["finished", 0]},
+        {"t": 1e18, "end": ["finished", 0]},
+        {"params": {"a\ud800": "b\udfff"}},
+        {"params": {"deep": json.loads("[" * 45 + "]" * 45)}},
         {"t": 1e300, "tags": {"a": "b"}},
         {"t": 1e300, "metrics": {"a": 1}},
         {"metrics": {"b": 2}, "step": "x"},
@@ -126,6 +152,7 @@ def test_a_run_with_senseless_lines_is_recorded(repo_dir: Path, track: Track) ->
     [ref] = refs.all_runs(repo)
     run = commits.load(repo, ref)
     assert run.status == "finished" and run.params["good"] == 1
+    assert run.tags == {"a": "b", "good": "text"}
     assert run.metrics["b"] == 2 and run.metrics["d"] == 1
     assert (
         sum("makes no sense" in fault for fault in run.faults) >= len({key for key, _ in BAD}) - 1

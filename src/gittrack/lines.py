@@ -8,7 +8,6 @@ nothing of files, of runs, and of what an event means.
 from __future__ import annotations
 
 import json
-import math
 import re
 import sys
 import zlib
@@ -22,6 +21,8 @@ __all__ = ["Block", "Log", "Reader", "unframe"]
 
 _BLOCK = 8192
 _GREATEST = 10**308
+_LATEST = 1e11
+"""The year 5138, in seconds since the epoch: a later time is none."""
 _POINT_KEYS = frozenset({"t", "metrics", "step", "scan"})
 
 _PLAIN = rb'[^"\\\x00-\x1f]*'
@@ -223,7 +224,8 @@ class Reader:
         kinds = list(map(self._single.get, keys))
         if None in kinds:
             kinds = self._new_kinds(keys)
-            bad |= {place for place, kind in enumerate(kinds) if kind is None}
+            if None in kinds:
+                bad |= {place for place, kind in enumerate(kinds) if kind is None}
         bad |= (
             {place for place, value in enumerate(values) if len(value) > _LONGEST}
             if (max(map(len, values), default=0) > _LONGEST)
@@ -386,4 +388,4 @@ def _moment(value: Any, otherwise: float) -> float:
         moment = float(value)
     except OverflowError:
         return otherwise
-    return moment if math.isfinite(moment) else otherwise
+    return moment if abs(moment) <= _LATEST else otherwise

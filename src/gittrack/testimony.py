@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gittrack.quoting import utf8
 from gittrack.records import STATUSES
 
 __all__ = ["sound"]
@@ -17,25 +18,60 @@ __all__ = ["sound"]
 _LATEST = 1e11
 """The year 5138: a later time is none."""
 
+_DEEPEST = 50
+
 _Kind = Callable[[Any], bool]
 
 
 def sound(event: Mapping[str, Any], at: float) -> dict[str, Any]:
     """The event without what makes no sense in it, and with a fault that names it.
 
-    One whose time is none happened `at`. Keys that nobody knows stay.
+    Half a character, which JSON can say and UTF-8 cannot, is spelled out.
+
+    One whose time is none, or that has none, happened `at`. Keys that nobody knows stay.
     """
-    bad = [key for key, value in event.items() if key in _KINDS and not _KINDS[key](value)]
-    if not bad:
-        return dict(event)
-    good = {key: value for key, value in event.items() if key not in bad}
+    good: dict[str, Any] = {} if "t" in event else {"t": at}
+    bad = []
+    for key, value in event.items():
+        if key not in _KINDS:
+            good[key] = value
+            continue
+        try:
+            said = _storable(value)
+        except ValueError:
+            bad.append(key)
+            continue
+        if _KINDS[key](said):
+            good[key] = said
+            continue
+        bad.append(key)
+        if key == "tags" and isinstance(said, dict):
+            good[key] = {name: text for name, text in said.items() if _text(text)}
     if "t" in bad:
         good["t"] = at
         bad.remove("t")
     if bad and "fault" not in good:
         named = ", ".join(f"'{key}'" for key in sorted(bad))
-        good["fault"] = f"a line of a journal makes no sense: its {named} was left out"
+        part = " in part" if good.keys() & set(bad) else ""
+        good["fault"] = f"a line of a journal makes no sense: its {named} was left out{part}"
     return good
+
+
+def _storable(value: Any, depth: int = 0) -> Any:
+    """A value with texts that can be stored.
+
+    Raises:
+        ValueError: it nests deeper than anything that is meant.
+    """
+    if isinstance(value, str):
+        return utf8(value)
+    if not isinstance(value, (dict, list)):
+        return value
+    if depth >= _DEEPEST:
+        raise ValueError
+    if isinstance(value, list):
+        return [_storable(item, depth + 1) for item in value]
+    return {utf8(key): _storable(item, depth + 1) for key, item in value.items()}
 
 
 # -- kinds --------------------------------------------------------------------------------------
@@ -132,10 +168,12 @@ _MACHINE: Mapping[str, _Kind] = {
 }
 _KINDS: Mapping[str, _Kind] = {
     "t": _time,
+    "rank": _maybe(_whole),
     "params": _mapping(_any),
-    "tags": _mapping(_any),
+    "tags": _mapping(_text),
     "summary": _mapping(_number),
     "title": _maybe(_text),
+    "message": _maybe(_text),
     "status": _text,
     "experiment": _text,
     "experiment_title": _maybe(_text),
