@@ -224,3 +224,15 @@ def test_a_lost_run_that_is_not_recorded_yet_says_so() -> None:
     """Recording many takes a while; until then the listing must not look final."""
     assert "killed (recovering)" in drawn(run(status="killed", commit=None))[1]
     assert "recovering" not in drawn(run(status="running", commit=None))[1]
+
+
+def test_a_run_that_is_running_has_a_time_only_where_somebody_looks_at_the_clock() -> None:
+    """What was recorded does not change because it is looked at later."""
+    over = run()
+    alive = replace(over, status="running", ended=None)
+    columns = [Column("duration", "TIME")]
+    later = NOON + timedelta(seconds=60)
+    assert [line.strip() for line in drawn(over, alive, columns=columns, clock=later)] == [
+        "TIME", "4.2s", "1m00s",
+    ]  # fmt: skip
+    assert "1m00s" not in "".join(drawn(over, alive, columns=columns))

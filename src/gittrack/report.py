@@ -42,6 +42,7 @@ __all__ = [
     "full_columns",
     "in_order",
     "keys_of",
+    "lasted",
     "lookup",
     "markdown",
     "name_key",
@@ -303,6 +304,7 @@ def table(
     columns: Sequence[Column],
     *,
     now: datetime | None = None,
+    clock: datetime | None = None,
     width: int | None = None,
     color: bool = False,
     fixed: bool = False,
@@ -310,11 +312,12 @@ def table(
 ) -> Table:
     """Runs as lines of aligned columns.
 
-    With `now`, times are relative to it, else ISO. Where `width` is too narrow, columns are
-    dropped: user, experiment and title first, then from the longer of params and metrics; with
-    `fixed` from the right. The name and the keys in `keep` go last.
+    With `now`, times are relative to it, else ISO. With `clock`, what is running has a duration,
+    up to then. Where `width` is too narrow, columns are dropped: user, experiment and title first,
+    then from the longer of params and metrics; with `fixed` from the right. The name and the keys
+    in `keep` go last.
     """
-    drawn = {column: _draw(found, column, now) for column in columns}
+    drawn = {column: _draw(found, column, now, clock) for column in columns}
     kept = list(columns)
     dropped: list[str] = []
     while width is not None and len(kept) > 1 and _total(kept, drawn) > width:
@@ -334,17 +337,26 @@ class _Drawn:
     right: bool
 
 
-def _draw(found: Sequence[Summary], column: Column, now: datetime | None) -> _Drawn:
+def _draw(
+    found: Sequence[Summary], column: Column, now: datetime | None, clock: datetime | None = None
+) -> _Drawn:
     title = column.title
     if column.key == "started" and now is not None and title == "STARTED":
         title = "AGE"
     values = _values(found, column.key)
     if column.key == "status":
         values = [_status(run) for run in found]
+    elif column.key == "duration" and clock is not None:
+        values = [lasted(run, clock) for run in found]
     cells = [cut(one_line(title), WIDEST), *_cells(values, column.key, now)]
     real = [value for value in values if value is not None]
     right = column.key == "duration" or (bool(real) and all(map(is_number, real)))
     return _Drawn(tuple(cells), max(map(width_of, cells)), right)
+
+
+def lasted(run: Summary, clock: datetime) -> float | None:
+    """Seconds that a run took, or those up to `clock` of one that is running."""
+    return (clock - run.started).total_seconds() if run.status == "running" else run.duration
 
 
 def _status(run: Summary) -> str:

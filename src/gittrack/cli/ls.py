@@ -230,10 +230,12 @@ def _nothing(hidden: Sequence[Summary]) -> str:
 def _print(repo: Repo, part: Sequence[Summary], total: int, view: _View, shown: Screen) -> None:
     from gittrack import report
 
+    now = datetime.now(timezone.utc)
     drawn = report.table(
         view.drawn(part),
         view.columns(part),
-        now=datetime.now(timezone.utc) if shown.is_terminal else None,
+        now=now if shown.is_terminal else None,
+        clock=now,
         width=shown.width,
         color=shown.color,
         fixed=view.chosen is not None,
