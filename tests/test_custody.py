@@ -302,6 +302,19 @@ def test_the_end_is_one_line_which_can_be_silenced(place: Path) -> None:
     assert do(place, LOGS) == ("", "")
 
 
+def test_the_end_lists_what_was_not_said_yet(place: Path) -> None:
+    """Who reads the last lines only learns what is wrong with the run; nobody reads it twice."""
+    wrong = "\n".join(f"run.log_metric('m{place}', 'x')" for place in range(6))
+    lines = do(place, LOGS + wrong)[1].splitlines()
+    assert lines[0] == "gittrack: metric 'm0' not recorded: 'x' is no number"
+    name = only(place).name
+    assert lines[1].startswith(f"{name}  finished")
+    assert lines[2:] == [
+        *(f"  metric 'm{place}' not recorded: 'x' is no number" for place in (1, 2, 3)),
+        f"  2 more: git track show {name}",
+    ]
+
+
 # -- what goes wrong ----------------------------------------------------------------------------
 
 

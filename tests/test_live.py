@@ -17,7 +17,7 @@ import gittrack
 from conftest import Track
 from doors import fresh
 from gittrack import active, commits, journal, live, refs, revisions
-from gittrack.errors import BadName, BadValue, NoActiveRun, UsageError
+from gittrack.errors import BadName, BadPath, BadValue, NoActiveRun, UsageError
 from gittrack.git import Repo
 from gittrack.live import Run
 from gittrack.records import Code, Row
@@ -306,6 +306,23 @@ def test_strict_runs_raise(joined: Joined) -> None:
         with pytest.raises((BadValue, BadName)):
             call()
     assert joined.faults == []
+
+
+def test_a_refusal_is_one_traceback(joined: Joined) -> None:
+    """A second one above it, of our own inside, hides the line of the script that matters."""
+    joined.begin(strict=True)
+    for call in (
+        lambda: gittrack.log_metric("a", "text"),  # type: ignore[arg-type]
+        lambda: gittrack.log_metric("a", None),  # type: ignore[arg-type]
+        lambda: gittrack.log_metric("a", [1, 2]),  # type: ignore[arg-type]
+        lambda: gittrack.log_artifact("missing"),
+        lambda: gittrack.config.missing,
+    ):
+        with pytest.raises((BadValue, BadPath, AttributeError)) as caught:
+            call()
+        error = caught.value
+        assert error.__cause__ is None
+        assert error.__context__ is None or error.__suppress_context__
 
 
 # -- files --------------------------------------------------------------------------------------

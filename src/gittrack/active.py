@@ -33,6 +33,7 @@ __all__ = [
     "current",
     "enter",
     "fault",
+    "has_said",
     "innermost",
     "leave",
     "require",
@@ -40,7 +41,8 @@ __all__ = [
 
 _START = "start the script with 'git track run -- python ...'"
 
-_complained = False
+_complained = ""
+"""What was said first; nothing more is."""
 
 
 _WIDE = 2**63
@@ -328,8 +330,13 @@ def complain(sentence: str) -> None:
     """Say on stderr what went wrong, if it is the first thing that this process complains of."""
     global _complained
     if not _complained:
-        _complained = True
+        _complained = sentence
         _say(sentence)
+
+
+def has_said(sentence: str) -> bool:
+    """Whether this is what the process complained of."""
+    return sentence == _complained
 
 
 def _say(sentence: str) -> None:

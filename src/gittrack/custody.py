@@ -33,6 +33,7 @@ __all__ = ["Life", "Pulse", "discard", "end", "take", "undivided"]
 
 _BEAT = 1.0
 _LAST_WAIT = 10.0
+_MOST_NAMED = 3
 
 _lock = threading.RLock()
 """Held while a run begins, beats or ends: libgit2's handles are for one thread at a time."""
@@ -304,9 +305,20 @@ def _close(
     if not life.quiet:
         from gittrack.cells import closing
 
-        _say(closing(run))
+        for line in (closing(run), *_faults(run)):
+            _say(line)
     upkeep.maintain(life.repo)
     return ref
+
+
+def _faults(run: Run) -> list[str]:
+    """What the user should know of a run, as `git track run` says it; less what was said."""
+    from gittrack.quoting import one_line
+
+    new = [f"  {one_line(fault)}" for fault in run.faults if not active.has_said(fault)]
+    more = len(new) - _MOST_NAMED
+    tail = [f"  {more} more: git track show {run.name}"] if more > 0 else []
+    return [*new[:_MOST_NAMED], *tail]
 
 
 def _verdict(

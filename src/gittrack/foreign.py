@@ -63,8 +63,8 @@ def number(value: object) -> Number:
     if hasattr(single, "item"):
         try:
             single = single.item()
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise BadValue(f"{shown(value)} is no single number; {_SEVERAL}") from error
+        except (TypeError, ValueError, RuntimeError):
+            raise BadValue(f"{shown(value)} is no single number; {_SEVERAL}") from None
     if isinstance(single, (bool, str, bytes)):
         raise BadValue(f"{shown(value)} is no number")
     if isinstance(single, (list, tuple)):
@@ -73,8 +73,8 @@ def number(value: object) -> Number:
         return _bounded(int(single))
     try:
         return float(single)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError) as error:
-        raise BadValue(f"{shown(value)} is no number") from error
+    except (TypeError, ValueError, OverflowError):
+        raise BadValue(f"{shown(value)} is no number") from None
 
 
 def whole_number(value: object) -> int | None:

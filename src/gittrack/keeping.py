@@ -347,7 +347,7 @@ def _look(source: Path) -> None:
         seen = source.stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BadPath(f"cannot keep '{shown}': {reason}", path=os.fspath(source)) from error
+        raise BadPath(f"cannot keep '{shown}': {reason}", path=os.fspath(source)) from None
     if not stat.S_ISREG(seen.st_mode) and not stat.S_ISDIR(seen.st_mode):
         raise BadPath(
             f"cannot keep '{shown}': it is neither a file nor a directory", path=os.fspath(source)

@@ -52,7 +52,7 @@ class _View(MutableMapping[str, Any]):
         except (KeyError, GittrackError) as error:
             # The error of a run that is missing tells what to do, as the attribute that is.
             said = error.message if isinstance(error, GittrackError) else f"there is no '{name}'"
-            raise AttributeError(said) from error
+            raise AttributeError(said) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
