@@ -142,13 +142,13 @@ def _shown(text: str, width: int = _WIDEST_VALUE) -> str:
 def _curves(rows: Iterable[Row]) -> str:
     """The first curves by name, of the metrics that have more than one point."""
     table = Table.of(rows)
-    names = sorted(table.metrics())
+    counts = table.counts()
+    names = sorted(table.metrics())[::-1]
     drawn: list[str] = []
     while names and len(drawn) < _MOST_CURVES:
-        name = names.pop(0)
-        points = list(table.points(name))
-        if len(points) > 1:
-            drawn.append(_curve(name, points))
+        name = names.pop()
+        if counts[name] > 1:
+            drawn.append(_curve(name, list(table.points(name))))
     if names:
         drawn.append(f'<div style="{_FAINT}">and {len(names):,} more metrics</div>')
     return "".join(drawn)

@@ -222,6 +222,14 @@ class Table(Sequence[Row]):
                     value = number(cells.split(b"\t")[place])
                     yield int(step) if step else None, round(time, 6), value
 
+    def counts(self) -> dict[str, int]:
+        """How many points each metric has."""
+        calls = Counter(kind for part in self._parts for kind in part.kind_of_each())
+        found: Counter[str] = Counter()
+        for kind, count in calls.items():
+            found.update(dict.fromkeys(self._shapes[kind], count))
+        return found
+
     def size(self) -> int:
         """How many bytes the table has as text, but for a few in each row."""
         columns = len(self.metrics())

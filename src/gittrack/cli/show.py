@@ -234,10 +234,13 @@ def _metrics(repo: Repo, ref: RunRef, run: Run) -> dict[str, str]:
     from gittrack import commits, series
     from gittrack.cells import cell, plain
 
-    rows = commits.load_series(repo, ref) if run.metrics else ()
+    rows = series.Table.of(commits.load_series(repo, ref) if run.metrics else ())
+    counts = rows.counts()
     made = {}
     for key, last in run.metrics.items():
         made[key] = plain(last)
+        if counts.get(key, 0) < 2:
+            continue
         values = [value for _, _, value in series.points(rows, key) if value == value]
         if len(values) > 1:
             low, high = (cell(pick(values)) for pick in (min, max))
