@@ -723,3 +723,9 @@ def test_what_is_no_time_is_refused(tmp_path: Path, git, text) -> None:
     with pytest.raises(UsageError, match=r"^track\.someTime is .* up to a day") as caught:
         Repo.open(tmp_path).seconds("track.someTime", default=7)
     assert caught.value.hint == "`git config track.someTime 7`"
+
+
+def test_who_is_asked_line_by_line_is_in_a_session_of_its_own(repo: Repo) -> None:
+    """Ctrl-C would end it before the run is recorded; a kernel waits for children of its group."""
+    with repo.dialogue("cat-file", "--batch-check") as process:
+        assert os.getsid(process.pid) == process.pid

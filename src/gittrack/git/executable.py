@@ -108,6 +108,8 @@ class Executable:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            # Ctrl-C is not for it, nor what a notebook's kernel does to its children.
+            start_new_session=True,
         )
 
     def spawn(self, *arguments: str) -> None:
