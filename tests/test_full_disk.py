@@ -1,0 +1,100 @@
+"""A script that logs while its disk fills: the training goes on, and what had room is recorded.
+
+The disk is a small tmpfs, which says that it is full when a write comes, as real ones do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = """\
+import os, sys
+import gittrack
+
+mount = sys.argv[1]
+filler = os.path.join(mount, "filler")
+
+def fill():
+    seen = os.statvfs(mount)
+    with open(filler, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, seen.f_bavail * seen.f_frsize)
+
+with gittrack.start_run():
+    for step in range(100):
+        gittrack.log_metric("before", step, step=step)
+    fill()
+    for step in range(int(sys.argv[2])):
+        gittrack.log_metric("full", step, step=step)
+    if sys.argv[3] == "freed":
+        os.unlink(filler)
+    for step in range(100):
+        gittrack.log_metric("after", step, step=step)
+print("trained")
+"""
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 16 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "gittrack-test", os.fspath(place)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no 'mount' here")
+    if done.returncode:
+        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "-l", os.fspath(place)], check=True)
+
+
+def trained(mount: Path, git: Any, points: int, then: str) -> subprocess.CompletedProcess[str]:
+    repo = mount / "repo"
+    repo.mkdir()
+    (repo / "train.py").write_text(SCRIPT)
+    git(repo, "init", "-q", ".")
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "code")
+    done = subprocess.run(
+        [sys.executable, "train.py", os.fspath(mount), str(points), then],
+        cwd=repo,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "trained\n"), done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def points_of(track: Any, repo: Path, metric: str) -> int:
+    shown = json.loads(track(repo, "plot", metric, "latest", "--json").stdout)
+    return len(shown[0]["points"])
+
+
+def test_a_disk_that_has_space_again_has_cost_nothing(mount: Path, track: Any, git: Any) -> None:
+    """Somebody cleans up within the hour, and the curve has no gap."""
+    trained(mount, git, 1000, "freed")
+    repo = mount / "repo"
+    metrics = ("before", "full", "after")
+    assert [points_of(track, repo, metric) for metric in metrics] == [100, 1000, 100]
+
+
+def test_a_disk_that_stays_full_ends_no_training(mount: Path, track: Any, git: Any) -> None:
+    """What had room is recorded once there is room for a record; what had none is said."""
+    done = trained(mount, git, 1000, "full")
+    repo = mount / "repo"
+    assert "gittrack: " in done.stderr
+    (mount / "filler").unlink()
+    assert track(repo, "ls", "-n", "1").stdout
+    assert points_of(track, repo, "before") == 100
+    shown = json.loads(track(repo, "show", "latest", "--json").stdout)
+    assert shown["status"] == "finished"
