@@ -49,6 +49,7 @@ READING = {
 SHOWING = READING - {"gittrack.cli.ls", "gittrack.report"} | {
     "gittrack.cli.diff",
     "gittrack.cli.show",
+    "gittrack.cli.subject",
     "gittrack.formats",
     "gittrack.record",
     "gittrack.series",

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,16 @@ from gittrack.sessions import Session
 from gittrack.story import cells, system_rows, tell
 from gittrack.story import experiment as group
 
-__all__ = ["finish", "recover", "running", "signs", "store_as_it_stands", "undisturbed", "waiting"]
+__all__ = [
+    "finish",
+    "recover",
+    "running",
+    "running_run",
+    "signs",
+    "store_as_it_stands",
+    "undisturbed",
+    "waiting",
+]
 
 # About a second's work: bytes of journals, and what a run costs beside them.
 _RECOVER_AT_ONCE, _EACH = 16 << 20, 256 << 10
@@ -257,6 +266,7 @@ def _masked(run: Run, rows: Table) -> tuple[Run, Table]:
     message = run.message and secrets.mask_words(run.message)
     if message != run.message:
         notes.append("the message")
+    title, group = _masked_title(run.title, notes), _masked_title(run.experiment_title, notes)
     renamed = {key: new for key in run.metrics if (new := secrets.mask_words(key)) != key}
     if renamed:
         notes.append("the name of a metric")
@@ -264,7 +274,15 @@ def _masked(run: Run, rows: Table) -> tuple[Run, Table]:
     faults = [secrets.mask_words(fault) for fault in run.faults]
     faults += [f"masked a secret in {note}" for note in dict.fromkeys(notes)]
     run = replace(run, params=params, tags=tags, message=message, faults=tuple(faults))
+    run = replace(run, title=title, experiment_title=group)
     return replace(run, metrics=_renamed(run.metrics, renamed)), rows
+
+
+def _masked_title(title: str | None, notes: list[str]) -> str | None:
+    masked = title and secrets.mask_words(title)
+    if masked != title:
+        notes.append("a title")
+    return masked
 
 
 def _masked_values(values: Mapping[str, Any], what: str, notes: list[str]) -> dict[str, Any]:
@@ -447,20 +465,35 @@ def running(repo: Repo) -> list[Summary]:
     One whose processes are all dead, and which waits to be recorded, has the status that it will
     have.
     """
+    found = (_as_it_stands(directory)[0] for directory in sessions.live(repo.state))
+    return [commits.summarize(run) for run in found if run is not None]
+
+
+def running_run(repo: Repo, name: str) -> tuple[Run, str] | None:
+    """What is known so far of a run of `running`, secrets masked, and the tree of its code.
+
+    What only its end tells is not there; of the metrics the latest values are. None if it has been
+    recorded.
+    """
+    directory = repo.state / "live" / name
+    run, begin = _as_it_stands(directory)
+    if run is None:
+        return None
+    with suppress(OSError):
+        run = replace(run, output_bytes=(directory / "output").stat().st_size)
+    return _masked(run, Table())[0], begin["tree"]
+
+
+def _as_it_stands(directory: Path) -> tuple[Run | None, Mapping[str, Any]]:
+    """The run, None if it is gone, and how it began."""
     from gittrack.glance import Glance
 
-    found = []
-    for directory in sessions.live(repo.state):
-        glance = Glance(directory)
-        glance.refresh()
-        run = glance.run(last_sign=_last_sign(directory))
-        if run is None:
-            continue
-        known = commits.summarize(run)
-        if not sessions.is_lost(directory):
-            known = replace(known, status="running", ended=None, exit_code=None)
-        found.append(known)
-    return found
+    glance = Glance(directory)
+    glance.refresh()
+    run = glance.run(last_sign=_last_sign(directory))
+    if run is not None and not sessions.is_lost(directory):
+        run = replace(run, status="running", ended=None, exit_code=None)
+    return run, glance.begin or {}
 
 
 @contextmanager

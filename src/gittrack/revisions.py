@@ -385,7 +385,7 @@ class _Book:
             return RunNotFound(
                 f"'{selector}' is still running",
                 selector=selector,
-                hint="`git track watch` and `logs` show it; it can be named when it has ended.",
+                hint="`git track show`, `watch` and `logs` show it; all else when it has ended.",
             )
         ours = self._ours(self.refs)
         if not ours:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gittrack.git import Repo
     from gittrack.refs import RunRef
 
-__all__ = ["logged", "logs"]
+__all__ = ["drawn", "logged", "logs"]
 
 _BLOCK = 1 << 16
 _PAUSE = 0.2
@@ -232,7 +232,11 @@ def logged(repo: Repo, ref: RunRef, shown: Screen) -> str:
     """What a run wrote, as the screen wants it."""
     from gittrack import commits
 
-    data = commits.output(repo, ref)
+    return drawn(commits.output(repo, ref), shown)
+
+
+def drawn(data: bytes, shown: Screen) -> str:
+    """Output as the screen wants it."""
     # What a progress bar overwrote is of no use to a reader; a file gets it all the same.
     return _readable(data) if shown.is_terminal else data.decode("utf-8", "backslashreplace")
 

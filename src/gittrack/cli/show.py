@@ -13,9 +13,9 @@ from gittrack.cli.main import open_repo
 from gittrack.cli.output import Screen, json_option, page, say, screen
 
 if TYPE_CHECKING:
+    from gittrack.cli.subject import Subject
     from gittrack.git import Repo
     from gittrack.records import Artifact, Data, Number, Run, Summary
-    from gittrack.refs import RunRef
 
 __all__ = ["show"]
 
@@ -34,74 +34,64 @@ def show(
 ) -> None:
     """Show everything that is known of a run.
 
-    Without RUN the latest one.
+    Without RUN the latest one. Of a run that is running, called by its name or the beginning of
+    it, what is known so far.
 
     \b
     $ git track show
     $ git track show amber-otter --patch
     $ git track show best:accuracy --json
     """
-    from gittrack import revisions
+    from gittrack.cli.subject import subjects
 
     repo = open_repo(ctx)
-    found = revisions.resolve_many(repo, selectors or ["latest"])
+    found = subjects(repo, selectors)
     if as_json:
         from gittrack import exports
 
-        whole = [_fields(repo, ref, log=log, patch=patch) for ref in found]
+        whole = [_fields(one, log=log, patch=patch) for one in found]
         page(repo, exports.as_json(whole if len(whole) > 1 else whole[0]))
         return
     shown = screen()
     if log or patch:
-        from gittrack.cli.logs import logged
+        from gittrack.cli.logs import drawn
 
         texts = []
-        for ref in found:
-            texts += [logged(repo, ref, shown)] if log else []
-            texts += [_patch(repo, ref, shown)] if patch else []
+        for one in found:
+            texts += [drawn(one.output(), shown)] if log else []
+            texts += [_patch(one, shown)] if patch else []
         page(repo, "".join(texts))
         return
-    page(repo, "\n".join(_drawn(repo, ref, shown) for ref in found))
+    page(repo, "\n".join(_drawn(one, shown) for one in found))
 
 
-def _patch(repo: Repo, ref: RunRef, shown: Screen) -> str:
-    from gittrack import commits
-
-    base = commits.load(repo, ref).code.base or repo.empty_tree()
-    if not repo.exists(base):
+def _patch(one: Subject, shown: Screen) -> str:
+    base = one.run.code.base or one.repo.empty_tree()
+    if not one.repo.exists(base):
         from gittrack.errors import GitFailed
 
         raise GitFailed(
-            f"{ref.short}: the base commit {base[:7]} is not here, so there is nothing to compare",
+            f"{one.short}: the base commit {base[:7]} is not here, so there is nothing to compare",
             hint="in a shallow clone, `git fetch --unshallow` brings it.",
         )
     from gittrack.cli.diff import patch
 
-    return patch(repo, base, ref.commit, ref, color=shown.color)
+    refs = () if one.ref is None else (one.ref,)
+    return patch(one.repo, base, one.code, *refs, color=shown.color)
 
 
-def _current(repo: Repo, run: Run) -> Summary:
-    """The run with what was said of it since."""
-    from gittrack import commits
-    from gittrack.annotations import overlay
-
-    return overlay(repo, [commits.summarize(run)])[0]
-
-
-def _fields(repo: Repo, ref: RunRef, *, log: bool, patch: bool) -> dict[str, Any]:
+def _fields(one: Subject, *, log: bool, patch: bool) -> dict[str, Any]:
     import json
 
-    from gittrack import commits, exports
+    from gittrack import exports, vitals
 
-    run = commits.load(repo, ref)
-    now = _current(repo, run)
+    run, now = one.run, one.now
     made: dict[str, Any] = json.loads(exports.as_json(run))
-    from gittrack import vitals
 
     made |= {
         "system": {
             key: {"mean": mean, "peak": peak, "unit": vitals.unit(key)}
-            for key, (mean, peak) in _system(repo, ref).items()
+            for key, (mean, peak) in _system(one).items()
         },
         "title": now.title,
         "tags": dict(now.tags),
@@ -109,31 +99,29 @@ def _fields(repo: Repo, ref: RunRef, *, log: bool, patch: bool) -> dict[str, Any
         "archived": now.archived,
         "deleted": now.deleted,
     }
-    absent = _absent(repo, run)
+    absent = _absent(one.repo, run)
     for item in made["artifacts"]:
         item["here"] = None if absent is None else item["md5"] not in absent
     if log:
-        made["output"] = commits.output(repo, ref).decode("utf-8", "backslashreplace")
+        made["output"] = one.output().decode("utf-8", "backslashreplace")
     if patch:
-        made["patch"] = _patch(repo, ref, Screen(None, 0, False))
+        made["patch"] = _patch(one, Screen(None, 0, False))
     return made
 
 
-def _drawn(repo: Repo, ref: RunRef, shown: Screen) -> str:
-    from gittrack import commits
+def _drawn(one: Subject, shown: Screen) -> str:
     from gittrack.cells import plain
     from gittrack.quoting import printable
 
-    run = commits.load(repo, ref)
-    now = _current(repo, run)
+    run, now = one.run, one.now
     blocks = [
-        _head(repo, run, now, shown),
+        _head(one, shown),
         _listed("params", {key: plain(value) for key, value in run.params.items()}, shown),
-        _listed("metrics", _metrics(repo, ref, run), shown),
-        _listed("system", _costs(repo, ref), shown),
+        _listed("metrics", _metrics(one), shown),
+        _listed("system", _costs(one), shown),
         _listed("tags", {key: plain(value) for key, value in now.tags.items()}, shown),
         _block("data", _contents(run.data), shown),
-        _artifacts(run, _absent(repo, run), shown),
+        _artifacts(run, _absent(one.repo, run), shown),
         _listed("inputs", {_input(given): given.id[:7] for given in run.inputs}, shown),
         _listed("environment", _environment(run), shown),
         *(_block("note", printable(note).split("\n"), shown) for note in now.notes),
@@ -142,21 +130,29 @@ def _drawn(repo: Repo, ref: RunRef, shown: Screen) -> str:
     return "\n".join(block for block in blocks if block)
 
 
-def _head(repo: Repo, run: Run, now: Summary, shown: Screen) -> str:
+def _head(one: Subject, shown: Screen) -> str:
     from gittrack.cells import bold, duration, status_text
 
+    run, now = one.run, one.now
     name = bold(run.name, shown.color)
     flags = "".join(f"  ({word})" for word in ("archived", "deleted") if getattr(now, word))
     status = status_text(run.status, shown.color)
     code = f" (exit {run.exit_code})" if run.exit_code else ""
-    lines = [f"{name}  {status}{code}  {duration(now.duration)}{flags}"]
-    lines += [f"  {key:<11} {value}" for key, value in _facts(repo, run, now)]
+    lines = [f"{name}  {status}{code}  {duration(_seconds(now))}{flags}"]
+    lines += [f"  {key:<11} {value}" for key, value in _facts(one)]
     return "\n".join(lines) + "\n"
 
 
-def _facts(repo: Repo, run: Run, now: Summary) -> Iterator[tuple[str, str]]:
+def _seconds(now: Summary) -> float | None:
+    if now.status != "running":
+        return now.duration
+    return (datetime.now(timezone.utc) - now.started).total_seconds()
+
+
+def _facts(one: Subject) -> Iterator[tuple[str, str]]:
     from gittrack.quoting import command_line, one_line
 
+    run, now = one.run, one.now
     if now.title:
         yield "title", one_line(now.title)
     if run.message:
@@ -168,7 +164,7 @@ def _facts(repo: Repo, run: Run, now: Summary) -> Iterator[tuple[str, str]]:
         yield "command", command_line(run.command)
     if run.directory:
         yield "directory", one_line(run.directory)
-    yield from _code(repo, run)
+    yield from _code(one)
     if run.parent:
         yield "parent", one_line(run.parent)
     if run.continues:
@@ -178,7 +174,8 @@ def _facts(repo: Repo, run: Run, now: Summary) -> Iterator[tuple[str, str]]:
 
         yield "output", f"{size(run.output_bytes)} (--log shows it)"
     yield "id", one_line(run.id)
-    yield "commit", run.commit or ""
+    if run.commit:
+        yield "commit", run.commit
 
 
 def _when(run: Run) -> str:
@@ -191,13 +188,14 @@ def _when(run: Run) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S %z}{ended} ({since})"
 
 
-def _code(repo: Repo, run: Run) -> Iterator[tuple[str, str]]:
+def _code(one: Subject) -> Iterator[tuple[str, str]]:
     from gittrack.quoting import one_line
 
+    run = one.run
     base = run.code.base[:7] if run.code.base else "no commit yet,"
     branch = f" on {run.code.branch}" if run.code.branch else ""
     base = base if branch else base.removesuffix(",")
-    yield "code", one_line(base + branch) + _changes(repo, run)
+    yield "code", one_line(base + branch) + _changes(one)
     for key, files in (
         ("new files", list(run.code.included)),
         ("left out", [f"{item.path} ({item.reason})" for item in run.code.skipped]),
@@ -208,16 +206,16 @@ def _code(repo: Repo, run: Run) -> Iterator[tuple[str, str]]:
             yield key, one_line(", ".join(files[:_MOST_FILES])) + more
 
 
-def _changes(repo: Repo, run: Run) -> str:
+def _changes(one: Subject) -> str:
     from gittrack.cli.diff import changes, stat
     from gittrack.errors import GitFailed
-    from gittrack.refs import RunRef
 
-    if run.commit is None or not run.code.dirty or run.code.base is None:
+    run = one.run
+    if not run.code.dirty or run.code.base is None:
         return ""
     try:
-        ref = RunRef(run.experiment, run.name, run.commit)
-        changed = changes(repo, run.code.base, run.commit, ref)
+        refs = () if one.ref is None else (one.ref,)
+        changed = changes(one.repo, run.code.base, one.code, *refs)
     except GitFailed:
         # A shallow clone may not have the base; the rest of the run is there.
         return " + changes (the base commit is not here)"
@@ -230,14 +228,14 @@ def _changes(repo: Repo, run: Run) -> str:
     return f" + {', '.join(parts)} (--patch shows it)" if parts else ""
 
 
-def _metrics(repo: Repo, ref: RunRef, run: Run) -> dict[str, str]:
-    from gittrack import commits, series
+def _metrics(one: Subject) -> dict[str, str]:
+    from gittrack import series
     from gittrack.cells import cell, plain
 
-    rows = series.Table.of(commits.load_series(repo, ref) if run.metrics else ())
+    rows = series.Table.of(one.rows() if one.run.metrics else ())
     counts = rows.counts()
     made = {}
-    for key, last in run.metrics.items():
+    for key, last in one.run.metrics.items():
         made[key] = plain(last)
         if counts.get(key, 0) < 2:
             continue
@@ -248,11 +246,9 @@ def _metrics(repo: Repo, ref: RunRef, run: Run) -> dict[str, str]:
     return made
 
 
-def _system(repo: Repo, ref: RunRef) -> dict[str, tuple[float, Number]]:
+def _system(one: Subject) -> dict[str, tuple[float, Number]]:
     """The mean and the peak of each system metric that was sampled."""
-    from gittrack import commits
-
-    rows = commits.load_series(repo, ref, system=True)
+    rows = one.rows(system=True)
     if not rows:
         return {}
     from gittrack import vitals
@@ -260,12 +256,12 @@ def _system(repo: Repo, ref: RunRef) -> dict[str, tuple[float, Number]]:
     return vitals.weigh(rows)
 
 
-def _costs(repo: Repo, ref: RunRef) -> dict[str, str]:
+def _costs(one: Subject) -> dict[str, str]:
     """What the run cost its machine, in short: CPU, memory and GPUs; `plot` has it all."""
     import re
 
     made = {}
-    for key, values in _system(repo, ref).items():
+    for key, values in _system(one).items():
         if re.fullmatch(r"cpu|memory|gpu_[0-9]+(_memory)?", key):
             mean, peak = (_measured(key, value) for value in values)
             made[key] = f"{mean}  (peak {peak})"
