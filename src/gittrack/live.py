@@ -268,7 +268,7 @@ def start(
 
     given = {} if params is None else settings(params)
     labels = {} if tags is None else settings(tags)
-    group = _experiment if experiment is None else experiment
+    group = _experiment if experiment is None else _without_secrets(str(experiment))
     slug = None if group is None else names.slug(str(group))
     prefix, title = _named(name)
     to = lifetime.start(
@@ -323,14 +323,21 @@ def _named(text: object) -> tuple[str | None, str | None]:
     """The beginning of a run's name that a free text makes, and the text itself if it is more."""
     if text is None or not str(text).strip():
         return None, None
-    said = str(text)
+    said = _without_secrets(str(text))
     prefix = names.suggest(said) or None
     return prefix, None if prefix == said else _title(said)
 
 
 def _title(text: object) -> str:
-    """A free text as a title: one line that can be printed."""
-    return utf8(one_line(" ".join(str(text).split())))[:_LONGEST_TITLE]
+    """A free text as a title: one line that can be printed, and holds no secret."""
+    return utf8(one_line(" ".join(_without_secrets(str(text)).split())))[:_LONGEST_TITLE]
+
+
+def _without_secrets(text: str) -> str:
+    """A text of which a name is made: no record that is masked later takes back a ref."""
+    from gittrack import secrets
+
+    return secrets.mask_words(text)
 
 
 def set_experiment(title: str) -> str:
@@ -340,6 +347,7 @@ def set_experiment(title: str) -> str:
         BadName: it is empty.
     """
     global _experiment
+    title = _without_secrets(title)
     slug = names.slug(title)
     _experiment = title
     joined = active.current()

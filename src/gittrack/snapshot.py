@@ -100,10 +100,7 @@ def take(repo: Repo, *, mode: str, scratch: Path, leave_out: Collection[Path] = 
         GitFailed: Git could not read or store a file.
     """
     if repo.root is None:
-        raise UnsupportedRepository(
-            f"'{repo.git_dir}' is a bare repository: there is no code here to record",
-            hint="record runs in a clone or in a work tree: `git worktree add DIR`.",
-        )
+        raise _nowhere(repo)
     if mode not in MODES:
         raise UsageError(
             f"track.snapshot is {mode!r}, not one of {', '.join(MODES)}",
@@ -146,6 +143,20 @@ def _not_stored(error: GitFailed) -> GitFailed:
         stderr=error.stderr,
         hint="`git add --dry-run --all` may tell more; `git -c track.snapshot=off track run ...` "
         "records without the changes.",
+    )
+
+
+def _nowhere(repo: Repo) -> UnsupportedRepository:
+    """What to say where there is no code: of a bare repository, or outside of the work tree."""
+    if repo.flag("core.bare", default=False):
+        return UnsupportedRepository(
+            f"'{repo.git_dir}' is a bare repository: there is no code here to record",
+            hint="record runs in a clone or in a work tree: `git worktree add DIR`.",
+        )
+    return UnsupportedRepository(
+        f"this directory is not in the work tree of '{repo.git_dir}': there is no code here to "
+        "record",
+        hint="record runs in the work tree itself: `cd` there first.",
     )
 
 

@@ -1,0 +1,63 @@
+"""What a run meets outside of itself: where it is started, and secrets in what it is called."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+# In two parts: this file itself would not get into a snapshot otherwise.
+_TOKEN = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
+
+
+def script(repo_dir: Path, text: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=repo_dir, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def everything(repo_dir: Path) -> str:
+    """All commits of runs, their refs, messages and records."""
+    listed = ["git", "for-each-ref", "--format=%(refname)", "refs/runs", "refs/gittrack"]
+    names = subprocess.run(listed, cwd=repo_dir, capture_output=True, text=True).stdout.split()
+    told = [*names]
+    for name in names:
+        for part in (name, f"{name}:.gittrack/run.yaml"):
+            shown = subprocess.run(
+                ["git", "show", part], cwd=repo_dir, capture_output=True, text=True
+            )
+            told.append(shown.stdout)
+    return "\n".join(told)
+
+
+def test_no_name_and_no_title_holds_a_secret(repo_dir: Path) -> None:
+    """A ref cannot be masked afterwards, and it is what is pushed first."""
+    said = script(
+        repo_dir,
+        "import gittrack\n"
+        f"t = {_TOKEN.partition('A')[0]!r} + {'A' + _TOKEN.partition('A')[2]!r}\n"
+        "run = gittrack.init(name='title ' + t, project='project ' + t)\n"
+        "run.name = 'other ' + t\n"
+        "run.finish()\n"
+        "gittrack.set_experiment('next ' + t)\n"
+        "gittrack.start_run(run_name='it ' + t)\n",
+    )
+    told = said + everything(repo_dir)
+    assert "other ***" in told
+    assert _TOKEN not in told and _TOKEN.lower() not in told
+
+
+def test_outside_of_the_work_tree_is_not_called_bare(repo_dir: Path, tmp_path: Path) -> None:
+    """Whoever names the work tree knows that there is one, and is told where to stand."""
+    (tmp_path / "elsewhere").mkdir()
+    done = subprocess.run(
+        ["git", f"--git-dir={repo_dir}/.git", f"--work-tree={repo_dir}", "track", "run", "true"],
+        cwd=tmp_path / "elsewhere",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 125
+    assert "this directory is not in the work tree of" in done.stderr
+    assert "bare" not in done.stderr
