@@ -21,7 +21,8 @@ def fresh(place: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.delenv(journal.RUN_VARIABLE, raising=False)
         active._close()
-        patched.setattr(active, "_complained", False)
+        patched.setattr(active, "_complained", "")
+        patched.setattr(active, "_remarked", set())
         for name, empty in (("_runs", {}), ("_last", None), ("_off", None), ("_experiment", None)):
             patched.setattr(live, name, empty)
         os.chdir(place)

@@ -271,7 +271,7 @@ except Exception as error:
     print(type(error).__name__)
 with wandb.init(resume=run.name) as run:
     print(run.step)
-for wrong in ({"resume": "auto"}, {"id": "x y", "resume": True, "anonymous": "never"}):
+for wrong in ({"resume": "auto"}, {"id": "x y", "resume": True, "resume_from": "never"}):
     try:
         wandb.init(**wrong)
     except Exception as error:
@@ -297,14 +297,16 @@ def test_a_run_of_ones_own_id_goes_on(script: Script, repo_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: gittrack.init(dir="/tmp"), "dir="),
-        (lambda: gittrack.init(settings={}), "settings="),
+        (lambda: gittrack.init(fork_from="a"), "resume="),
+        (lambda: gittrack.init(settings={"disable_code": True}), "track.snapshot"),
         (lambda: gittrack.init(unheard_of=1), "unheard_of="),
         (lambda: gittrack.init(mode="shared"), "shared"),
         (lambda: gittrack.init(save_code=False), "track.snapshot"),
-        (lambda: gittrack.init(sync_tensorboard=False), "sync_tensorboard"),
         (lambda: gittrack.init(resume=True), "id="),
-        (lambda: gittrack.login(key="x"), "key="),
+        (lambda: gittrack.define_metric("loss", summary="min"), "run.summary['loss']"),
+        (lambda: gittrack.disable_system_metrics_logging(), "track.system false"),
+        (lambda: gittrack.Image([], masks={"a": 1}), "masks="),
+        (lambda: gittrack.Histogram(), "values"),
         (lambda: gittrack.start_run(log_system_metrics=False), "track.system"),
         (lambda: gittrack.start_run(name="a", run_name="b"), "twice"),
         (lambda: gittrack.start_run(experiment="a", experiment_id="b"), "twice"),
@@ -328,6 +330,122 @@ def test_what_asks_for_nothing_is_taken() -> None:
     assert gittrack.login(key=None) is True
     with pytest.raises(TypeError):
         gittrack.log_metric("a", 1, model_id="m")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("again", [1, 3])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: gittrack.set_tracking_uri("http://localhost:5000"), "set_tracking_uri has no"),
+        (lambda: gittrack.set_registry_uri("sqlite:///a.db"), "recorded in this repository"),
+        (lambda: gittrack.enable_system_metrics_logging(), "track.system"),
+        (lambda: gittrack.set_system_metrics_sampling_interval(1), "track.system"),
+        (lambda: gittrack.set_system_metrics_samples_before_logging(1), "track.system"),
+        (lambda: gittrack.set_system_metrics_node_id("a"), "machine"),
+        (lambda: gittrack.login(key="secret"), "login has no effect"),
+        (lambda: gittrack.define_metric("val/*", step_metric="epoch"), "define_metric has no"),
+        (lambda: gittrack.define_metric("loss", summary="last"), "define_metric has no"),
+        (lambda: gittrack.watch(object(), log="all"), "Histogram"),
+        (lambda: gittrack.unwatch(), "unwatch"),
+        (lambda: gittrack.teardown(), "finish()"),
+    ],
+)
+def test_what_there_is_nothing_to_do_for_is_said_once(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    call: Callable[[], object],
+    words: str,
+    again: int,
+) -> None:
+    """Servers, accounts, displays: the line may stay in the script, and hides nothing."""
+    with fresh(tmp_path):
+        for _ in range(again):
+            call()
+    out, said = capsys.readouterr()
+    assert said.startswith("gittrack: ") and words in said and said.count("\n") == 1
+    assert "secret" not in said and out == ""
+
+
+def test_of_several_ranks_the_first_one_says_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of 64 processes would say it 64 times."""
+    for rank, lines in (("1", 0), ("0", 1)):
+        monkeypatch.setenv("RANK", rank)
+        with fresh(tmp_path):
+            gittrack.set_tracking_uri("a")
+        assert capsys.readouterr().err.count("\n") == lines
+
+
+def test_where_runs_are_is_a_text() -> None:
+    """Scripts print it."""
+    assert gittrack.get_tracking_uri() == gittrack.get_registry_uri() == "gittrack:."
+
+
+ONLY_THE_IMPORT = """
+import os
+import gittrack as mlflow
+import gittrack as wandb
+
+mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", "http://localhost:5000"))
+mlflow.enable_system_metrics_logging()
+print("tracking:", mlflow.get_tracking_uri())
+wandb.login(key="abc", relogin=True)
+run = wandb.init(
+    project="ppo", dir="/tmp/logs", settings=wandb.Settings(start_method="fork"), save_code=True,
+    anonymous="allow", monitor_gym=True, sync_tensorboard=True, force=True,
+)
+run.define_metric("val/*", step_metric="epoch")
+wandb.define_metric("epoch")
+run.watch(object(), log_freq=100)
+wandb.watch(object())
+os.mkdir("out")
+for name in "ab":
+    open(f"out/{name}.bin", "w").write(name)
+assert wandb.save("out/*.bin") == ["out/a.bin", "out/b.bin"]
+run.save("out/a.bin", base_path="out", policy="now")
+run.log({
+    "rows": wandb.Table(columns=["x", "y"], data=[[1, "one"], [2, "two"]]),
+    "weights": wandb.Histogram([0, 0, 1, float("nan")], num_bins=2),
+    "picture": wandb.Image("out/a.bin", caption="the first"),
+    "loss": 1,
+})
+print(run.url)
+assert run.url == run.get_url() == f"refs/runs/ppo/{run.name}"
+run.finish()
+wandb.teardown()
+"""
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_script_whose_import_alone_was_changed(
+    script: Script, repo_dir: Path, inside: bool
+) -> None:
+    """All that there is in scripts of others and means nothing here, in one."""
+    run = alone(script(ONLY_THE_IMPORT, inside=inside))
+    assert run.faults == () and dict(run.metrics) == {"loss": 1}
+    assert [kept.path for kept in run.artifacts] == [
+        "a.bin", "out/a.bin", "out/b.bin", "picture/0.bin", "picture/0.txt", "rows/0.csv",
+        "weights/0.csv",
+    ]  # fmt: skip
+
+    def read(name: str) -> str:
+        return gittrack.load_artifact(run.name, name, repo=repo_dir).read_text()
+
+    assert read("rows/0.csv") == "x,y\n1,one\n2,two\n"
+    assert read("weights/0.csv") == "from,to,count\n0.0,0.5,2\n0.5,1.0,1\nnan,nan,1\n"
+    assert read("picture/0.txt") == "the first\n" and read("picture/0.bin") == "a"
+
+
+def test_settings_are_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A script that is switched off by them records nothing; the rest is said."""
+    with fresh(tmp_path):
+        assert gittrack.init(settings={"mode": "disabled"}).is_disabled
+        assert capsys.readouterr().err == ""
+        run = gittrack.init(settings=gittrack.Settings(mode="disabled", silent=True))
+        assert run.is_disabled and run.url is None
+        assert "init(settings=) has no effect" in capsys.readouterr().err
+        run.finish()
 
 
 @pytest.mark.parametrize("begin", ["start_run()", "init()"])

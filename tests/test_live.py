@@ -808,10 +808,10 @@ if __name__ == "__main__":
 
 def test_what_another_has_and_we_have_not_says_what_helps() -> None:
     """Where it is looked for, instead of silence."""
-    with pytest.raises(AttributeError, match="recorded in the Git repository"):
-        _ = gittrack.set_tracking_uri  # type: ignore[attr-defined]
-    with pytest.raises(AttributeError, match=r"no attribute 'define_metric': .* leave it out"):
-        _ = gittrack.define_metric  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"no attribute 'Artifact': .* the path itself"):
+        _ = gittrack.Artifact  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"no attribute 'alert': leave it out"):
+        _ = gittrack.alert  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match=r"no attribute 'log_metirc'$") as raised:
         _ = gittrack.log_metirc  # type: ignore[attr-defined]
     assert (raised.value.name, raised.value.obj) == ("log_metirc", gittrack)  # Python suggests one

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         log_params,
         log_table,
         log_text,
+        save,
         set_tag,
         set_tags,
         summary,
@@ -37,22 +38,48 @@ if TYPE_CHECKING:
         set_experiment,
         start_run,
     )
+    from gittrack.formalities import (
+        Settings,
+        define_metric,
+        disable_system_metrics_logging,
+        enable_system_metrics_logging,
+        get_registry_uri,
+        get_tracking_uri,
+        set_registry_uri,
+        set_system_metrics_node_id,
+        set_system_metrics_samples_before_logging,
+        set_system_metrics_sampling_interval,
+        set_tracking_uri,
+        teardown,
+        unwatch,
+        watch,
+    )
     from gittrack.listing import RecordedRun, Runs, diff, get_run, runs
+    from gittrack.media import Histogram, Image, Table
 
     run: Run | None
 
 __all__ = [
     "Experiment",
+    "Histogram",
+    "Image",
     "RecordedRun",
     "Run",
     "Runs",
+    "Settings",
+    "Table",
     "__version__",
     "active_run",
     "config",
+    "define_metric",
     "diff",
+    "disable_system_metrics_logging",
+    "enable_system_metrics_logging",
     "end_run",
     "finish",
+    "get_registry_uri",
     "get_run",
+    "get_tracking_uri",
     "init",
     "load_artifact",
     "log",
@@ -70,11 +97,20 @@ __all__ = [
     "log_text",
     "login",
     "runs",
+    "save",
     "set_experiment",
+    "set_registry_uri",
+    "set_system_metrics_node_id",
+    "set_system_metrics_samples_before_logging",
+    "set_system_metrics_sampling_interval",
     "set_tag",
     "set_tags",
+    "set_tracking_uri",
     "start_run",
     "summary",
+    "teardown",
+    "unwatch",
+    "watch",
 ]
 
 __version__ = "0.1.0"
@@ -84,15 +120,28 @@ _DOORS = {
         *("Experiment", "Run", "active_run", "end_run", "finish", "init", "login"),
         *("set_experiment", "start_run"),
     ],
+    "formalities": [
+        "Settings",
+        "define_metric",
+        "disable_system_metrics_logging",
+        "enable_system_metrics_logging",
+        "get_registry_uri",
+        "get_tracking_uri",
+        "set_registry_uri",
+        "set_system_metrics_node_id",
+        "set_system_metrics_samples_before_logging",
+        "set_system_metrics_sampling_interval",
+        "set_tracking_uri",
+        "teardown",
+        "unwatch",
+        "watch",
+    ],
     "listing": ["RecordedRun", "Runs", "diff", "get_run", "runs"],
+    "media": ["Histogram", "Image", "Table"],
 }
 
 # What other trackers have, and what helps instead.
 _ABSENT = {
-    **dict.fromkeys(
-        ("set_tracking_uri", "get_tracking_uri", "set_registry_uri"),
-        "runs are recorded in the Git repository that the script stands in; leave it out",
-    ),
     "search_runs": "gittrack.runs(...) finds them, and to_pandas() makes a table",
     "create_experiment": "an experiment begins with its first run: set_experiment names it",
     "get_experiment_by_name": "gittrack.runs(experiment=name) are the runs of an experiment",
@@ -106,18 +155,15 @@ _ABSENT = {
     "MlflowClient": "gittrack.runs(...) and get_run(name) read runs; log to the run that is active",
     "register_model": "a tag on the run says what it is: `git track tag RUN candidate=yes`",
     "log_model": "save the model to a file, and log_artifact keeps it",
-    "save": "log_artifact keeps a file",
     "use_artifact": "load_artifact(run, name) finds an artifact of another run",
-    "define_metric": "run.summary[key] = value says what stands for a curve; leave it out",
-    "watch": "log the norms of gradients by log_metrics; leave it out",
     "alert": "leave it out",
+    "setup": "there is no service to start; leave it out",
     "Api": "gittrack.runs(...) and get_run(name) read runs",
     **dict.fromkeys(("sweep", "agent"), "gittrack.integrations.optuna records a search"),
-    "Settings": "`git config track.KEY` sets what there is to set",
-    "Image": "log the image of PIL itself, or an array by log_image",
-    "Table": "log the DataFrame itself, or rows by log_table",
     "Artifact": "log_artifact takes the path itself",
-    "Histogram": "log the figure of a histogram, or its numbers by log_dict",
+    **dict.fromkeys(("Audio", "Object3D", "Video"), "write the file, and log_artifact keeps it"),
+    "Html": "log_text keeps a page: log_text(html, 'page.html')",
+    "plot": "log the figure of matplotlib or plotly",
 }
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "has_said",
     "innermost",
     "leave",
+    "remark",
     "require",
 ]
 
@@ -43,6 +44,7 @@ _START = "start the script with 'git track run -- python ...'"
 
 _complained = ""
 """What was said first; nothing more is."""
+_remarked: set[str] = set()
 
 
 _WIDE = 2**63
@@ -331,6 +333,16 @@ def complain(sentence: str) -> None:
     global _complained
     if not _complained:
         _complained = sentence
+        _say(sentence)
+
+
+def remark(about: str, sentence: str) -> None:
+    """Say on stderr what a script should know, once in a process for what it is about.
+
+    Of the ranks of a parallel program, the first one does.
+    """
+    if about not in _remarked and not rank(os.environ):
+        _remarked.add(about)
         _say(sentence)
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "log_params",
     "log_table",
     "log_text",
+    "save",
     "set_tag",
     "set_tags",
     "summary",
@@ -228,6 +229,22 @@ def log_artifacts(
         GittrackError: as `log_param` says.
     """
     _run(run_id).log_artifacts(local_dir, artifact_path, allow_secret=allow_secret)
+
+
+def save(
+    glob_str: _Path | None = None, base_path: _Path | None = None, policy: str = "live"
+) -> list[str]:
+    """Keep each file that a pattern finds as an artifact, as it is now -> their paths.
+
+    `base_path` is the directory that their names are seen from. W&B's word for `log_artifact`:
+    where a file changes later, save it again.
+
+    Raises:
+        BadPath: there is none.
+        UsageError: `policy` is `end`.
+        GittrackError: as `log_param` says.
+    """
+    return require().save(glob_str, base_path, policy)
 
 
 def log_text(

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, overload
 
 from gittrack import live
 from gittrack.errors import RunActive, RunNotFound, UsageError
+from gittrack.formalities import ignored
 from gittrack.live import Run
 from gittrack.records import STATUSES, Status
 
@@ -33,13 +34,17 @@ __all__ = [
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _UNKNOWN: Mapping[str, str] = {
-    "anonymous": "there is no account",
-    "dir": "a run belongs to the repository that the script stands in",
     "fork_from": "resume= goes on from the end of a run",
-    "monitor_gym": "log_artifact keeps a video",
     "resume_from": "resume= goes on from the end of a run",
-    "settings": "`git config track.*` has the settings",
 }
+_IDLE: Mapping[str, str] = {
+    "allow_val_change": "the last value of a param counts",
+    "anonymous": "there is no account",
+    "dir": "runs are recorded in this repository",
+    "force": "there is no account",
+    "monitor_gym": "videos are not looked for; log_artifact keeps one",
+}
+_LOOKED_AT = {"mode", "save_code", "disable_code"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +206,7 @@ def init(
     config_exclude_keys: Iterable[str] | None = None,
     save_code: bool | None = None,
     sync_tensorboard: bool | None = None,
+    settings: Any = None,
     **others: Any,
 ) -> Run:
     """Begin a run, as `start_run` does; `project` is its experiment, `config` its params.
@@ -210,7 +216,8 @@ def init(
     message of the run's commit. `resume` names a run to go on from; with `id`, a name that
     you chose, `must` goes on from the newest run of that name and `allow` does if there is one.
     `mode="disabled"` gives a run of which nothing is recorded; the other modes do not differ:
-    `git track push` is what sends runs.
+    `git track push` is what sends runs. What W&B says of a server, an account or a display has no
+    effect, which is said once.
 
     Where a run is under way, a notebook ends it first; so does `reinit=True`.
 
@@ -219,7 +226,14 @@ def init(
         UsageError: a name is empty, or an argument means nothing here.
         GittrackError: as `start_run` says.
     """
-    _refuse(others, mode=mode, save_code=save_code, sync_tensorboard=sync_tensorboard)
+    told = _told(settings)
+    mode = told.get("mode") if mode is None else mode
+    save_code = told.get("save_code") if save_code is None else save_code
+    if told.get("disable_code"):
+        save_code = False
+    _refuse(others, mode=mode, save_code=save_code)
+    if sync_tensorboard is False:
+        ignored("init(sync_tensorboard=False)", "event files that a run writes are always read")
     params = _params(config, config_include_keys, config_exclude_keys)
     if mode == "disabled":
         run = live.disable()
@@ -252,15 +266,26 @@ def _refuse(others: Mapping[str, Any], **given: Any) -> None:
         UsageError: there are some.
     """
     for key, value in others.items():
-        if value is not None:
+        if key in _IDLE:
+            if value is not None and value is not False:
+                ignored(f"init({key}=)", _IDLE[key])
+        elif value is not None:
             reason = _UNKNOWN.get(key, "it means nothing here")
             raise UsageError(f"init does not take {key}=: {reason}")
     if given["mode"] not in (None, "online", "offline", "disabled"):
         raise UsageError(f"mode is online, offline or disabled, not {given['mode']!r}")
     if given["save_code"] is False:
         raise UsageError("save_code=False: `git config track.snapshot off` says that here")
-    if given["sync_tensorboard"] is False:
-        raise UsageError("sync_tensorboard=False: event files that a run writes are always read")
+
+
+def _told(settings: Any) -> Mapping[str, Any]:
+    """What `init(settings=)` says, in a mapping or an object."""
+    if settings is None:
+        return {}
+    given = settings if isinstance(settings, Mapping) else getattr(settings, "__dict__", {})
+    if given.keys() - _LOOKED_AT:
+        ignored("init(settings=)", "`git config track.KEY` sets what there is to set")
+    return given
 
 
 def _make_room(before: Run, reinit: bool | str | None) -> None:
@@ -353,13 +378,8 @@ def finish(exit_code: int | None = None) -> None:
         run.finish(exit_code)
 
 
-def login(**others: Any) -> bool:
-    """True: there is no account to log in to.
-
-    Raises:
-        UsageError: a key or a host is given.
-    """
-    for key, value in others.items():
-        if value is not None:
-            raise UsageError(f"login does not take {key}=: runs are recorded in the Git repository")
+def login(*keys: Any, **others: Any) -> bool:
+    """True: there is no account to log in to."""
+    if any(value is not None for value in (*keys, *others.values())):
+        ignored("login")
     return True

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gittrack import active, names
 from gittrack.active import Active
 from gittrack.errors import NoActiveRun, UsageError
+from gittrack.formalities import Formalities
 from gittrack.inheritance import inherited
 from gittrack.quoting import one_line, utf8
 from gittrack.records import Number, Status
@@ -52,7 +53,7 @@ _off: Active | None = None
 _experiment: str | None = None
 
 
-class Run(Statements):
+class Run(Statements, Formalities):
     """A run while it goes on: what is said to it is in its journal when the call returns.
 
     As a context manager it ends with the block, `failed` if that raises. As a decorator, `@run`
@@ -94,6 +95,15 @@ class Run(Statements):
         return moved or str(begin.get("experiment", ""))
 
     project = experiment
+
+    @property
+    def url(self) -> str | None:
+        """Its full ref, which there is once it has ended; None where nothing is recorded."""
+        return None if self.is_disabled else f"refs/runs/{self.experiment}/{self.name}"
+
+    def get_url(self) -> str | None:
+        """As `url`."""
+        return self.url
 
     @property
     def status(self) -> Status:

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from gittrack import keys
-from gittrack.active import Active
+from gittrack.active import Active, remark
 from gittrack.errors import BadName, BadValue, GittrackError, UsageError
 from gittrack.foreign import converted, number, plain, shown, whole_number
 from gittrack.quoting import utf8
@@ -198,8 +198,6 @@ class Statements:
 
     def _sorted_out(self, data: Mapping[str, Any], step: object) -> dict[str, Any]:
         """The numbers among what `log` was given; the rest is kept as what it is, or a fault."""
-        from gittrack import renderings
-
         numbers: dict[str, Any] = {}
         for key, value in self._flat(data).items():
             if isinstance(value, str):
@@ -210,16 +208,7 @@ class Statements:
                 )
             elif isinstance(value, Mapping):
                 continue
-            elif renderings.is_table(value):
-                self._keep_logged("log_table", value, f"{key}/{step}.csv")
-            elif renderings.is_drawn(value):
-                self._keep_logged("log_figure", value, f"{key}/{step}{_suffix(value)}")
-            elif (
-                isinstance(value, (list, tuple)) and value and all(map(renderings.is_drawn, value))
-            ):
-                for place, one in enumerate(value):
-                    self._keep_logged("log_figure", one, f"{key}/{step}/{place}{_suffix(one)}")
-            else:
+            elif not self._keep_logged(value, f"{key}/{step}"):
                 numbers[key] = value
         return numbers
 
@@ -233,11 +222,20 @@ class Statements:
                 self._wrong(error, f"{shown(key)} not recorded: {error.message}")
         return flat
 
-    def _keep_logged(self, how: str, value: Any, name: str) -> None:
+    def _keep_logged(self, value: Any, name: str) -> bool:
+        """Keep what `log` was given, if it is anything that a file can hold."""
+        from gittrack import media
+
+        files = []
         try:
-            self._keep(how, value, name)
+            files = converted(lambda given: media.kept(given, name), value)
+            for how, content, called in files:
+                name = called
+                self._keep(how, content, called)
         except GittrackError as error:
             self._wrong(error, f"artifact {shown(name)} not kept: {error.message}")
+            return True
+        return bool(files)
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -259,6 +257,28 @@ class Statements:
     ) -> None:
         """Keep each file of a directory; see `gittrack.log_artifacts`."""
         self._keep("log_artifacts", local_dir, artifact_path, allow_secret=allow_secret)
+
+    def save(
+        self,
+        glob_str: _Path | None = None,
+        base_path: _Path | None = None,
+        policy: str = "live",
+    ) -> list[str]:
+        """Keep each file that a pattern finds; see `gittrack.save`."""
+        if policy == "end":
+            raise UsageError("save(policy='end'): a file is kept as it is now; save it at the end")
+        if glob_str is None:
+            return []
+        from glob import glob
+
+        if policy == "live":
+            remark("save", "save keeps files as they are now; call it again where they change")
+        pattern = os.fsdecode(glob_str)
+        found = sorted(glob(pattern)) or [pattern]
+        for path in found:
+            name = None if base_path is None else os.path.relpath(path, os.fsdecode(base_path))
+            self._keep("log_artifact", path, name)
+        return found
 
     def log_text(self, text: str, artifact_file: _Path, *, allow_secret: bool = False) -> None:
         """Keep a text as a file; see `gittrack.log_text`."""
@@ -290,7 +310,9 @@ class Statements:
         """Keep an image of PIL or an array; see `gittrack.log_image`."""
         if (artifact_file is None) == (key is None):
             raise UsageError("log_image takes either a name for the file, or a key and a step")
-        self._keep("log_image", image, artifact_file or f"{key}/{step or 0}.png")
+        from gittrack.media import bare
+
+        self._keep("log_image", bare(image), artifact_file or f"{key}/{step or 0}.png")
 
     def log_table(self, data: Any, artifact_file: _Path, *, allow_secret: bool = False) -> None:
         """Keep a table; see `gittrack.log_table`."""
@@ -356,10 +378,6 @@ def _key(key: object) -> str:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _suffix(drawn: object) -> str:
-    return ".html" if hasattr(drawn, "to_html") else ".png"
 
 
 def _called(
