@@ -262,3 +262,18 @@ def test_a_shell_script_is_a_run_like_any_other(repo_dir: Path, git: Git, track:
         (1, {"loss": 0.1}), (2, {"loss": 0.2}), (3, {"loss": 0.3}),
     ]  # fmt: skip
     assert json.loads(track(repo_dir, "show", "latest", "--json", check=0).stdout)
+
+
+@pytest.mark.parametrize("words", [["log-metric", "a=1"], ["log-param", "a=1"], ["log-tag", "a=1"]])
+def test_what_the_disk_did_not_take_is_no_success(live: Path, words: list[str]) -> None:
+    """A script under `set -e` would go on as if it were recorded."""
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 0; exec "$0" -m gittrack "$@"', sys.executable, *words],
+        env={**os.environ, journal.RUN_VARIABLE: os.fspath(live)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "1 point was lost: the disk did not take it" in done.stderr
+    assert "error: not all of it was recorded" in done.stderr

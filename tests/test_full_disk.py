@@ -80,6 +80,12 @@ def points_of(track: Any, repo: Path, metric: str) -> int:
     return len(shown[0]["points"])
 
 
+def told_as_lost(shown: Any) -> int:
+    """How many points a record says are lost; an event, as of the machine, counts as one."""
+    [sentence] = [fault for fault in shown["faults"] if "points were lost" in fault]
+    return int(sentence.split()[0].replace(",", ""))
+
+
 def test_a_disk_that_has_space_again_has_cost_nothing(mount: Path, track: Any, git: Any) -> None:
     """Somebody cleans up within the hour, and the curve has no gap."""
     trained(mount, git, 1000, "freed")
@@ -98,3 +104,20 @@ def test_a_disk_that_stays_full_ends_no_training(mount: Path, track: Any, git: A
     assert points_of(track, repo, "before") == 100
     shown = json.loads(track(repo, "show", "latest", "--json").stdout)
     assert shown["status"] == "finished"
+    logged = sum(points_of(track, repo, metric) for metric in ("before", "full"))
+    assert 0 <= told_as_lost(shown) - (1200 - logged) < 5
+
+
+def test_a_file_that_may_grow_no_more_is_told_by_the_record(repo_dir: Path, track: Any) -> None:
+    """Without a number the curve looks whole; another file has the room to say it."""
+    code = "import gittrack\nfor n in range(100): gittrack.log_metric('a', n)"
+    for name, before in [("joined", ("run", "--")), ("own", None)]:
+        command = ["sh", "-c", 'ulimit -f 2; exec "$0" -c "$1"', sys.executable, code]
+        if before is None:
+            subprocess.run(command, cwd=repo_dir, check=True, capture_output=True, timeout=60)
+        else:
+            track(repo_dir, *before, *command)
+        shown = json.loads(track(repo_dir, "show", "latest", "--json").stdout)
+        kept = points_of(track, repo_dir, "a")
+        assert 0 < kept < 100, name
+        assert 0 <= told_as_lost(shown) - (100 - kept) < 5, name

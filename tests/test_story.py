@@ -234,3 +234,20 @@ def test_processes_without_ranks_say_the_last_word(tmp_path: Path) -> None:
     }
     run, _ = told(tmp_path, files)
     assert (run.params, run.faults) == ({"lr": 0.3}, ())
+
+
+@pytest.mark.parametrize(
+    ("dropped", "sentence"),
+    [
+        ([1], "1 point was lost: the disk did not take it"),
+        ([1000, 234], "1,234 points were lost: the disk did not take them"),
+        ([0, -3], None),
+    ],
+)
+def test_what_was_dropped_is_a_fault(
+    tmp_path: Path, dropped: list[int], sentence: str | None
+) -> None:
+    """The sum of what all processes lost: a curve with a gap must not pass for a whole one."""
+    files = {f"{n}-0": [point(1, a=1.0), {"dropped": lost}] for n, lost in enumerate(dropped)}
+    run, _ = told(tmp_path, files)
+    assert run.faults == ((sentence,) if sentence else ())

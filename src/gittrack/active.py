@@ -56,7 +56,8 @@ class Active:
     """A run that is under way, as this process sees it; made by `enter`, or found by `current`.
 
     `owned` says whether this process began it and has to end it: never true in a forked child.
-    `latest` has the last value of each metric that this process logged. Threads may share it.
+    `latest` has the last value of each metric that this process logged, `lost` how many
+    points the disk did not take, known once it is left. Threads may share it.
     """
 
     def __init__(self, directory: Path, begin: Mapping[str, Any] | None, *, owned: bool) -> None:
@@ -64,6 +65,7 @@ class Active:
         self.owned = owned
         self.ended = False
         self.latest: dict[str, Number] = {}
+        self.lost = 0
         self._rows: set[tuple[str, ...]] = set()
         self._begin = begin
         self._outer: Active | None = None
@@ -225,7 +227,11 @@ class Active:
         with self._opening:
             appender, self._appender = self._appender, None
         if appender is not None:
-            appender.close()
+            lost = appender.close()
+            self.lost += lost
+            # The end of a run has room kept for it, which is its owner's.
+            if lost and not self.owned:
+                appender.confess(lost)
 
     def _forked(self) -> None:
         # A thread of the parent's may have held the lock; that thread is not here.

@@ -18,7 +18,7 @@ from typing import Any
 from zlib import crc32
 
 from gittrack.backlog import SLOW, Backlog, poll
-from gittrack.journal import flush, frame
+from gittrack.journal import flush, frame, loss
 from gittrack.records import Number
 
 __all__ = ["Appender"]
@@ -187,16 +187,19 @@ class Appender:
         self._wake.set()
         poll(lambda: self._flushed >= asked, _LATE)
 
-    def close(self) -> None:
-        """Write and flush what is left, waiting for 10 seconds at most; once more does nothing."""
+    def close(self) -> int:
+        """Write and flush what is left, waiting for 10 seconds at most; once more does nothing.
+
+        The result is how many points are lost, which is not recorded yet.
+        """
         if self._closed:
-            return
+            return 0
         self._closed = True
         until = monotonic() + _LAST_WAIT
         backlog, flusher = self._backlog, self._flusher
         lost = 0 if backlog is None else backlog.finish(until - monotonic())
         if lost:
-            self._say("lost", f"{lost} points were lost: the disk did not take them")
+            self._say("lost", loss(lost))
         else:
             self._backlog = None
         self._wake.set()
@@ -204,6 +207,23 @@ class Appender:
             self._flush()
         else:
             flusher.join(max(0.0, until - monotonic()))
+        return lost
+
+    def confess(self, lost: int) -> None:
+        """Record, after `close`, what is lost: in another file, which may have the room."""
+        if self._backlog is not None and not self._backlog.over:
+            return
+        path = self.path.with_name(
+            f"{self.path.stem.rpartition('-')[0]}-{os.urandom(4).hex()}.journal"
+        )
+        line = frame({"t": time(), "dropped": lost})
+        try:
+            with open(path, "xb", buffering=0) as file:
+                whole = file.write(line) == len(line)
+            if not whole:
+                path.unlink()
+        except OSError:
+            return  # it was said on stderr
 
     def abandon(self) -> None:
         """Close without flushing, as a forked child does with its parent's file."""

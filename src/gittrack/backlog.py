@@ -63,6 +63,11 @@ class Backlog:
         """Whether nothing waits, not even the number of what was dropped; asked by `end`."""
         return not self._lines and self._dropped == self._told
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing is being written any more, as after `finish` on a disk that answers."""
+        return self._thread is None or not self._thread.is_alive()
+
     def add(self, line: bytes, points: int, *, rare: bool = False) -> int:
         """Queue a line -> what to `wait` for; for one caller at a time.
 

@@ -139,11 +139,16 @@ class Life:
         if wait:
             self._machine.tell(wait=True)
         self._machine.forget()
+        told: dict[str, object] = {"t": now, "end": [status, code]}
         lost = self.outlet.finish(_LAST_WAIT if wait else _BEAT)
         if lost:
-            self.active.append({"fault": f"{lost} pieces of output are lost: the disk was slow"})
-        self.session.keep_end({"t": now, "end": [status, code]})
+            some = "1 piece of output is" if lost == 1 else f"{lost:,} pieces of output are"
+            told["fault"] = f"{some} lost: the disk did not take them in time"
+        self.session.keep_end(told)
         active.leave(self.active)
+        if self.active.lost:
+            # Where a disk is full, there is no other room.
+            self.session.keep_end({**told, "dropped": self.active.lost})
         return recovery.finish(self.repo, self.session)
 
     def vanish(self) -> None:

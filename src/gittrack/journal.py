@@ -32,6 +32,7 @@ __all__ = [
     "flush",
     "frame",
     "logged",
+    "loss",
     "read",
     "said",
     "size",
@@ -51,6 +52,13 @@ def frame(event: Mapping[str, Any]) -> bytes:
     """One event as a line: eight hexadecimal digits of CRC-32 (zlib's), a space, JSON."""
     text = json.dumps(event, separators=(",", ":")).encode("utf-8", "surrogatepass")
     return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def loss(points: int) -> str:
+    """What is said of points that no disk took, which is an event too: `{"dropped": points}`."""
+    if points == 1:
+        return "1 point was lost: the disk did not take it"
+    return f"{points:,} points were lost: the disk did not take them"
 
 
 class Writer:

@@ -13,7 +13,7 @@ from typing import Any
 
 from gittrack import message, names, params, weaving
 from gittrack.errors import GittrackError
-from gittrack.journal import Story
+from gittrack.journal import Story, loss
 from gittrack.lines import Reader
 from gittrack.quoting import one_line
 from gittrack.records import (
@@ -63,7 +63,10 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, Table]:
     ended = max(started, float(end["t"]) if end else last_sign)
     faults = [*begin["faults"], *(e["fault"] for e in story.events if "fault" in e)]
     if story.damaged:
-        faults.append(f"{story.damaged} damaged journal lines were left out")
+        lines = "line was" if story.damaged == 1 else "lines were"
+        faults.append(f"{story.damaged} damaged journal {lines} left out")
+    lost = sum(event.get("dropped", 0) for event in story.events)
+    faults += [loss(lost)] if lost > 0 else []
     rows, more = _curves(story, started, ended)
     logged = _agreed(story, "params", faults)
     said: dict[str, Value] = _some(params.merge(begin["params"], logged), "params", faults)

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from gittrack.errors import GittrackError, NoActiveRun, UsageError
+from gittrack.errors import GittrackError, NoActiveRun, UsageError, WriteFailed
 
 __all__ = ["log_artifact", "log_metric", "log_param", "log_tag"]
 
@@ -147,6 +147,7 @@ def _inside() -> Iterator[ModuleType]:
 
     Raises:
         NoActiveRun: there is none, or it has ended.
+        WriteFailed: the disk did not take all.
     """
     from gittrack import active
     from gittrack.journal import RUN_VARIABLE
@@ -155,8 +156,13 @@ def _inside() -> Iterator[ModuleType]:
         raise NoActiveRun(f"no run is active: {RUN_VARIABLE} is not set", hint=_HINT)
     try:
         yield active
+        ours = active.current()
     except NoActiveRun as error:
         raise NoActiveRun(error.message, hint=error.hint or _HINT) from error
+    if ours is not None:
+        active.leave(ours)
+        if ours.lost:
+            raise WriteFailed("not all of it was recorded", hint="is the disk full?")
 
 
 def _lines() -> Iterator[str]:
