@@ -34,9 +34,9 @@ def record(place: Path, number: int, name: str, **more: Any) -> None:
         "id": f"{number:032x}", "experiment": "default", "status": "finished", "started": started,
         "ended": started, "code": Code(base=repo.head()[0]),
     }  # fmt: skip
-    rows = more.pop("rows", ())
+    parts = {key: more.pop(key) for key in ("rows", "system", "cells") if key in more}
     made = Run(name=name, **fields | more)
-    commits.write(repo, made, tree=repo.empty_tree(), author=AUTHOR, rows=rows)
+    commits.write(repo, made, tree=repo.empty_tree(), author=AUTHOR, **parts)
 
 
 def say(place: Path, name: str, what: str) -> None:
@@ -605,3 +605,26 @@ def test_what_gittrack_added_for_dvc_is_no_code(repo_dir: Path, track: Any) -> N
         assert ".dvc/.gitignore" in track(repo_dir, *words.split(), check=0).stdout
     for words in ("show user", "show user -p", "diff none user", "diff none user --code"):
         assert ".dvc/config" in track(repo_dir, *words.split(), check=0).stdout
+
+
+@pytest.mark.parametrize(
+    ("notebook", "cells", "expected"),
+    [
+        ("a/b.ipynb", "# %% [1]\n1\n\n# %% [4]\n# %%\n2\n\n", ["a/b.ipynb", "2 cells"]),
+        (None, "# %% [1]\n1\n\n", ["1 cell"]),
+        ("\x1b[2J.ipynb", "", ["\\x1b[2J.ipynb"]),
+        (None, "", []),
+    ],
+)  # fmt: skip
+def test_show_names_the_notebook_and_the_way_to_its_cells(
+    repo_dir: Path, track: Any, git: Any, notebook: str | None, cells: str, expected: list[str]
+) -> None:
+    """The notebook on disk is not what ran; the way to what did is one that plain Git knows."""
+    code = Code(base=Repo.open(repo_dir).head()[0], notebook=notebook)
+    record(repo_dir, 0, "a-aaaaaa", code=code, source="api", cells=cells)
+    text = track(repo_dir, "show", check=0).stdout
+    found = re.findall(r"^  (?:notebook|cells) +(.*)$", text, re.MULTILINE)
+    assert [line.partition(" (")[0] for line in found] == expected
+    if cells:
+        _, show, what = found[-1].partition(" (")[2].rstrip(")").split(" ")
+        assert git(repo_dir, show, what) == cells

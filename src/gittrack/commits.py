@@ -23,6 +23,7 @@ __all__ = [
     "OUTPUT",
     "RECORD",
     "Listing",
+    "cells",
     "listing",
     "load",
     "load_curve",
@@ -43,6 +44,8 @@ OUTPUT = "output.log"
 CURVES = "metrics.tsv"
 """The artifact that is the whole of curves longer than a record's."""
 
+_CELLS = "cells.py"
+_CELLS_LIMIT = 16 << 20
 _SERIES_LIMIT = 256 << 20
 _MOST_STRAYS = 5
 _POINTER_LIMIT = 64 << 10
@@ -225,6 +228,18 @@ def output(repo: Repo, ref: RunRef) -> bytes:
 
     entries = _entries(repo, ref)
     return _file(repo, ref, entries, "output.log", 2 * record.LOG_LIMIT) or b""
+
+
+def cells(repo: Repo, ref: RunRef) -> int:
+    """How many cells of a notebook the record kept as they ran; 0 if it kept none.
+
+    Raises:
+        BrokenRecord: they are longer than 16 MiB, or there is no record.
+    """
+    import re
+
+    kept = _file(repo, ref, _entries(repo, ref), _CELLS, _CELLS_LIMIT) or b""
+    return len(re.findall(rb"^# %% \[[0-9]+\]$", kept, re.MULTILINE))
 
 
 def _entries(repo: Repo, ref: RunRef) -> dict[bytes, Entry]:

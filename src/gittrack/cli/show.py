@@ -21,6 +21,7 @@ __all__ = ["show"]
 
 _MOST_FILES = 10
 _MOST_LISTED = 40
+_LONGEST = 200
 
 
 @click.command()
@@ -98,6 +99,7 @@ def _fields(one: Subject, *, log: bool, patch: bool) -> dict[str, Any]:
         "notes": list(now.notes),
         "archived": now.archived,
         "deleted": now.deleted,
+        "ended_by": one.ended_by(),
     }
     absent = _absent(one.repo, run)
     for item in made["artifacts"]:
@@ -150,6 +152,7 @@ def _seconds(now: Summary) -> float | None:
 
 
 def _facts(one: Subject) -> Iterator[tuple[str, str]]:
+    from gittrack.cells import cut
     from gittrack.quoting import command_line, one_line
 
     run, now = one.run, one.now
@@ -159,12 +162,15 @@ def _facts(one: Subject) -> Iterator[tuple[str, str]]:
         yield "message", one_line(run.message.strip())
     yield "experiment", one_line(run.experiment_title or run.experiment)
     yield "when", _when(run)
+    if error := one.ended_by():
+        yield "ended by", cut(one_line(error), _LONGEST)
     yield "who", one_line(f"{run.user}@{run.host}" if run.host else run.user)
     if run.command:
         yield "command", command_line(run.command)
     if run.directory:
         yield "directory", one_line(run.directory)
     yield from _code(one)
+    yield from _notebook(one)
     if run.parent:
         yield "parent", one_line(run.parent)
     if run.continues:
@@ -204,6 +210,19 @@ def _code(one: Subject) -> Iterator[tuple[str, str]]:
         if files:
             more = f", and {len(files) - _MOST_FILES} more" if len(files) > _MOST_FILES else ""
             yield key, one_line(", ".join(files[:_MOST_FILES])) + more
+
+
+def _notebook(one: Subject) -> Iterator[tuple[str, str]]:
+    """The notebook, and where its cells are; at a prompt there are cells and no notebook."""
+    from gittrack.quoting import one_line
+
+    path = one.run.code.notebook
+    count = one.cells() if one.run.source == "api" else 0
+    if path:
+        yield "notebook", one_line(path)
+    if count:
+        cells = f"{count} cell{'s' * (count != 1)}"
+        yield "cells", f"{cells} (git show {one.short}:.gittrack/cells.py)"
 
 
 def _changes(one: Subject) -> str:

@@ -51,6 +51,23 @@ class Subject:
         path = self.repo.state / "live" / self.run.name / "output"
         return record.read_log(path, mask=secrets.mask_text)[0]
 
+    def cells(self) -> int:
+        """How many cells of a notebook it kept; 0 while it runs, or where nobody can tell."""
+        from gittrack.errors import BrokenRecord
+
+        try:
+            return 0 if self.ref is None else commits.cells(self.repo, self.ref)
+        except BrokenRecord:
+            return 0
+
+    def ended_by(self) -> str | None:
+        """The last line of the traceback that ended it; None where that is not how it ended."""
+        if self.run.status != "failed":
+            return None
+        from gittrack.cli.tracebacks import last_line
+
+        return last_line(self.output())
+
 
 def subjects(repo: Repo, selectors: Sequence[str]) -> list[Subject]:
     """The runs that the selectors name, running ones too, in their order; each stands once.
