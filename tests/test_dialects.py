@@ -437,6 +437,24 @@ def test_a_script_whose_import_alone_was_changed(
     assert read("picture/0.txt") == "the first\n" and read("picture/0.bin") == "a"
 
 
+def test_what_runs_of_others_have_says_what_helps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that is only misspelt Python completes."""
+    with fresh(tmp_path):
+        run = gittrack.init(mode="disabled")
+        run.log_code(".")
+        run.mark_preempting()
+        assert capsys.readouterr().err.count("has no effect") == 2
+        with pytest.raises(AttributeError, match=r"'Run' .* no attribute 'dir': .*log_artifact"):
+            _ = run.dir  # type: ignore[attr-defined]
+        with pytest.raises(AttributeError, match=r"no attribute 'log_metirc'$") as raised:
+            _ = run.log_metirc  # type: ignore[attr-defined]
+        assert (raised.value.name, raised.value.obj) == ("log_metirc", run)
+        assert not hasattr(run, "_repr_png_")
+        run.finish()
+
+
 def test_settings_are_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A script that is switched off by them records nothing; the rest is said."""
     with fresh(tmp_path):

@@ -7,7 +7,7 @@ something that was asked for is an error instead, which names what helps.
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gittrack.active import remark
 from gittrack.errors import UsageError
@@ -140,9 +140,34 @@ def unwatch(models: Any = None) -> None:
     ignored("unwatch", "nothing is watched")
 
 
+_ABSENT = {
+    "alert": "leave it out",
+    "dir": "write the file where you like, and log_artifact keeps it",
+    "link_artifact": "a tag on the run says what it is: `git track tag RUN candidate=yes`",
+    "log_model": "save the model to a file, and log_artifact keeps it",
+    "use_artifact": "gittrack.load_artifact(run, name) finds an artifact of another run",
+}
+
+
 class Formalities:
-    """Those that are said to a run."""
+    """Those that are said to a run, and what else W&B's runs have."""
 
     define_metric = staticmethod(define_metric)
     watch = staticmethod(watch)
     unwatch = staticmethod(unwatch)
+
+    def log_code(self, *args: Any, **options: Any) -> None:
+        """Do nothing: a run is recorded with its code."""
+        ignored("log_code", "a run is recorded with its code")
+
+    def mark_preempting(self) -> None:
+        """Do nothing: a run that is killed is recorded as that."""
+        ignored("mark_preempting", "a run that is killed is recorded, and resume= goes on from it")
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            said = f": {_ABSENT[name]}" if name in _ABSENT else ""
+            where = {} if said else {"name": name, "obj": self}
+            kind = type(self).__name__
+            raise AttributeError(f"'{kind}' object has no attribute {name!r}{said}", **where)

@@ -271,13 +271,13 @@ class Statements:
             return []
         from glob import glob
 
-        if policy == "live":
-            remark("save", "save keeps files as they are now; call it again where they change")
         pattern = os.fsdecode(glob_str)
         found = sorted(glob(pattern)) or [pattern]
         for path in found:
             name = None if base_path is None else os.path.relpath(path, os.fsdecode(base_path))
             self._keep("log_artifact", path, name)
+        if policy == "live":
+            remark("save", "save keeps files as they are now; call it again where they change")
         return found
 
     def log_text(self, text: str, artifact_file: _Path, *, allow_secret: bool = False) -> None:
