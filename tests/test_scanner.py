@@ -410,3 +410,17 @@ def test_expressions_cost_little_on_other_lines(line: bytes) -> None:
     began = time.process_time()
     assert scanner.feed(output, 0.0) == []
     assert time.process_time() - began < 1.0
+
+
+def test_an_expression_that_is_a_little_slow_on_each_of_many_lines_is_given_up() -> None:
+    """Whoever prints waits for whoever looks: no single line takes long, a hundred thousand do."""
+    scanner = Scanner(["(a+)+(?P<loss>[0-9]+)$", "x=(?P<x>[0-9]+)"])
+    line = b"a" * 40 + b"! x=1\n"
+    start, lines = time.perf_counter(), 0
+    troubles: list[str] = []
+    while not troubles and time.perf_counter() - start < 12:
+        assert [row.values["x"] for row in scanner.feed(line * 100, 0.0)] == [1] * 100
+        lines += 100
+        troubles = scanner.troubles()
+    assert lines > 1000
+    assert ["takes too long on this output" in sentence for sentence in troubles] == [True]

@@ -61,3 +61,22 @@ def test_outside_of_the_work_tree_is_not_called_bare(repo_dir: Path, tmp_path: P
     assert done.returncode == 125
     assert "this directory is not in the work tree of" in done.stderr
     assert "bare" not in done.stderr
+
+
+def test_what_cannot_be_spelled_ends_no_training(repo_dir: Path) -> None:
+    """A key or a title whose own `str` raises is a fault of the run at most."""
+    said = script(
+        repo_dir,
+        "import gittrack\n"
+        "class Mute:\n"
+        "    def __str__(self):\n"
+        "        raise RuntimeError('boom')\n"
+        "    __repr__ = __str__\n"
+        "run = gittrack.init()\n"
+        "run.config[Mute()] = 1\n"
+        "run.config.update({'a': {Mute(): 2}})\n"
+        "run.name = Mute()\n"
+        "print(dict(run.params))\n",
+    )
+    assert "'of type Mute': 1, 'a.of type Mute': 2" in said
+    assert "title of type Mute not taken" in said

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gittrack import active, names
 from gittrack.active import Active
-from gittrack.errors import NoActiveRun, UsageError
+from gittrack.errors import BadValue, NoActiveRun, UsageError
+from gittrack.foreign import converted, shown
 from gittrack.formalities import Formalities
 from gittrack.inheritance import inherited
 from gittrack.quoting import one_line, utf8
@@ -85,7 +86,10 @@ class Run(Statements, Formalities):
 
     @name.setter
     def name(self, title: str) -> None:
-        self._to.append({"title": _title(title)})
+        try:
+            self._to.append({"title": converted(_title, title)})
+        except BadValue as error:
+            self._wrong(error, f"title {shown(title)} not taken: {error.message}")
 
     @property
     def experiment(self) -> str:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gittrack.errors import BadName, UsageError
@@ -79,6 +80,8 @@ _HINT = (
 )
 _MOST_MATCHES = 100
 _MOST_TOO_LONG = 10
+# Lines that each take a little too long: whoever prints many of them waits for us.
+_MOST_SECONDS, _MOST_SHARE, _SLOW_LINE = 5.0, 0.2, 1e-4
 
 
 @cache
@@ -259,14 +262,30 @@ class _Pattern:
         self.given_up = False
         self._too_long = 0
         self._complained = False
+        self._spent, self._lines, self._first = 0.0, 0, 0.0
 
     def find(self, text: str) -> dict[str, Number]:
         """The metrics and steps in a line."""
+        if self.given_up:
+            return {}
+        start = perf_counter()
+        values = self._search(text)
+        end = perf_counter()
+        self._first = self._first or start
+        self._spent += end - start
+        self._lines += 1
+        if (
+            self._spent > _MOST_SECONDS
+            and self._spent > _SLOW_LINE * self._lines
+            and self._spent > _MOST_SHARE * (end - self._first)
+        ):
+            self._give_up()
+        return values
+
+    def _search(self, text: str) -> dict[str, Number]:
         from gittrack.expressions import TooLong
 
         values: dict[str, Number] = {}
-        if self.given_up:
-            return values
         try:
             for count, groups in enumerate(self._expression.search(text)):
                 if count >= _MOST_MATCHES:
@@ -279,9 +298,13 @@ class _Pattern:
         except TooLong:
             self._too_long += 1
             if self._too_long >= _MOST_TOO_LONG:
-                self.given_up = True
-                self._complain("takes too long on this output: it is not looked for any more")
+                self._give_up()
         return values
+
+    def _give_up(self) -> None:
+        if not self.given_up:
+            self.given_up = True
+            self._complain("takes too long on this output: it is not looked for any more")
 
     def _take(self, values: dict[str, Number], key: str, told: str) -> None:
         value = number(told.strip())

@@ -121,7 +121,7 @@ class Config(_View):
         """
         allow = more.pop("allow_val_change", allow_val_change)
         values = {**({} if given is None else settings(given)), **more}
-        values = {str(key): _copied(value) for key, value in values.items()}
+        values = {_spelled(key): _copied(value) for key, value in values.items()}
         if not values:
             return
         merge(self._here(), values)
@@ -143,8 +143,16 @@ def _copied(value: Any, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         if depth > _DEEPEST:  # it may hold itself
             return shown(value)
-        return {str(key): _copied(item, depth + 1) for key, item in value.items()}
+        return {_spelled(key): _copied(item, depth + 1) for key, item in value.items()}
     return value
+
+
+def _spelled(key: object) -> str:
+    """A key as text, whatever its own `str` does: no setting may end a training."""
+    try:
+        return str(key)
+    except Exception:
+        return shown(key)
 
 
 def merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
