@@ -272,6 +272,33 @@ def _split(text: bytes) -> list[bytes]:
     return [part for part in re.split(rb"(?<=\n)", text) if part]
 
 
+# -- silence ----------------------------------------------------------------------------------
+
+
+def test_a_follower_of_a_silent_run_says_so_once(stage: Stage) -> None:
+    """Nothing on the screen looks like a command that hangs; stdout stays what the run prints."""
+    stage.run("a:")
+    follower = stage.track("logs", "-f", "slow")
+    assert follower.stderr is not None
+    assert re.fullmatch(rb"slow-\w{6} has no output yet\n", follower.stderr.readline())
+    stage.open("a")
+    assert follower.communicate(timeout=20) == (b"", b"")
+    assert follower.returncode == 0
+
+
+def test_logs_of_a_run_without_output_say_so(stage: Stage, track: Track) -> None:
+    """While it runs, and when it has ended; an empty answer could be one that got lost."""
+    runner = stage.run("a:")
+    done = track(stage.place, "logs", "slow", check=0)
+    assert done.stdout == "" and done.stderr.endswith(" has no output yet\n")
+    stage.open("a")
+    assert runner.wait(20) == 0
+    for option in ((), ("-f",)):
+        done = track(stage.place, "logs", "slow", *option, check=0)
+        assert done.stdout == ""
+        assert re.fullmatch(r"slow-\w{6} has no output\n", done.stderr)
+
+
 # -- on a terminal ----------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from gittrack.annotations import append
 from gittrack.cache import open_cache
 from gittrack.events import Change
 from gittrack.git import Repo
-from gittrack.records import Artifact, Code, Data, Environment, Input, Run
+from gittrack.records import Artifact, Code, Data, Environment, Input, Row, Run
 
 _made = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "generate.py"))
 generate, AUTHOR, START = _made["generate"], _made["AUTHOR"], _made["START"]
@@ -298,6 +298,20 @@ def test_plot_says_once_how_many_runs_lack_the_metric(repo_dir: Path, track: Any
     assert done.stderr == "warning: 8 of 9 runs have no 'auc'\n"
     done = track(repo_dir, "plot", "auc", "..latest~7", check=0)
     assert done.stderr == "warning: b1-bbbbbb has no metric 'auc'\n"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_plot_says_how_few_samples_there_are(repo_dir: Path, track: Any, count: int) -> None:
+    """A curve of two points looks like one of a machine at work; they begin after ten seconds."""
+    samples = tuple(Row(None, 10.0 + 5 * n, {"cpu": 50.0}) for n in range(count))
+    record(repo_dir, 0, "a-aaaaaa", system=samples)
+    done = track(repo_dir, "plot", "system/cpu", check=0)
+    said = {
+        1: "a-aaaaaa  system/cpu 50.0  (one sample, the first at 10 s)\n",
+        2: "note: a-aaaaaa has 2 samples of system/cpu, the first at 10 s\n",
+        3: "",
+    }[count]
+    assert (done.stdout if count == 1 else done.stderr) == said
 
 
 def test_reading_changes_nothing(world: Any, track: Any, git: Any) -> None:

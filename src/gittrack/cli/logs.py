@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from gittrack.cli.completing import run_names
 from gittrack.cli.main import open_repo
-from gittrack.cli.output import Screen, page, screen
+from gittrack.cli.output import Screen, page, say, screen
 
 if TYPE_CHECKING:
     from gittrack.git import Repo
@@ -25,6 +25,8 @@ __all__ = ["drawn", "logged", "logs"]
 _BLOCK = 1 << 16
 _PAUSE = 0.2
 _LOOK_EVERY = 1.0
+_PATIENCE = 1.0
+_NOTHING, _NOTHING_YET = "has no output", "has no output yet"
 _LONGEST = 64 << 10
 
 
@@ -57,7 +59,7 @@ def logs(ctx: click.Context, selector: str | None, follow: bool, count: int | No
     $ git track logs amber-otter -n 20
     $ git track logs -f
     """
-    from gittrack import revisions
+    from gittrack import commits, revisions
 
     repo = open_repo(ctx)
     shown = screen()
@@ -66,12 +68,16 @@ def logs(ctx: click.Context, selector: str | None, follow: bool, count: int | No
         directory = repo.state / "live" / alive.name
         try:
             with open(directory / "output", "rb") as file:
+                if not follow and not os.fstat(file.fileno()).st_size:
+                    say(f"{alive.name} {_NOTHING_YET}")
                 _pass_on(file, directory if follow else None, count, shown)
             return
         except FileNotFoundError:
             # It has been recorded since.
             selector = alive.name
     ref = revisions.resolve(repo, selector or "latest")
+    if not commits.output(repo, ref):
+        say(f"{ref.name} {_NOTHING}")
     if not shown.is_terminal:
         _copy(repo, ref, count)
     elif count is None and not follow:
@@ -119,6 +125,8 @@ def _pass_on(file: BinaryIO, directory: Path | None, count: int | None, shown: S
     file.seek(0 if count is None else _start_of_last(file, count))
     sink: _Sink = _Lines() if shown.is_terminal else _Bytes()
     looked = -_LOOK_EVERY
+    patience = time.monotonic() + _PATIENCE
+    is_silent = directory is not None
     while True:
         # First: what was written before the end is read below.
         over = directory is None or not directory.exists()
@@ -129,6 +137,10 @@ def _pass_on(file: BinaryIO, directory: Path | None, count: int | None, shown: S
             looked = time.monotonic()
         while data := file.read(_BLOCK):
             sink.write(data)
+        is_silent = is_silent and not file.tell()
+        if directory is not None and is_silent and (over or time.monotonic() >= patience):
+            say(f"{directory.name} {_NOTHING if over else _NOTHING_YET}")
+            is_silent = False
         if over:
             sink.close()
             return

@@ -23,6 +23,7 @@ __all__ = ["plot"]
 Points = Sequence[tuple["int | None", float, "Number"]]
 
 _WIDTH, _HEIGHT = 80, 24
+_SAMPLED = "the first at 10 s"
 
 
 @click.command()
@@ -78,10 +79,14 @@ def plot(
         page_data(repo, exports.csv_rows([("run", "step", "time", metric), *rows]))
         return
     drawn = {name: series for name, series in points.items() if len(series) > 1}
+    is_sampled = metric.startswith("system/")
     for name, series in points.items():
         if name not in drawn:
             value = plain(series[0][2])
-            click.echo(f"{name}  {plain(metric)} {value}  (one point, no curve)")
+            what = f"one sample, {_SAMPLED}" if is_sampled else "one point, no curve"
+            click.echo(f"{name}  {plain(metric)} {value}  ({what})")
+        elif is_sampled and len(series) == 2:
+            say(f"note: {name} has 2 samples of {plain(metric)}, {_SAMPLED}")
     if drawn:
         page(repo, _picture(drawn, metric, over, width, height))
 
