@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from gittrack import commits, revisions
+from gittrack.git import Repo
+
 # In two parts: this file itself would not get into a snapshot otherwise.
 _TOKEN = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
 
@@ -80,3 +83,24 @@ def test_what_cannot_be_spelled_ends_no_training(repo_dir: Path) -> None:
     )
     assert "'of type Mute': 1, 'a.of type Mute': 2" in said
     assert "title of type Mute not taken" in said
+
+
+def test_ten_thousand_faults_leave_a_record_that_can_be_read(repo_dir: Path) -> None:
+    """What goes wrong at each step of a training is said once, the rest counted; and bounded."""
+    script(
+        repo_dir,
+        "import gittrack\n"
+        "with gittrack.start_run(run_name='many'):\n"
+        "    for i in range(10_000):\n"
+        "        gittrack.log_metric('m', f'bad {i}')\n"
+        "        gittrack.log_metric('n', 'always the same')\n"
+        "        gittrack.active_run()._to.fault(f'long {i} ' + 'x' * 3000)\n"
+        "    print('ghp_' + 'A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8')\n",
+    )
+    repo = Repo.open(repo_dir)
+    said = commits.load(repo, revisions.resolve(repo, "many")).faults
+    assert len(said) == len({*said}) <= 210
+    assert max(map(len, said)) <= 1000
+    assert sum("'always the same'" in sentence for sentence in said) == 1
+    assert "19,802 more faults are left out" in said
+    assert said[-1] == "masked 1 secret in the output"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +42,8 @@ _RECOVER_AT_ONCE, _EACH = 16 << 20, 256 << 10
 _APART = "GITTRACK_RECOVER"
 # Python complains of a process that nobody knows any more and nobody waited for.
 _started: list[object] = []
+_MOST_FAULTS, _LONGEST_FAULT = 200, 1000
+
 _MOST_LIVE_ROWS = 2000
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LOST, _NEW = "lost", "lost.new"
@@ -271,11 +273,29 @@ def _masked(run: Run, rows: Table) -> tuple[Run, Table]:
     if renamed:
         notes.append("the name of a metric")
         rows = rows.mapped(lambda name: renamed.get(name, name))
-    faults = [secrets.mask_words(fault) for fault in run.faults]
+    faults = [_readable(fault) for fault in _some(run.faults)]
     faults += [f"masked a secret in {note}" for note in dict.fromkeys(notes)]
     run = replace(run, params=params, tags=tags, message=message, faults=tuple(faults))
     run = replace(run, title=title, experiment_title=group)
     return replace(run, metrics=_renamed(run.metrics, renamed)), rows
+
+
+def _some(faults: Sequence[str]) -> list[str]:
+    """Each once, and of many the first and the last: a record must stay small enough to be read.
+
+    The last are those that the recording itself found.
+    """
+    once = [*dict.fromkeys(faults)]
+    left = len(once) - _MOST_FAULTS
+    if left <= 0:
+        return once
+    end = _MOST_FAULTS // 4
+    return [*once[: _MOST_FAULTS - end], f"{left:,} more faults are left out", *once[-end:]]
+
+
+def _readable(fault: str) -> str:
+    masked = secrets.mask_words(fault)
+    return masked if len(masked) <= _LONGEST_FAULT else f"{masked[: _LONGEST_FAULT - 3]}..."
 
 
 def _masked_title(title: str | None, notes: list[str]) -> str | None:
