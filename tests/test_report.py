@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -236,3 +237,11 @@ def test_a_run_that_is_running_has_a_time_only_where_somebody_looks_at_the_clock
         "TIME", "4.2s", "1m00s",
     ]  # fmt: skip
     assert "1m00s" not in "".join(drawn(over, alive, columns=columns))
+
+
+def test_columns_of_fifty_thousand_metrics_are_found_at_once() -> None:
+    """A run may have as many, and `git track ls` looks at all of them."""
+    found = (run(metrics={f"m{i}": 1 for i in range(50_000)}), run("calm-lynx-bbbbbb"))
+    start = time.process_time()
+    assert len(report.varying_columns(found)) > 50_000
+    assert time.process_time() - start < 5

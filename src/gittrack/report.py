@@ -7,6 +7,7 @@ tabulate, alone. Knows nothing of selectors, Git or options.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -184,11 +185,9 @@ def full_columns(found: Sequence[Summary]) -> list[Column]:
 
 def _told_apart(columns: Sequence[Column]) -> list[Column]:
     """The columns, those that would bear one title under their full keys."""
-    titles = [column.title for column in columns]
+    titles = Counter(column.title for column in columns)
     return [
-        Column(column.key, column.key)
-        if "." in column.key and titles.count(column.title) > 1
-        else column
+        Column(column.key, column.key) if "." in column.key and titles[column.title] > 1 else column
         for column in columns
     ]
 
