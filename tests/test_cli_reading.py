@@ -101,6 +101,24 @@ def test_a_long_answer_goes_through_gits_pager(world: Any) -> None:
     assert on_terminal(world.path, "ls", "-n", "3", rows=20).startswith("NAME")
 
 
+def test_ls_in_a_pipe_leaves_out_what_nobody_could_read(repo_dir: Path, track: Any) -> None:
+    """Ninety columns are a line that wraps around five times; what is left out is named."""
+    for number in range(3):
+        params = {f"p{number}{key:02}": key for key in range(30)}
+        name = f"a-{number}aaaaa"
+        record(repo_dir, number, name, experiment=f"e{number}", params=params, metrics={"auc": 0.5})
+    done = track(repo_dir, "ls", check=0)
+    head = done.stdout.splitlines()[0].split()
+    assert [title for title in head if title[0] == "p"] == [f"p0{key:02}" for key in range(12)]
+    assert "3 runs · 78 more columns: p012, p013, " in done.stderr
+    assert "p023, ... (--columns, --all-columns)" in done.stderr
+    for option, count in (("--all-columns", 90), ("--csv", 90), ("--md", 90)):
+        head = track(repo_dir, "ls", option, check=0).stdout.splitlines()[0]
+        assert len(re.findall(r"\bp\d{3}\b", head)) == count
+    head = track(repo_dir, "ls", "--sort", "p229", check=0).stdout.splitlines()[0].split()
+    assert "p229" in head
+
+
 def test_ls_sorts_and_limits(world: Any, track: Any) -> None:
     """Sort first, then take: the best five, not the newest five in order."""
     done = track(world.path, "ls", "--sort", "-accuracy", "-n", "5", "--json", check=0)

@@ -13,6 +13,7 @@ import pytest
 
 from gittrack import report
 from gittrack.cells import width_of
+from gittrack.cli.ls import leading
 from gittrack.errors import UnknownKey
 from gittrack.records import Summary
 from gittrack.report import Column
@@ -69,6 +70,27 @@ def test_what_varies(one: Any, other: Any, varies: bool) -> None:
     """`1` and `1.0` look different in a table; NaN and NaN do not."""
     columns = report.varying_columns([run(params={"k": one}), run("b", params={"k": other})])
     assert ("params.k" in [c.key for c in columns]) is varies
+
+
+def test_of_very_many_columns_those_that_most_runs_have_lead() -> None:
+    """Runs of several experiments in one listing have little in common but their names."""
+    found = [
+        run(
+            f"r{n}-x", experiment=f"e{n % 3}", user="Ada",
+            params={f"only{n}.{k}": n for k in range(20)} | {"lr": n},
+            metrics={f"m{k}": n for k in range(8)},
+        )
+        for n in range(9)
+    ]  # fmt: skip
+    columns = report.varying_columns(found)
+    kept, others = leading(found, columns, keep=("params.only8.7",))
+    assert {"NAME", "STATUS", "TIME", "EXPERIMENT", "lr", "only8.7"} <= {c.title for c in kept}
+    groups = [column.key.partition(".")[0] for column in kept]
+    assert (groups.count("params"), groups.count("metrics")) == (6 + 1, 6)
+    assert sorted([*kept, *others], key=columns.index) == columns
+    assert kept == sorted(kept, key=columns.index)
+    few = columns[:40]
+    assert leading(found, few) == (few, [])
 
 
 def test_experiment_and_user_stand_where_they_vary() -> None:

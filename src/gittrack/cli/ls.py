@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from gittrack.lineage import Stale
     from gittrack.report import Column
 
-__all__ = ["ls"]
+__all__ = ["leading", "ls"]
 
 Behind = Mapping[str, "Stale"]
 
 _FIRST = 50
+_NAMED = 12
+_TOO_MANY, _LEADING = 40, 12
 _WHY = "tags."
 """The key of a tag without a name, which no run has: there the reason stands to be shown."""
 
@@ -79,7 +81,9 @@ def ls(
     """List runs, newest first.
 
     Shown are the params and metrics that vary. On a terminal the newest 50 runs and the columns
-    that fit, in data (--json, --csv, --md) everything. What --sort sorts by has a column.
+    that fit, in data (--json, --csv, --md) everything. Where stdout is no terminal, and there were
+    more than 40 columns, the 12 params and metrics that most runs have. What --sort sorts by has a
+    column.
 
     With --tree a nested run stands below its parent, sorted among its siblings. A run whose parent
     is not in the listing stands by itself.
@@ -231,9 +235,14 @@ def _print(repo: Repo, part: Sequence[Summary], total: int, view: _View, shown: 
     from gittrack import report
 
     now = datetime.now(timezone.utc)
+    columns: Sequence[Column] = view.columns(part)
+    others: Sequence[Column] = ()
+    hides = view.chosen is None and not view.everything
+    if hides and shown.width is None:
+        columns, others = leading(part, columns, keep=(_WHY, *view.keys))
     drawn = report.table(
         view.drawn(part),
-        view.columns(part),
+        columns,
         now=now if shown.is_terminal else None,
         clock=now,
         width=shown.width,
@@ -241,13 +250,38 @@ def _print(repo: Repo, part: Sequence[Summary], total: int, view: _View, shown: 
         fixed=view.chosen is not None,
         keep=("name", _WHY, *view.keys),
     )
-    hides = view.chosen is None and not view.everything
-    footer = _footer(part, total, drawn.dropped, hides=hides, width=shown.width)
+    dropped = [*drawn.dropped, *(column.title for column in others)]
+    footer = _footer(part, total, dropped, hides=hides, width=shown.width)
     if shown.is_terminal:
         page(repo, drawn.text + footer + "\n")
     else:
         page(repo, drawn.text)
         say(footer)
+
+
+def leading(
+    found: Sequence[Summary], columns: Sequence[Column], *, keep: Sequence[str] = ()
+) -> tuple[list[Column], list[Column]]:
+    """Of more than 40 columns those that people can take in, and the others.
+
+    All but params, metrics and tags; of these the 12 that most runs have, about as many of each
+    group, and those whose keys are in `keep`.
+    """
+    from gittrack import report
+
+    if len(columns) <= _TOO_MANY:
+        return list(columns), []
+    ranked = {
+        group: sorted(
+            (c for c in columns if c.key.startswith(f"{group}.") and c.key not in keep),
+            key=lambda column: sum(report.lookup(run, column.key) is None for run in found),
+        )
+        for group in ("params", "metrics", "tags")
+    }
+    others: set[Column] = set()
+    while sum(map(len, ranked.values())) > _LEADING:
+        others.add(max(ranked.values(), key=len).pop())
+    return [c for c in columns if c not in others], [c for c in columns if c in others]
 
 
 def _footer(
@@ -278,10 +312,13 @@ def _too_narrow(dropped: Sequence[str], width: int | None) -> str:
     """Which columns there was no place for: the first six of them, or as many as fit."""
     from gittrack.cells import width_of
 
+    if width is None:
+        names = ", ".join([*dropped[:_NAMED], *["..."][: len(dropped) > _NAMED]])
+        return f"{len(dropped)} more columns: {names} (--columns, --all-columns)"
     for count in range(min(6, len(dropped)), 0, -1):
         more = ", ..." if len(dropped) > count else ""
         text = f"too narrow for {', '.join(dropped[:count])}{more} (--columns)"
-        if width is None or width_of(text) <= width:
+        if width_of(text) <= width:
             return text
     return f"{len(dropped)} more columns (--columns)"
 
