@@ -83,4 +83,5 @@ def test_a_faulty_logger_or_reader_is_noticed(
     """A torture that never fails proves nothing; children are forked, and so have the fault."""
     assert callable(fault)
     fault(monkeypatch)
-    assert torture(world, tmp_path, way, 6)
+    # What a kill comes upon is chance: a slow machine has workers killed before their first point.
+    assert any(torture(world, tmp_path, way, 6, seed) for seed in range(10))
