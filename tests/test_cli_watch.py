@@ -29,6 +29,7 @@ from gittrack.execute import Request
 from gittrack.git import Repo
 from gittrack.message import moment
 from gittrack.outset import Begun, begin, prepare
+from gittrack.owner import Owner
 from summaries import HOSTILE, UNSAFE
 
 Until = Callable[..., None]
@@ -212,6 +213,20 @@ def test_running_runs_are_shown_newest_first_and_stay_when_they_end(runs: Runs) 
     ended = board.look(time.time())[1]
     assert (ended.status, ended.step, dict(ended.metrics)) == ("failed", 2, {"loss": 1.0})
     assert ended.ended is not None and list(ended.recent["loss"]) == [3.0, 2.0, 1.0]
+
+
+def test_only_the_owner_of_a_run_says_that_it_has_ended(runs: Runs) -> None:
+    """Any process that logs can write a line; who looks at the table leaves the machine alone."""
+    runs.start("own", source="api")
+    runs.start("other")
+    me = Owner.of(os.getpid())
+    runs.log("other", {"child": [me.pid, me.start, me.boot]})
+    board = Board(runs.repo)
+    for name in ("own", "other"):
+        runs.log(name, {"end": ["finished", 0]})
+    assert [seen.status for seen in board.look(time.time())] == ["running", "running"]
+    runs.made["own"].session.keep_end({"end": ["failed", 1]})
+    assert {seen.status for seen in board.look(time.time())} == {"running", "failed"}
 
 
 def test_named_ones_alone_are_shown(runs: Runs, track: Track) -> None:

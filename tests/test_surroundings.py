@@ -104,3 +104,17 @@ def test_ten_thousand_faults_leave_a_record_that_can_be_read(repo_dir: Path) -> 
     assert sum("'always the same'" in sentence for sentence in said) == 1
     assert "19,802 more faults are left out" in said
     assert said[-1] == "masked 1 secret in the output"
+
+
+def test_the_latest_run_is_the_running_one_where_there_is_no_other(repo_dir: Path) -> None:
+    """Somebody's first run is under way, and they ask for its output."""
+    said = script(
+        repo_dir,
+        "import gittrack, subprocess, sys\n"
+        "run = gittrack.start_run()\n"
+        "print('hello', flush=True)\n"
+        "words = [sys.executable, '-m', 'gittrack', 'logs', 'latest']\n"
+        "done = subprocess.run(words, capture_output=True, text=True)\n"
+        "print('said', repr(done.stdout), done.stderr)\n",
+    )
+    assert "said 'hello" in said

@@ -79,6 +79,11 @@ class Glance:
         self._ended = bool(events)
         return self._ended
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run's owner has written down its end in the room that is kept for it."""
+        return self._ended
+
     def recent(self, metric: str) -> tuple[Number, ...]:
         """The last points of a metric, at most 240, oldest first."""
         names = self._names()

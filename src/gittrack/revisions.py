@@ -112,13 +112,14 @@ def running(repo: Repo) -> list[Summary]:
 def running_one(repo: Repo, selector: str | None) -> Summary | None:
     """The running run that a selector names; None if it names none, and so perhaps a recorded one.
 
-    By its name or a prefix of it, also behind `EXPERIMENT/`. None as the selector means the newest.
+    By its name or a prefix of it, also behind `EXPERIMENT/`. None as the selector means the newest,
+    and so does `latest` where no run is recorded yet.
 
     Raises:
         AmbiguousRun: a prefix that other runs have, too.
     """
     alive = _newest_first(running(repo))
-    if selector is None:
+    if selector is None or (alive and selector == "latest" and not _Book(repo, None).current):
         return alive[0] if alive else None
     group, _, start = selector.rpartition("/")
     alive = tuple(run for run in alive if group in ("", run.experiment))

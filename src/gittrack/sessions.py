@@ -29,7 +29,7 @@ from gittrack.errors import RunExists, WriteFailed
 from gittrack.journal import flush, frame, said
 from gittrack.owner import Owner
 
-__all__ = ["Session", "adopt", "discard_leftovers", "is_lost", "live"]
+__all__ = ["Session", "adopt", "command_lives", "discard_leftovers", "is_lost", "live"]
 
 _NEW, _DONE = ".new-", ".done-"
 _ROOM = b"\n" * 512
@@ -243,7 +243,7 @@ def is_lost(directory: Path) -> bool:
     try:
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return directory.is_dir() and not _child_alive(directory)
+        return directory.is_dir() and not command_lives(directory)
     except OSError:
         return False
     try:
@@ -252,10 +252,11 @@ def is_lost(directory: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
-    return not _child_alive(directory)
+    return not command_lives(directory)
 
 
-def _child_alive(directory: Path) -> bool:
+def command_lives(directory: Path) -> bool:
+    """Whether the command that a recorder started for a run is still there."""
     for event in said(directory):
         child = event.get("child")
         if isinstance(child, list) and len(child) == 3 and Owner(*child).is_alive():

@@ -137,6 +137,11 @@ class Board:
             told = self._told[name] = fresh
         # With neither an end nor a code it is running, unless nobody is there any more.
         over = told.exit_code is not None or told.status != "killed"
+        # Any process that logs can write of an end, and only the run's owner knows.
+        if over and told.source == "api":
+            over = glance.has_ended
+        elif over:
+            over = not sessions.command_lives(glance.directory)
         lost = not over and sessions.is_lost(glance.directory)
         self._lines[name] = Line(
             name=name,
