@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,8 @@ from gittrack import commits, excerpts, journal, names, own, record, refs, secre
 from gittrack.errors import GittrackError, RunExists, WriteFailed
 from gittrack.git import Identity, Repo
 from gittrack.journal import Story
-from gittrack.records import Number, Run, Summary
+from gittrack.masking import masked
+from gittrack.records import Run, Summary
 from gittrack.refs import RunRef
 from gittrack.series import Table
 from gittrack.sessions import Session
@@ -42,8 +43,6 @@ _RECOVER_AT_ONCE, _EACH = 16 << 20, 256 << 10
 _APART = "GITTRACK_RECOVER"
 # Python complains of a process that nobody knows any more and nobody waited for.
 _started: list[object] = []
-_MOST_FAULTS, _LONGEST_FAULT = 200, 1000
-
 _MOST_LIVE_ROWS = 2000
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LOST, _NEW = "lost", "lost.new"
@@ -175,7 +174,7 @@ def _told(directory: Path, story: Story) -> tuple[Run, Table, bytes]:
     if hidden:
         count = f"{hidden} secret" if hidden == 1 else f"{hidden} secrets"
         run = replace(run, faults=(*run.faults, f"masked {count} in the output"))
-    return *_masked(run, rows), log
+    return *masked(run, rows), log
 
 
 def _joined(
@@ -255,72 +254,6 @@ def signs(repo: Repo) -> bool:
         UsageError: the setting is no truth value.
     """
     return repo.flag("track.sign", default=repo.flag("commit.gpgsign", default=False))
-
-
-def _masked(run: Run, rows: Table) -> tuple[Run, Table]:
-    """The run without what looks like secrets in keys, values and words, and a fault for each.
-
-    Wherever they came from: a file, an option, the script itself.
-    """
-    notes: list[str] = []
-    params = _masked_values(run.params, "a param", notes)
-    tags = _masked_values(run.tags, "a tag", notes)
-    message = run.message and secrets.mask_words(run.message)
-    if message != run.message:
-        notes.append("the message")
-    title, group = _masked_title(run.title, notes), _masked_title(run.experiment_title, notes)
-    renamed = {key: new for key in run.metrics if (new := secrets.mask_words(key)) != key}
-    if renamed:
-        notes.append("the name of a metric")
-        rows = rows.mapped(lambda name: renamed.get(name, name))
-    faults = [_readable(fault) for fault in _some(run.faults)]
-    faults += [f"masked a secret in {note}" for note in dict.fromkeys(notes)]
-    run = replace(run, params=params, tags=tags, message=message, faults=tuple(faults))
-    run = replace(run, title=title, experiment_title=group)
-    return replace(run, metrics=_renamed(run.metrics, renamed)), rows
-
-
-def _some(faults: Sequence[str]) -> list[str]:
-    """Each once, and of many the first and the last: a record must stay small enough to be read.
-
-    The last are those that the recording itself found.
-    """
-    once = [*dict.fromkeys(faults)]
-    left = len(once) - _MOST_FAULTS
-    if left <= 0:
-        return once
-    end = _MOST_FAULTS // 4
-    return [*once[: _MOST_FAULTS - end], f"{left:,} more faults are left out", *once[-end:]]
-
-
-def _readable(fault: str) -> str:
-    masked = secrets.mask_words(fault)
-    return masked if len(masked) <= _LONGEST_FAULT else f"{masked[: _LONGEST_FAULT - 3]}..."
-
-
-def _masked_title(title: str | None, notes: list[str]) -> str | None:
-    masked = title and secrets.mask_words(title)
-    if masked != title:
-        notes.append("a title")
-    return masked
-
-
-def _masked_values(values: Mapping[str, Any], what: str, notes: list[str]) -> dict[str, Any]:
-    masked = {}
-    for key, value in values.items():
-        name = secrets.mask_words(key)
-        kept = secrets.mask_value(name, value)
-        if name != key:
-            notes.append(f"the name of {what}")
-        # Not `!=`: a NaN differs from itself.
-        if kept is not value and repr(kept) != repr(value):
-            notes.append(name)
-        masked[name] = kept
-    return masked
-
-
-def _renamed(values: Mapping[str, Number], names: Mapping[str, str]) -> dict[str, Number]:
-    return {names.get(key, key): value for key, value in values.items()}
 
 
 def _last_sign(directory: Path) -> float:
@@ -501,7 +434,7 @@ def running_run(repo: Repo, name: str) -> tuple[Run, str] | None:
         return None
     with suppress(OSError):
         run = replace(run, output_bytes=(directory / "output").stat().st_size)
-    return _masked(run, Table())[0], begin["tree"]
+    return masked(run, Table())[0], begin["tree"]
 
 
 def _as_it_stands(directory: Path) -> tuple[Run | None, Mapping[str, Any]]:
