@@ -143,6 +143,13 @@ def test_the_code_is_held_at_once_when_asked(heart: Heart, repo_dir: Path, git: 
     assert _held(repo_dir, git)
 
 
+def test_code_that_was_pruned_is_not_held(heart: Heart, repo_dir: Path, git: Any) -> None:
+    """A ref to nothing makes each `git gc` fail while the run goes on."""
+    heart.made._known = {**heart.made._known, "tree": "1" * 40}
+    heart.made.hold()
+    assert not _held(repo_dir, git)
+
+
 def test_samples_begin_at_ten_seconds_and_come_every_five(heart: Heart) -> None:
     """What is over in ten seconds needs none, and psutil is not loaded for it."""
     heart.beats(9)

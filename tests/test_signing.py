@@ -99,6 +99,29 @@ def test_a_run_whose_code_was_pruned_while_it_waited_is_recorded_on_its_base(
     assert git(repo_dir, "for-each-ref", "refs/gittrack") == ""
 
 
+@pytest.mark.parametrize("by", ["cli", "script"])
+def test_a_run_whose_code_was_pruned_while_it_ran_breaks_no_repository(
+    repo_dir: Path, git: Git, track: Track, by: str
+) -> None:
+    """A commit without its files would have each `git gc` fail from then on, and libgit2 remembers
+    what it once read."""
+    code = (
+        "import gittrack, subprocess\n"
+        "gittrack.log_metric('a', 1)\n"
+        "subprocess.run(['git', 'gc', '--quiet', '--prune=now'], check=True)\n"
+    )
+    (repo_dir / "train.py").write_text(code)
+    if by == "cli":
+        track(repo_dir, "run", "--", sys.executable, "train.py", check=0)
+    else:
+        subprocess.run([sys.executable, "train.py"], cwd=repo_dir, check=True, timeout=60)
+    shown = json.loads(track(repo_dir, "show", "latest", "--json", check=0).stdout)
+    assert shown["status"] == "finished" and shown["metrics"]["a"] == 1
+    assert "its code is lost" in shown["faults"][0]
+    git(repo_dir, "fsck", "--connectivity-only")
+    git(repo_dir, "gc", "--quiet", "--prune=now")
+
+
 def test_a_setting_that_makes_no_sense_is_refused_before_the_command_starts(
     repo_dir: Path, git: Git, track: Track
 ) -> None:

@@ -122,6 +122,9 @@ class Heartbeat:
             return
         self._held = True
         try:
+            # A ref to what was pruned would have `git gc` fail.
+            if not self._repo.stored(self._known["tree"]):
+                return
             refs.hold_snapshot(self._repo, self._known["name"], self._known["tree"])
         except GittrackError:
             pass

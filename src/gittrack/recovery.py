@@ -196,11 +196,11 @@ def _joined(
 def _with_code(repo: Repo, run: Run, tree: str) -> tuple[Run, str]:
     """The run and the tree that it can have: somebody may have pruned what nothing pointed to."""
     base = run.code.base
-    if base is not None and not repo.exists(base):
+    if base is not None and not repo.stored(base):
         fault = f"the commit {base} that it stood on is gone from the repository"
         base, run = None, replace(run, faults=(*run.faults, fault))
         run = replace(run, code=replace(run.code, base=None))
-    if repo.exists(tree):
+    if repo.stored(tree):
         return run, tree
     fault = "its code is lost: the snapshot was pruned (git gc --prune=now?) before it was recorded"
     run = replace(run, faults=(*run.faults, fault))

@@ -199,6 +199,13 @@ class Objects(Executable):
         except (pygit2.GitError, ValueError):
             return False
 
+    def stored(self, oid: str) -> bool:
+        """Whether the object is on the disk now; libgit2 remembers those that were pruned since."""
+        try:
+            return bool(pygit2.Odb(os.fspath(self.common_dir / "objects")).exists(oid))
+        except (pygit2.GitError, ValueError):
+            return False
+
     def tree(self, oid: str) -> tuple[Entry, ...]:
         """The entries of a tree, or of a commit's tree.
 
