@@ -118,3 +118,30 @@ def test_the_latest_run_is_the_running_one_where_there_is_no_other(repo_dir: Pat
         "print('said', repr(done.stdout), done.stderr)\n",
     )
     assert "said 'hello" in said
+
+
+def test_whatever_is_logged_the_record_can_be_read(repo_dir: Path) -> None:
+    """A run that nobody can open is a run lost, and one large value is enough for that."""
+    script(
+        repo_dir,
+        "import gittrack\n"
+        "with gittrack.init(name='large', notes='n' * 3_000_000) as run:\n"
+        "    gittrack.log_param('small', 'y')\n"
+        "    gittrack.log_param('a.' * 100 + 'deep', 'y')\n"
+        "    gittrack.log_param('text', 'y' * 10_000_000)\n"
+        "    gittrack.log_param('list', list(range(2_000_000)))\n"
+        "    gittrack.log_params({f'p{i}': 'y' * 1000 for i in range(9000)})\n"
+        "    gittrack.set_tag('tag', 'y' * 10_000_000)\n"
+        "    gittrack.set_tags({f't{i}': 'y' * 1000 for i in range(9000)})\n"
+        "    gittrack.log_metrics({f'{i}' + 'm' * 240: 2**1000 + i for i in range(20_000)})\n",
+    )
+    repo = Repo.open(repo_dir)
+    run = commits.load(repo, revisions.resolve(repo, "large"))
+    assert run.params["small"] == "y" and {"text", "list"}.isdisjoint(run.params)
+    assert run.params["a." * 100 + "deep"] == "y"
+    assert len(run.params) > 5000 and len(run.tags) > 3000 and len(run.metrics) > 9000
+    assert run.message is not None and run.message.startswith("nnn")
+    said = [fault for fault in run.faults if fault.startswith("too large for a record")]
+    assert [fault.partition("its ")[2].partition(":")[0] for fault in said] == [
+        "params", "tags", "metrics"
+    ]  # fmt: skip

@@ -15,6 +15,8 @@ __all__ = ["LONGEST", "check_key", "flatten", "nearest", "nest"]
 LONGEST = 250
 """Characters that a key may have."""
 
+_DEEPEST = 40
+
 
 def check_key(key: str) -> str:
     """Give `key` back if a param, metric or tag may be called so.
@@ -99,12 +101,13 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Turn dots into nesting, so that `flatten` gives `flat` back.
 
     A key stays as it is where nesting would lose something: it has an empty part (`a..b`), or a
-    shorter key with a value of its own stands in its way (`a.b` beside `a`).
+    shorter key with a value of its own stands in its way (`a.b` beside `a`), or it would nest so
+    deep that nobody reads it back.
     """
     nested: dict[str, Any] = {}
     for key, value in flat.items():
         parts = key.split(".")
-        if "" in parts or _blocked(parts, flat):
+        if "" in parts or len(parts) > _DEEPEST or _blocked(parts, flat):
             nested[key] = value
             continue
         inner = nested

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import asdict, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from gittrack import message, names, params, weaving
+from gittrack import fitting, message, names, params, weaving
 from gittrack.errors import GittrackError
 from gittrack.journal import Story, loss
 from gittrack.lines import Reader
@@ -47,8 +46,6 @@ __all__ = [
 
 _BEYOND_MEASURE = 1e30
 
-_MOST_KEYS = 20_000
-
 
 def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, Table]:
     """The run that a story tells, and its curves.
@@ -69,8 +66,8 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, Table]:
     faults += [loss(lost)] if lost > 0 else []
     rows, more = _curves(story, started, ended)
     logged = _agreed(story, "params", faults)
-    said: dict[str, Value] = _some(params.merge(begin["params"], logged), "params", faults)
-    tags = _some({**begin["tags"], **_agreed(story, "tags", faults)}, "tags", faults)
+    said: dict[str, Value] = fitting.values(params.merge(begin["params"], logged), "params", faults)
+    tags = fitting.values({**begin["tags"], **_agreed(story, "tags", faults)}, "tags", faults)
     group, group_title, refusal = experiment(story)
     faults += [refusal] if refusal else []
     run = Run(
@@ -88,7 +85,7 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, Table]:
         ended=message.moment(ended),
         exit_code=end["end"][1] if end else None,
         # What the user said counts, then what the script says.
-        message=begin["message"] or _last(story, "message", None),
+        message=fitting.text(begin["message"] or _last(story, "message", None)),
         command=tuple(begin["command"]),
         directory=begin["directory"],
         user=begin["user"],
@@ -102,7 +99,7 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, Table]:
         # One that chose inputs itself may choose others another time.
         fingerprint=None if any("inputs" in e for e in story.events) else begin.get("fingerprint"),
         params=said,
-        metrics=_some({**rows.last(), **_summary(story)}, "metrics", faults),
+        metrics=fitting.values({**rows.last(), **_summary(story)}, "metrics", faults),
         environment=_told_environment(story),
         tags=tags,
         faults=(*faults, *more),
@@ -298,15 +295,6 @@ def _agreed(story: Story, key: str, faults: list[str]) -> dict[str, Value]:
         named = ", ".join(f"'{one_line(name)[:80]}'" for name in sorted(differing)[:10])
         faults.append(f"ranks differ in the {key} {named}: those of the lowest rank count")
     return agreed
-
-
-def _some(said: dict[str, Value], what: str, faults: list[str]) -> dict[str, Value]:
-    """As many as a record holds and can be read back, the first."""
-    if len(said) <= _MOST_KEYS:
-        return said
-    where = "; all stand in metrics.tsv" if what == "metrics" else ""
-    faults.append(f"the first {_MOST_KEYS:,} of {len(said):,} {what} are recorded{where}")
-    return dict(islice(said.items(), _MOST_KEYS))
 
 
 def _curves(story: Story, started: float, ended: float) -> tuple[Table, list[str]]:
