@@ -72,6 +72,33 @@ def test_a_forked_worker_does_not_keep_a_dead_run_alive(state: Path) -> None:
     os.close(writer)
 
 
+EXEC = """
+import os, sys
+from pathlib import Path
+from gittrack.sessions import Session
+made = Session.open(Path(sys.argv[1]), sys.argv[2])
+made.begin({"id": "1"})
+os.execv(sys.executable, [sys.executable, "-c", "print(flush=True); input()"])
+"""
+
+
+def test_a_run_is_not_lost_while_what_its_recorder_became_lives(state: Path) -> None:
+    """A script restarts itself by exec, which costs it the lock, and goes on logging."""
+    command = [sys.executable, "-c", EXEC, os.fspath(state), NAME]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"\n"
+        assert not sessions.is_lost(state / "live" / NAME)
+        process.communicate(b"\n", timeout=60)
+    assert sessions.is_lost(state / "live" / NAME)
+
+
+def test_a_run_that_was_given_up_is_lost_though_its_process_lives(session: Session) -> None:
+    """It could not be recorded, and the next command tries again."""
+    session.release()
+    assert sessions.is_lost(session.directory)
+    assert elsewhere(lambda: sessions.adopt(session.directory)) == 0
+
+
 def test_a_run_is_not_lost_while_its_command_lives(session: Session) -> None:
     """The recorder may be killed alone; what the command still logs belongs to the run."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)

@@ -22,6 +22,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,8 @@ class Session:
             os.close(self._output)
             self._output = -1
         if self._lock >= 0:
+            with suppress(OSError):
+                os.ftruncate(self._lock, 0)
             _unlock(self._lock)
             self._lock = -1
 
@@ -248,11 +251,22 @@ def is_lost(directory: Path) -> bool:
         return False
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who became another program by exec has no lock, and its child processes may log.
+        if _names_the_living(descriptor):
+            return False
     except OSError:
         return False
     finally:
         os.close(descriptor)
     return not command_lives(directory)
+
+
+def _names_the_living(lock: int) -> bool:
+    """Whether the process whose words stand in a lock is there; one that gave it up took them."""
+    said = os.pread(lock, 200, 0).decode("utf-8", "replace").strip()
+    pid, _, rest = said.partition(" ")
+    start, _, boot = rest.rpartition(" ")
+    return pid.isdecimal() and Owner(int(pid), start, boot).is_alive()
 
 
 def command_lives(directory: Path) -> bool:
