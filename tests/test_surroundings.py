@@ -126,6 +126,7 @@ def test_whatever_is_logged_the_record_can_be_read(repo_dir: Path) -> None:
         repo_dir,
         "import gittrack\n"
         "with gittrack.init(name='large', notes='n' * 3_000_000) as run:\n"
+        "    run._to.append({'title': 't' * 10_000_000})  # as another language may\n"
         "    gittrack.log_param('small', 'y')\n"
         "    gittrack.log_param('a.' * 100 + 'deep', 'y')\n"
         "    gittrack.log_param('text', 'y' * 10_000_000)\n"

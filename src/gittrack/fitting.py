@@ -10,20 +10,19 @@ from itertools import islice
 from gittrack.quoting import one_line
 from gittrack.records import Value
 
-__all__ = ["text", "values"]
+__all__ = ["LONGEST_TITLE", "text", "values"]
+
+LONGEST_TITLE = 1000
 
 _MOST_KEYS = 20_000
 # What is read back of a file is 8 MiB, and of a commit's message 1 MiB.
 _LARGEST = 1 << 20
 _ROOM = {"params": 6 << 20, "metrics": 6 << 20, "tags": 4 << 20}
-_LONGEST_MESSAGE = 100_000
 
 
-def text(told: str | None) -> str | None:
+def text(told: str | None, most: int = 100_000) -> str | None:
     """A text of the user's, its beginning where it is too long."""
-    if told is None or len(told) <= _LONGEST_MESSAGE:
-        return told
-    return f"{told[:_LONGEST_MESSAGE]}..."
+    return told if told is None or len(told) <= most else f"{told[:most]}..."
 
 
 def values(said: dict[str, Value], what: str, faults: list[str]) -> dict[str, Value]:

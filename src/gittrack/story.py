@@ -73,9 +73,9 @@ def tell(story: Story, *, log_size: int, last_sign: float) -> tuple[Run, Table]:
     run = Run(
         id=begin["id"],
         name=begin["name"],
-        title=_last(story, "title", begin.get("title")),
+        title=fitting.text(_last(story, "title", begin.get("title")), fitting.LONGEST_TITLE),
         experiment=group,
-        experiment_title=group_title,
+        experiment_title=fitting.text(group_title, fitting.LONGEST_TITLE),
         source=begin.get("source", "cli"),
         parent=begin.get("parent"),
         parent_name=begin.get("parent_name"),
