@@ -121,3 +121,35 @@ def test_a_file_that_may_grow_no_more_is_told_by_the_record(repo_dir: Path, trac
         kept = points_of(track, repo_dir, "a")
         assert 0 < kept < 100, name
         assert 0 <= told_as_lost(shown) - (100 - kept) < 5, name
+
+
+WORKER = """\
+import os, subprocess, sys
+import gittrack
+
+if len(sys.argv) == 1:
+    for step in range(1000):
+        gittrack.log_metric("full", step, step=step)
+    sys.exit()
+with gittrack.start_run():
+    seen = os.statvfs(sys.argv[1])
+    filler = os.path.join(sys.argv[1], "filler")
+    with open(filler, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, seen.f_bavail * seen.f_frsize)
+    subprocess.run([sys.executable, "-B", __file__], check=True)
+    os.unlink(filler)
+"""
+
+
+def test_what_a_worker_loses_is_told_by_the_record(mount: Path, track: Any, git: Any) -> None:
+    """The end of the run has room kept for its owner alone; the name of a file needs none."""
+    repo = mount / "repo"
+    repo.mkdir()
+    (repo / "train.py").write_text(WORKER)
+    git(repo, "init", "-q", ".")
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "code")
+    command = [sys.executable, "train.py", os.fspath(mount)]
+    subprocess.run(command, cwd=repo, check=True, capture_output=True, timeout=60)
+    shown = json.loads(track(repo, "show", "latest", "--json").stdout)
+    assert 1000 <= told_as_lost(shown) < 1005

@@ -11,6 +11,7 @@ import math
 import os
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, RLock, Thread
 from time import monotonic, time
@@ -210,7 +211,7 @@ class Appender:
         return lost
 
     def confess(self, lost: int) -> None:
-        """Record, after `close`, what is lost: in another file, which may have the room."""
+        """Record, after `close`, what is lost: in another file, or in nothing but its name."""
         if self._backlog is not None and not self._backlog.over:
             return
         path = self.path.with_name(
@@ -220,10 +221,12 @@ class Appender:
         try:
             with open(path, "xb", buffering=0) as file:
                 whole = file.write(line) == len(line)
-            if not whole:
-                path.unlink()
         except OSError:
-            return  # it was said on stderr
+            whole = False
+        if not whole:
+            with suppress(OSError):
+                # The name of an empty file needs no room.
+                path.rename(path.with_suffix(f".{lost}.lost"))
 
     def abandon(self) -> None:
         """Close without flushing, as a forked child does with its parent's file."""

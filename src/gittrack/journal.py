@@ -15,7 +15,8 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
@@ -160,11 +161,20 @@ def read(directory: Path, *, points: bool = True) -> Story | None:
     readers = _readers(directory, points=points)
     return Story(
         begun[0],
-        tuple(_in_order(readers)),
+        (*_in_order(readers), *_unwritten(directory)),
         sum(reader.damaged for reader in readers),
         tuple(reader.said for reader in readers if reader.said.blocks),
         tuple(reader.scanned for reader in readers if reader.scanned.blocks),
     )
+
+
+def _unwritten(directory: Path) -> Iterator[dict[str, Any]]:
+    """What files say by their names, as no disk took a line: `<pid>-<hex>.<points>.lost`."""
+    for path in directory.glob("*.*.lost"):
+        points = path.stem.rpartition(".")[2]
+        if points.isdecimal() and len(points) < 19:
+            with suppress(OSError):
+                yield {"t": path.stat().st_mtime, "dropped": int(points)}
 
 
 def size(directory: Path) -> int:

@@ -7,6 +7,7 @@ only which child was started. Knows nothing of Git, nor of what becomes of it al
     <state>/live/<name>/begin       one line: all that was known at the start
     <state>/live/<name>/end         room for how it ended, for when the disk is full by then
     <state>/live/<name>/*.journal   what was logged
+    <state>/live/<name>/*.lost      its name has the number of points that a full disk did not take
     <state>/live/<name>/output      what the command printed
     <state>/live/<name>/lost        made by recovery: its time is the last sign of life
     <state>/live/<name>/masked      made while recording: a long output without its secrets
