@@ -146,3 +146,15 @@ def test_whatever_is_logged_the_record_can_be_read(repo_dir: Path) -> None:
     assert [fault.partition("its ")[2].partition(":")[0] for fault in said] == [
         "params", "tags", "metrics"
     ]  # fmt: skip
+
+
+def test_a_line_of_result_holds_what_a_terminal_may_show(repo_dir: Path) -> None:
+    """A key that another language wrote into its journal comes to the terminal first here."""
+    said = script(
+        repo_dir,
+        "import gittrack\n"
+        "with gittrack.start_run() as run:\n"
+        "    run._to.append({'summary': {'a\\x1b[2J': 1, 'b\\n': 2, 'c' * 250: 3}})\n",
+    )
+    assert "a\\x1b[2J 1  b\\n 2  ccc" in said
+    assert "\x1b" not in said and len(said.splitlines()) == 1 and len(said) < 200

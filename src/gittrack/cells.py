@@ -136,8 +136,9 @@ def cut(text: str, width: int) -> str:
 def closing(run: Run, how: Sequence[str] | None = None) -> str:
     """The line that a run ends with: its name, `how` it ended, up to four of its metrics."""
     seconds = ((run.ended or run.started) - run.started).total_seconds()
-    leading = [f"{key} {short(value)}" for key, value in sorted(run.metrics.items())[:4]]
-    return "  ".join([run.name, *(how or [run.status, duration(seconds)]), *leading])
+    leading = sorted(run.metrics.items())[:4]
+    values = [f"{cut(one_line(key), WIDEST)} {short(value)}" for key, value in leading]
+    return "  ".join([run.name, *(how or [run.status, duration(seconds)]), *values])
 
 
 def width_of(text: str) -> int:
