@@ -1010,3 +1010,21 @@ def test_nothing_begins_where_the_run_to_go_on_from_is_not_there(repo_dir: Path,
     """A misspelt name is seen before the training."""
     told = track(repo_dir, "run", "--resume", "nobody", "--", "touch", "started", check=125)
     assert "no run named 'nobody'" in told.stderr and not (repo_dir / "started").exists()
+
+
+def test_a_job_that_is_preempted_twice_goes_on_where_it_stopped(repo_dir: Path, track) -> None:
+    """Its script says the same word each time."""
+    track(repo_dir, "run", "--name", "job", "--", "true")
+    for _ in range(3):
+        track(repo_dir, "run", "--resume", "job", "--", "true")
+    shown = [json.loads(track(repo_dir, "show", f"latest~{n}", "--json").stdout) for n in range(4)]
+    assert [run["continues"] for run in shown[:-1]] == [run["id"] for run in shown[1:]]
+    assert {run["name"][:4] for run in shown} == {"job-"}
+
+
+def test_which_of_several_runs_to_go_on_from_is_not_guessed(repo_dir: Path, track) -> None:
+    """Two runs of one name that have nothing to do with each other are two."""
+    track(repo_dir, "run", "--name", "job", "--", "true")
+    track(repo_dir, "run", "--name", "job", "--", "true")
+    told = track(repo_dir, "run", "--resume", "job", "--", "touch", "started", check=125)
+    assert "'job' could be any of 2 runs" in told.stderr and not (repo_dir / "started").exists()

@@ -295,7 +295,7 @@ def _before(repo: Repo, resume: str) -> Inheritance:
     """What the run has from the one that it goes on from."""
     from gittrack import revisions, succession
 
-    return succession.inherit(repo, revisions.resolve(repo, resume))
+    return succession.inherit(repo, revisions.resumable(repo, resume))
 
 
 def end(

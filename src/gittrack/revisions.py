@@ -27,6 +27,7 @@ __all__ = [
     "of_experiment",
     "resolve",
     "resolve_many",
+    "resumable",
     "running",
     "running_one",
 ]
@@ -163,6 +164,38 @@ def resolve(repo: Repo, selector: str, *, experiment: str | None = None) -> RunR
         BadName: `experiment` is no name.
     """
     return _Book(repo, experiment).one(selector)
+
+
+def resumable(repo: Repo, selector: str) -> RunRef:
+    """The run that a selector names to go on from.
+
+    As `resolve`; where the runs that are called so continue one another, the newest: a job that was
+    preempted twice goes on where it stopped the second time.
+
+    Raises:
+        RunNotFound, AmbiguousRun, UnknownKey: as `resolve`.
+    """
+    try:
+        return resolve(repo, selector)
+    except AmbiguousRun:
+        group, _, name = selector.rpartition("/")
+        called = [
+            _ref(run)
+            for run in catalogue(repo).runs
+            if names.SUFFIX.sub("", run.name) == name and group in ("", run.experiment)
+            if run.commit is not None
+        ]
+        if not called or not {ref.commit for ref in called} <= _chain(repo, called[0]):
+            raise
+        return called[0]
+
+
+def _chain(repo: Repo, newest: RunRef) -> set[str]:
+    """The commits of a run and of those that it continues."""
+    from gittrack import succession
+
+    before = succession.predecessors(repo, commits.load(repo, newest))
+    return {newest.commit, *(ref.commit for ref, _ in before)}
 
 
 def resolve_many(

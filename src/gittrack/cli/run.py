@@ -174,7 +174,7 @@ def run(
 def _before(repo: Repo, resume: str) -> Inheritance:
     from gittrack import revisions, succession
 
-    return succession.inherit(repo, revisions.resolve(repo, resume))
+    return succession.inherit(repo, revisions.resumable(repo, resume))
 
 
 def _parent(repo: Repo) -> tuple[str, str] | None:
