@@ -38,11 +38,16 @@ for step in range(10**9):
 """
 
 
-def _log(told: int, who: str) -> None:
-    """Log until we are killed, and say after each call that it has returned."""
+def _log(told: int, who: str, began: int | None = None) -> None:
+    """Log until we are killed, and say after each call that it has returned.
+
+    The first one is said to the pipe `began`, too.
+    """
     for step in range(10**9):
         gittrack.log_metric(who, step, step=step)
         os.write(told, b"%b %d\n" % (who.encode(), step))
+        if began is not None and not step:
+            os.write(began, b".")
 
 
 def _own(told: int) -> None:
@@ -59,12 +64,16 @@ def _threads(told: int) -> None:
 
 def _workers(told: int) -> None:
     gittrack.start_run()
+    heard, began = os.pipe()
     for number in range(2):
         if not os.fork():
             try:
-                _log(told, f"worker{number}")
+                _log(told, f"worker{number}", began)
             finally:
                 os._exit(1)
+    # On a slow machine all would be killed before a worker has logged at all.
+    for _ in range(2):
+        os.read(heard, 1)
     _log(told, "main")
 
 

@@ -172,7 +172,7 @@ def _facts(one: Subject) -> Iterator[tuple[str, str]]:
     yield from _code(one)
     yield from _notebook(one)
     if run.parent:
-        yield "parent", one_line(run.parent)
+        yield "parent", one_line(run.parent_name or run.parent)
     if run.continues:
         yield "continues", one_line(run.continues)
     if run.output_bytes:
