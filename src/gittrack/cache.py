@@ -9,7 +9,6 @@ file in place would change the object. Links count for `place` alone.
 from __future__ import annotations
 
 import os
-import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,12 +20,13 @@ from gittrack import hashing, manifest, reading
 from gittrack.errors import BadFile, BadPath, DataDamaged, DataMissing, WriteFailed
 from gittrack.hashing import Hashed, Tree
 from gittrack.inode import Numbers, numbers
-from gittrack.intake import TEMPORARY, Incoming, Intake, clone, refused
+from gittrack.intake import Incoming, Intake, clone, refused
 from gittrack.manifest import Member
 from gittrack.meter import SILENT, Meter
 from gittrack.placing import Placing, damaged
 from gittrack.reading import Source
 from gittrack.stats import Stats
+from gittrack.stock import Stock
 
 if TYPE_CHECKING:
     from gittrack.git import Repo
@@ -34,11 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cache", "open_cache", "open_stats"]
 
-_PREFIX = re.compile(r"[0-9a-f]{2}")
-_REST = re.compile(r"[0-9a-f]{30}(\.dir)?")
 _WRITABLE = 0o222
-_ASIDE = f"{TEMPORARY}gone-"
-"""What the name of an object that a cleaning is about to remove begins with."""
 _TRIES = 5
 # Below this, sharing blocks costs more than it saves.
 _WORTH_SHARING = 1 << 20
@@ -65,7 +61,7 @@ def open_stats(repo: Repo) -> Stats:
     return Stats(repo.state / "cache" / "md5.sqlite")
 
 
-class Cache:
+class Cache(Stock):
     """A DVC cache. Any number of processes and threads may add, read and place at once."""
 
     def __init__(
@@ -78,12 +74,12 @@ class Cache:
         formers: Sequence[Path] = (),
     ) -> None:
         """`formers` are caches that are read too, and whose objects may move into this one."""
+        super().__init__(Path(os.path.abspath(directory)) / "files" / "md5")
         self.directory = directory
         self.links = tuple(links)
         self.stats = stats
         self._sync = sync
         self._unshared: set[tuple[int, int]] = set()
-        self._objects = Path(os.path.abspath(directory)) / "files" / "md5"
         self._formers = [Path(os.path.abspath(former)) / "files" / "md5" for former in formers]
 
     def path(self, md5: str) -> Path:
@@ -94,9 +90,6 @@ class Cache:
         """
         manifest.check_md5(md5)
         return Path(next(self._found(md5), self._place(md5)))
-
-    def _place(self, md5: str) -> str:
-        return f"{self._objects}/{md5[:2]}/{md5[2:]}"
 
     def _found(self, md5: str) -> Iterator[str]:
         """Where an object lies; the next place where it was moved away meanwhile."""
@@ -429,26 +422,6 @@ class Cache:
             return data
         raise _missing(md5)
 
-    def objects(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Every object that is here, with what `stat` says of its file; in no order."""
-        for prefix, entry in self._entries():
-            if _REST.fullmatch(entry.name) and _PREFIX.fullmatch(prefix):
-                yield prefix + entry.name, entry.stat(follow_symlinks=False)
-
-    def leftovers(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """The files of writers that were interrupted, or are at work: no objects."""
-        for _, entry in self._entries():
-            if entry.name.startswith(TEMPORARY):
-                yield Path(entry.path), entry.stat(follow_symlinks=False)
-
-    def _entries(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """What is in the directories of objects, and the files beside these."""
-        for entry in _listing(self._objects):
-            if entry.is_dir(follow_symlinks=True):
-                yield from ((entry.name, inner) for inner in _listing(entry.path))
-            else:
-                yield "", entry
-
     # -- getting out ----------------------------------------------------------------------------
 
     def place(
@@ -489,63 +462,6 @@ class Cache:
                 return placing.run()
         raise _missing(md5)
 
-    def discard(
-        self, md5: str, *, spare: Callable[[os.stat_result], bool] | None = None
-    ) -> int | None:
-        """Remove an object -> the bytes that its file had; None if it was not here, or is spared.
-
-        It is taken aside first; then `spare` decides by its `stat`, and may have it put back. So
-        whoever gives it a new time before sees it spared, and whoever does so after finds that it
-        is gone. Its ctime has no meaning, because taking it aside sets that.
-
-        Killed in between, it is `restore` that puts it back.
-
-        Raises:
-            BadFile: `md5` is no hash.
-            WriteFailed: it cannot be removed.
-        """
-        path = Path(self._place(manifest.check_md5(md5)))
-        aside = path.with_name(f"{_ASIDE}{os.urandom(6).hex()}-{path.name}")
-        try:
-            path.rename(aside)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise refused(path, error) from error
-        try:
-            status = aside.lstat()
-            spared = True
-            try:
-                spared = spare is not None and spare(status)
-            finally:
-                if spared:
-                    _put_back(aside, path)
-            if spared:
-                return None
-            aside.unlink()
-        except FileNotFoundError:
-            # Another cleaning, of a cache that is shared, put it back.
-            return None
-        except OSError as error:
-            raise refused(path, error) from error
-        return status.st_size
-
-    def restore(self) -> None:
-        """Put back what cleanings that were killed had taken aside.
-
-        Raises:
-            WriteFailed: the cache cannot be written.
-        """
-        for path, _ in self.leftovers():
-            rest = path.name.removeprefix(_ASIDE).partition("-")[2]
-            if path.name.startswith(_ASIDE) and _REST.fullmatch(rest):
-                try:
-                    _put_back(path, path.with_name(rest))
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    raise refused(path, error) from error
-
 
 def _moved_on(store: Callable[[], Hashed]) -> Hashed:
     """Store something, again where `git track init` renamed the directory in between."""
@@ -556,15 +472,6 @@ def _moved_on(store: Callable[[], Hashed]) -> Hashed:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
     return store()
-
-
-def _put_back(aside: Path, path: Path) -> None:
-    """Give an object its name again, unless it is there again; then that one is newer."""
-    try:
-        os.link(aside, path)
-    except FileExistsError:
-        pass
-    aside.unlink()
 
 
 def _freshen(place: str) -> bool:
@@ -594,14 +501,6 @@ def _is_sound(place: str, md5: str, meter: Meter) -> bool:
     if found.md5 != md5[:32]:
         raise damaged(md5, place)
     return True
-
-
-def _listing(directory: Path | str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(directory) as entries:
-            return list(entries)
-    except OSError:
-        return []
 
 
 def _missing(md5: str) -> DataMissing:
