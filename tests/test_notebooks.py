@@ -130,8 +130,8 @@ def test_a_cell_of_megabytes_is_kept_in_part() -> None:
         ({"__vsc_ipynb_file__": 3}, {}, None),
         ({"__vsc_ipynb_file__": "/w/\x1b[2J.ipynb"}, {}, None),
         ({"__vsc_ipynb_file__": "/w/a\nb.ipynb"}, {}, None),
-        ({}, {"JPY_SESSION_NAME": "work/__notebook__.ipynb"}, "{here}/__notebook__.ipynb"),
-        ({}, {"JPY_SESSION_NAME": "work/gone.ipynb"}, "{here}/work/gone.ipynb"),
+        ({}, {"JPY_SESSION_NAME": "study/__notebook__.ipynb"}, "{here}/__notebook__.ipynb"),
+        ({}, {"JPY_SESSION_NAME": "study/gone.ipynb"}, "{here}/study/gone.ipynb"),
         ({}, {"KAGGLE_KERNEL_RUN_TYPE": "Batch"}, "{here}/__notebook__.ipynb"),
     ],
 )
@@ -156,20 +156,20 @@ def test_the_path_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "root", "said"),
     [
-        ("{top}/work/a/train.ipynb", "{top}/work", "a/train.ipynb"),
-        ("{top}/link/train.ipynb", "{top}/work", "a/train.ipynb"),
-        ("{top}/work/a/train.ipynb", "{top}/link", "train.ipynb"),
-        ("{top}/workshop/train.ipynb", "{top}/work", "{top}/workshop/train.ipynb"),
-        ("{top}/work/a/train.ipynb", None, "{top}/work/a/train.ipynb"),
-        (None, "{top}/work", None),
+        ("{top}/study/a/train.ipynb", "{top}/study", "a/train.ipynb"),
+        ("{top}/link/train.ipynb", "{top}/study", "a/train.ipynb"),
+        ("{top}/study/a/train.ipynb", "{top}/link", "train.ipynb"),
+        ("{top}/study2/train.ipynb", "{top}/study", "{top}/study2/train.ipynb"),
+        ("{top}/study/a/train.ipynb", None, "{top}/study/a/train.ipynb"),
+        (None, "{top}/study", None),
     ],
 )
 def test_the_path_is_told_within_the_work_tree(
     path: str | None, root: str | None, said: str | None, tmp_path: Path
 ) -> None:
     """A record names no directory of somebody's home if it can help it."""
-    (tmp_path / "work" / "a").mkdir(parents=True)
-    (tmp_path / "link").symlink_to(tmp_path / "work" / "a")
+    (tmp_path / "study" / "a").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "study" / "a")
     place = [text and text.replace("{top}", str(tmp_path)) for text in (path, root, said)]
 
     class Shell:
