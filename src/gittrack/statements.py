@@ -7,6 +7,7 @@ how a run begins and ends, nor of how a file is kept.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from itertools import count
 from typing import Any, TypeAlias
@@ -26,7 +27,7 @@ _Path: TypeAlias = str | os.PathLike[str]
 _PLAIN = frozenset([int, float])
 
 
-class Statements:
+class Statements(ABC):
     """What is said of one run; in its journal when a call returns. Threads may share it.
 
     A value of a wrong kind never raises, unless the run is strict: it is a fault of the run.
@@ -354,9 +355,9 @@ class Statements:
 
     # -- what others do -------------------------------------------------------------------------
 
+    @abstractmethod
     def _keep(self, how: str, *args: Any, **options: Any) -> None:
         """Hand a file, or what becomes one, to the function of `keeping` or `sources`."""
-        raise NotImplementedError
 
     def _wrong(self, error: GittrackError, sentence: str) -> None:
         if self._to.strict:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -122,20 +122,18 @@ class Logging:
 class Joining:
     """Log to the run that is under way, if there is one and the trainer has no logger of ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, made: Callable[[], Any]) -> None:
+        """`made` gives a new logger."""
         super().__init__()
+        self._made = made
         self._logger: Any = None
-
-    def made(self) -> Any:
-        """A new logger."""
-        raise NotImplementedError
 
     def join(self, trainer: Any) -> None:
         """Add a logger to those of a trainer, for as long as it works."""
         with spared("not logged to the current run"):
             ours = any(isinstance(logger, Logging) for logger in trainer.loggers)
             if not ours and not trainer.fast_dev_run and joined() is not None:
-                self._logger = self.made()
+                self._logger = self._made()
                 self._logger._save_dir = os.fspath(trainer.default_root_dir)
                 trainer.loggers = [*trainer.loggers, self._logger]
 
@@ -201,9 +199,8 @@ def classes(package: str, module: str) -> tuple[Any, Any]:
     class GittrackCallback(Joining, lightning.Callback):
         """Log to the run under way, where the trainer has no logger of ours; else do nothing."""
 
-        def made(self) -> GittrackLogger:
-            """A new logger."""
-            return GittrackLogger()
+        def __init__(self) -> None:
+            super().__init__(GittrackLogger)
 
         def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
             """Join before the hyperparameters are logged."""
