@@ -38,16 +38,16 @@ for step in range(10**9):
 """
 
 
-def _log(told: int, who: str, began: int | None = None) -> None:
+def _log(told: int, who: str, met: Callable[[], object] | None = None) -> None:
     """Log until we are killed, and say after each call that it has returned.
 
-    The first one is said to the pipe `began`, too.
+    `met` is called after the first one.
     """
     for step in range(10**9):
         gittrack.log_metric(who, step, step=step)
         os.write(told, b"%b %d\n" % (who.encode(), step))
-        if began is not None and not step:
-            os.write(began, b".")
+        if met is not None and not step:
+            met()
 
 
 def _own(told: int) -> None:
@@ -65,15 +65,17 @@ def _threads(told: int) -> None:
 def _workers(told: int) -> None:
     gittrack.start_run()
     heard, began = os.pipe()
+    waits, go = os.pipe()
     for number in range(2):
         if not os.fork():
             try:
-                _log(told, f"worker{number}", began)
+                _log(told, f"worker{number}", lambda: os.write(began, b".") and os.read(waits, 1))
             finally:
                 os._exit(1)
-    # On a slow machine all would be killed before a worker has logged at all.
+    # On a slow machine one would log all that is waited for before the other has begun.
     for _ in range(2):
         os.read(heard, 1)
+    os.write(go, b"..")
     _log(told, "main")
 
 
