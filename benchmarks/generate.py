@@ -18,8 +18,9 @@ from pathlib import Path
 
 from gittrack import commits, names, refs
 from gittrack.git import Identity, Repo
-from gittrack.records import Code, Environment, Row, Run, Status
+from gittrack.records import Code, Environment, Row, Run
 from gittrack.refs import RunRef
+from gittrack.summary import Status
 
 __all__ = ["AUTHOR", "START", "generate", "make"]
 

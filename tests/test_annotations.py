@@ -19,7 +19,8 @@ from gittrack import commits
 from gittrack.errors import BadName, BadValue, GitFailed, WriteFailed
 from gittrack.events import Change, Event, fold, set_tag, set_title, take_note
 from gittrack.git import Identity, Repo
-from gittrack.records import Code, Run, Summary
+from gittrack.records import Code, Run
+from gittrack.summary import Summary
 from sayings import line, many_events
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from gittrack import commits, message
 from gittrack.errors import BrokenRecord
 from gittrack.git import Identity, Repo
-from gittrack.records import Code, Input, Run, Summary
+from gittrack.records import Code, Input, Run
+from gittrack.summary import Summary
 
 START = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=timezone.utc)
 hostile = st.one_of(

@@ -15,8 +15,8 @@ from gittrack import report
 from gittrack.cells import width_of
 from gittrack.cli.ls import leading
 from gittrack.errors import UnknownKey
-from gittrack.records import Summary
 from gittrack.report import Column
+from gittrack.summary import Summary
 from summaries import HOSTILE, NOON, UNSAFE, run
 
 

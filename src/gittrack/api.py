@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from gittrack import live
 from gittrack.errors import NoActiveRun, UsageError
 from gittrack.live import Run, config, now, require, summary
-from gittrack.records import Number
+from gittrack.summary import Number
 
 __all__ = [
     "config",

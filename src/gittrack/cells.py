@@ -16,7 +16,8 @@ from typing import Any
 
 from gittrack.message import short, time_text
 from gittrack.quoting import one_line
-from gittrack.records import Number, Run, Summary
+from gittrack.records import Run
+from gittrack.summary import Number, Summary
 
 __all__ = [
     "ABSENT",

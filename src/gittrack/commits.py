@@ -15,8 +15,9 @@ from gittrack import message, refs
 from gittrack.errors import BadFile, BrokenRecord, GitFailed
 from gittrack.git import Commit, Entry, Identity, Ref, Repo
 from gittrack.quoting import one_line, utf8
-from gittrack.records import Number, Row, Run, Summary
+from gittrack.records import Row, Run
 from gittrack.refs import RunRef
+from gittrack.summary import Number, Summary
 
 __all__ = [
     "CURVES",

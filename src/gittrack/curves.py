@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from gittrack.cells import bold, finite
 from gittrack.quoting import one_line
-from gittrack.records import Number
+from gittrack.summary import Number
 
 __all__ = ["Curve", "draw", "spark"]
 

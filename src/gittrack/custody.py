@@ -25,9 +25,10 @@ from gittrack.git import Repo
 from gittrack.inheritance import hand_down, inherited
 from gittrack.machine import Machine
 from gittrack.outlet import Outlet
-from gittrack.records import Run, Status
+from gittrack.records import Run
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
+from gittrack.summary import Status
 
 __all__ = ["Life", "Pulse", "discard", "end", "take", "undivided"]
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gittrack.quoting import one_line
-from gittrack.records import Artifact, Data, Environment, Number, Run
+from gittrack.records import Artifact, Data, Environment, Run
+from gittrack.summary import Number
 
 __all__ = ["Difference", "Line", "Part", "Source", "compare", "equal"]
 

@@ -25,11 +25,12 @@ from gittrack.owner import Owner
 from gittrack.process import Exit
 from gittrack.process import run as run_process
 from gittrack.quoting import command_line, one_line
-from gittrack.records import Data, Row, Run, Snapshot, Status
+from gittrack.records import Data, Row, Run, Snapshot
 from gittrack.recovery import finish, signs, undisturbed, waiting
 from gittrack.refs import RunRef
 from gittrack.scanner import Scanner
 from gittrack.sessions import Session
+from gittrack.summary import Status
 
 __all__ = [
     "Outcome",

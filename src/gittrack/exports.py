@@ -12,8 +12,8 @@ from typing import Any
 
 from gittrack.cells import is_number, jsonable, plain
 from gittrack.quoting import command_line
-from gittrack.records import Summary
 from gittrack.report import Column, lookup
+from gittrack.summary import Summary
 
 __all__ = ["as_json", "csv_rows", "csv_text"]
 

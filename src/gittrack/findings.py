@@ -24,9 +24,9 @@ from gittrack.errors import (
 from gittrack.git import Ref, Repo
 from gittrack.meter import Meter
 from gittrack.quoting import one_line
-from gittrack.records import Summary
 from gittrack.refs import RunRef
 from gittrack.setup import Setup
+from gittrack.summary import Summary
 
 __all__ = ["Case", "Finding", "Severity", "count", "from_error", "members", "ok", "quoted"]
 

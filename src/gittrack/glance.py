@@ -18,8 +18,9 @@ from gittrack import journal, weaving
 from gittrack.journal import Story
 from gittrack.lines import Log, Reader
 from gittrack.points import is_number
-from gittrack.records import Number, Run
+from gittrack.records import Run
 from gittrack.story import tell
+from gittrack.summary import Number
 from gittrack.testimony import sound
 
 __all__ = ["Glance"]

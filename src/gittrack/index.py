@@ -15,8 +15,9 @@ from gittrack import message
 from gittrack.annotations import ROOT, overlay
 from gittrack.git import Repo
 from gittrack.meter import SILENT, Meter
-from gittrack.records import Input, Status, Summary
+from gittrack.records import Input
 from gittrack.refs import RunRef
+from gittrack.summary import Status, Summary
 from gittrack.tables import NAME, Tables, batches, marks
 
 __all__ = ["NAME", "Index", "Known", "Used", "open_index"]

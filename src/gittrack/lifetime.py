@@ -33,8 +33,8 @@ from gittrack.heartbeat import Heartbeat
 from gittrack.inheritance import hand_down
 from gittrack.machine import Machine
 from gittrack.outset import Begun, Request
-from gittrack.records import Status, Value
 from gittrack.refs import RunRef
+from gittrack.summary import Status, Value
 
 if TYPE_CHECKING:
     from gittrack.succession import Inheritance

@@ -18,7 +18,7 @@ from gittrack.foreign import plain
 from gittrack.git import Repo
 from gittrack.keys import flatten, nearest
 from gittrack.recorded import RecordedRun, Runs
-from gittrack.records import STATUSES, Summary, Value
+from gittrack.summary import STATUSES, Summary, Value
 
 if TYPE_CHECKING:
     from gittrack.difference import Difference

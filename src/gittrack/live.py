@@ -20,8 +20,8 @@ from gittrack.foreign import converted, shown
 from gittrack.formalities import Formalities
 from gittrack.inheritance import inherited
 from gittrack.quoting import one_line, utf8
-from gittrack.records import Number, Status
 from gittrack.statements import Statements
+from gittrack.summary import Number, Status
 from gittrack.views import Config, RunData, RunInfo, Summary, settings
 
 if TYPE_CHECKING:

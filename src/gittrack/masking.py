@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from gittrack import secrets
-from gittrack.records import Number, Run
+from gittrack.records import Run
 from gittrack.series import Table
+from gittrack.summary import Number
 
 __all__ = ["masked"]
 

@@ -15,7 +15,8 @@ from typing import Any, get_args
 
 from gittrack.errors import BrokenRecord
 from gittrack.quoting import command_line, one_line, printable, utf8
-from gittrack.records import Input, Number, Run, Status, Summary
+from gittrack.records import Input, Run
+from gittrack.summary import Number, Status, Summary
 
 __all__ = [
     "FORMAT",

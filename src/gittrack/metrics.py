@@ -14,7 +14,8 @@ from gittrack.documents import last_line_if_torn, load, parse_json, read_table, 
 from gittrack.errors import BadFile, BadName
 from gittrack.keys import check_key, flatten
 from gittrack.points import STEPS, is_number, number, take_step
-from gittrack.records import Number, Row
+from gittrack.records import Row
+from gittrack.summary import Number
 
 __all__ = ["LARGEST_FILE", "check_file", "from_file"]
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, TypeVar
 from gittrack import commits, journal, revisions
 from gittrack.errors import RunNotFound
 from gittrack.git import Repo
-from gittrack.records import Row, Run, Summary
+from gittrack.records import Row, Run
 from gittrack.refs import RunRef
+from gittrack.summary import Summary
 from gittrack.vitals import PREFIX
 
 if TYPE_CHECKING:

@@ -20,10 +20,11 @@ from gittrack.git import Repo
 from gittrack.keys import check_key
 from gittrack.meter import SILENT, Meter
 from gittrack.quoting import one_line, utf8
-from gittrack.records import Data, Input, Run, Snapshot, Value
+from gittrack.records import Data, Input, Run, Snapshot
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
 from gittrack.story import plain_code, plain_data, stamp
+from gittrack.summary import Value
 
 if TYPE_CHECKING:
     from gittrack.artifacts import Outs

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from gittrack.records import Number, Row
+from gittrack.records import Row
+from gittrack.summary import Number
 
 __all__ = ["STEPS", "is_number", "last", "number", "take_step"]
 

@@ -21,10 +21,11 @@ from gittrack.errors import GittrackError
 from gittrack.git import Repo
 from gittrack.message import short
 from gittrack.quoting import one_line
-from gittrack.records import Number, Row, Run, Summary
+from gittrack.records import Row, Run
 from gittrack.report import Column
 from gittrack.series import Table
 from gittrack.story import tell
+from gittrack.summary import Number, Summary
 
 __all__ = ["html", "of_live", "table", "thinned"]
 

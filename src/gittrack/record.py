@@ -16,18 +16,8 @@ from gittrack.errors import BadFile, BadName, BadPath
 from gittrack.git import is_id
 from gittrack.keys import flatten, nest
 from gittrack.quoting import one_line
-from gittrack.records import (
-    Artifact,
-    Code,
-    Data,
-    Environment,
-    Input,
-    Number,
-    Row,
-    Run,
-    Skipped,
-    Status,
-)
+from gittrack.records import Artifact, Code, Data, Environment, Input, Row, Run, Skipped
+from gittrack.summary import Number, Status
 
 __all__ = [
     "ARTIFACTS",

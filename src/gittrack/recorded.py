@@ -21,18 +21,8 @@ from gittrack.errors import BrokenRecord, RunNotFound
 from gittrack.git import Repo
 from gittrack.origin import Origin
 from gittrack.quoting import command_line
-from gittrack.records import (
-    Artifact,
-    Code,
-    Data,
-    Environment,
-    Input,
-    Number,
-    Run,
-    Status,
-    Summary,
-    Value,
-)
+from gittrack.records import Artifact, Code, Data, Environment, Input, Run
+from gittrack.summary import Number, Status, Summary, Value
 
 if TYPE_CHECKING:
     from gittrack.difference import Difference

@@ -20,12 +20,13 @@ from gittrack.errors import GittrackError, RunExists, WriteFailed
 from gittrack.git import Identity, Repo
 from gittrack.journal import Story
 from gittrack.masking import masked
-from gittrack.records import Run, Summary
+from gittrack.records import Run
 from gittrack.refs import RunRef
 from gittrack.series import Table
 from gittrack.sessions import Session
 from gittrack.story import cells, system_rows, tell
 from gittrack.story import experiment as group
+from gittrack.summary import Summary
 
 __all__ = [
     "finish",

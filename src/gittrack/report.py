@@ -32,7 +32,7 @@ from gittrack.errors import UnknownKey
 from gittrack.keys import nearest
 from gittrack.message import time_text
 from gittrack.quoting import command_line, one_line
-from gittrack.records import Summary
+from gittrack.summary import Summary
 
 __all__ = [
     "ATTRIBUTES",

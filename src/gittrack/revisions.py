@@ -18,8 +18,8 @@ from gittrack.commits import Listing
 from gittrack.errors import AmbiguousRun, RunNotFound, UnknownKey
 from gittrack.git import Repo
 from gittrack.keys import nearest
-from gittrack.records import Summary
 from gittrack.refs import RunRef
+from gittrack.summary import Summary
 
 __all__ = [
     "catalogue",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from gittrack.records import Value
+from gittrack.summary import Value
 
 __all__ = [
     "MASK",

@@ -14,7 +14,8 @@ from itertools import islice
 from operator import eq
 from typing import NamedTuple, overload
 
-from gittrack.records import Number, Row
+from gittrack.records import Row
+from gittrack.summary import Number
 
 __all__ = ["Table", "column", "dump", "last", "metric", "number", "points", "worth_keeping"]
 

@@ -16,8 +16,8 @@ from gittrack.errors import BadFile
 from gittrack.git import Repo
 from gittrack.manifest import check_md5
 from gittrack.meter import SILENT, Meter
-from gittrack.records import Summary
 from gittrack.setup import Setup
+from gittrack.summary import Summary
 
 __all__ = ["Shipment", "pack"]
 

@@ -15,20 +15,9 @@ from gittrack.errors import GittrackError
 from gittrack.journal import Story, loss
 from gittrack.lines import Reader
 from gittrack.quoting import one_line
-from gittrack.records import (
-    Artifact,
-    Code,
-    Data,
-    Environment,
-    Input,
-    Number,
-    Row,
-    Run,
-    Skipped,
-    Status,
-    Value,
-)
+from gittrack.records import Artifact, Code, Data, Environment, Input, Row, Run, Skipped
 from gittrack.series import Table
+from gittrack.summary import Number, Status, Value
 
 __all__ = [
     "cells",

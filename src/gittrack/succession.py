@@ -14,8 +14,9 @@ from gittrack.errors import GittrackError, UnknownKey
 from gittrack.git import Repo
 from gittrack.keys import nearest
 from gittrack.names import SUFFIX
-from gittrack.records import Input, Number, Run
+from gittrack.records import Input, Run
 from gittrack.refs import RunRef
+from gittrack.summary import Number
 from gittrack.vitals import PREFIX
 
 __all__ = [

@@ -21,8 +21,9 @@ from gittrack.errors import BrokenRecord, GitFailed
 from gittrack.git import Repo
 from gittrack.meter import SILENT, Meter
 from gittrack.quoting import utf8
-from gittrack.records import Input, Summary
+from gittrack.records import Input
 from gittrack.refs import RunRef
+from gittrack.summary import Summary
 
 if TYPE_CHECKING:
     import sqlite3

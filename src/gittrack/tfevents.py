@@ -18,7 +18,8 @@ from typing import BinaryIO
 from gittrack import tfproto
 from gittrack.errors import BadFile, BadName
 from gittrack.keys import check_key
-from gittrack.records import Number, Row
+from gittrack.records import Row
+from gittrack.summary import Number
 
 __all__ = [
     "LARGEST_RECORD",

@@ -12,7 +12,7 @@ from functools import cache
 from typing import NamedTuple, TypeAlias
 
 from gittrack.points import STEPS, number
-from gittrack.records import Number
+from gittrack.summary import Number
 
 __all__ = ["ENDS", "HEADING", "Trainers"]
 

@@ -11,9 +11,9 @@ from array import array
 from collections.abc import Iterator, Sequence
 
 from gittrack.errors import BadFile
-from gittrack.records import Number
 from gittrack.series import Table, number
 from gittrack.series import metric as metric_of
+from gittrack.summary import Number
 
 __all__ = ["curve", "load", "names"]
 

@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gittrack.records import Number, Row
+from gittrack.records import Row
+from gittrack.summary import Number
 
 if TYPE_CHECKING:
     import psutil

@@ -15,8 +15,8 @@ from gittrack import commits, refs, revisions, sessions
 from gittrack.errors import AmbiguousRun, GittrackError, RunNotFound
 from gittrack.git import Repo
 from gittrack.glance import Glance
-from gittrack.records import Number
 from gittrack.refs import LiveRef, RunRef
+from gittrack.summary import Number
 
 if TYPE_CHECKING:
     from gittrack.records import Run

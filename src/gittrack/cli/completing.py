@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from gittrack.errors import GittrackError, UnknownKey
-from gittrack.records import Summary
+from gittrack.summary import Summary
 
 __all__ = ["columns", "deleted_runs", "experiments", "metrics", "run_names", "running_names"]
 

@@ -13,7 +13,7 @@ from gittrack.cli.completing import columns as complete_columns
 from gittrack.cli.completing import experiments as complete_experiments
 from gittrack.cli.main import open_repo
 from gittrack.cli.output import Screen, format_options, page, page_data, say, screen
-from gittrack.records import Summary
+from gittrack.summary import Summary
 
 if TYPE_CHECKING:
     from gittrack.git import Repo

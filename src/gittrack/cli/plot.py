@@ -15,8 +15,8 @@ from gittrack.errors import UnknownKey
 
 if TYPE_CHECKING:
     from gittrack.git import Repo
-    from gittrack.records import Number
     from gittrack.refs import RunRef
+    from gittrack.summary import Number
 
 __all__ = ["plot"]
 

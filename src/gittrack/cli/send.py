@@ -13,8 +13,8 @@ from gittrack.cli.output import json_option, say
 
 if TYPE_CHECKING:
     from gittrack.git import Repo
-    from gittrack.records import Summary
     from gittrack.shipment import Shipment
+    from gittrack.summary import Summary
 
 __all__ = ["send"]
 

@@ -15,7 +15,8 @@ from gittrack.cli.output import Screen, json_option, page, say, screen
 if TYPE_CHECKING:
     from gittrack.cli.subject import Subject
     from gittrack.git import Repo
-    from gittrack.records import Artifact, Data, Number, Run, Summary
+    from gittrack.records import Artifact, Data, Run
+    from gittrack.summary import Number, Summary
 
 __all__ = ["show"]
 

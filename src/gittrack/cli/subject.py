@@ -14,8 +14,9 @@ from gittrack.errors import RunNotFound
 
 if TYPE_CHECKING:
     from gittrack.git import Repo
-    from gittrack.records import Row, Run, Summary
+    from gittrack.records import Row, Run
     from gittrack.refs import RunRef
+    from gittrack.summary import Summary
 
 __all__ = ["Subject", "subjects"]
 
