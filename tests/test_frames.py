@@ -6,7 +6,7 @@ import math
 import subprocess
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pandas as pd
@@ -148,3 +148,18 @@ def test_a_hundred_thousand_rows_cost_little(make: Any) -> None:
     began = time.process_time()
     assert len(make(columns)) == 100_000
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("moment", [NOON, FAR, datetime(1, 1, 1, tzinfo=timezone.utc)])
+def test_microseconds_are_the_times_that_they_count(moment: datetime) -> None:
+    """An index keeps times as numbers: any year, to the microsecond, missing ones too."""
+    count = (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1) + 1
+    columns = {"at": [count, None], "n": [1, 2]}
+    made = frames.pandas(columns, moments=("at", "else"))
+    assert str(made.dtypes["at"]) == "datetime64[us, UTC]" and made.dtypes["n"] == "int64"
+    assert made["at"][0].to_pydatetime() == moment + timedelta(microseconds=1)
+    assert made["at"].isna().tolist() == [False, True]
+    lazy = frames.polars(columns, moments=("at", "else"))
+    assert lazy["at"].to_list() == [moment + timedelta(microseconds=1), None]
+    assert frames.pandas({"at": []}, moments=("at",))["at"].dt.tz is not None
+    assert frames.polars({"at": []}, moments=("at",)).height == 0

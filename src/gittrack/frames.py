@@ -7,7 +7,7 @@ numbers and of numbers that no machine word holds. Knows nothing of runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import NoneType
@@ -21,22 +21,33 @@ _Column: TypeAlias = Sequence[Any]
 
 _EXACT = 1 << 53
 _WORD = 1 << 63
+_NO_TIME = -_WORD
 
 
-def pandas(columns: Mapping[str, _Column]) -> Any:
+def pandas(columns: Mapping[str, _Column], *, moments: Collection[str] = ()) -> Any:
     """A pandas DataFrame of these columns, all of one length; None is what is missing.
 
     Numbers are int64, or float64 where one is missing (NaN) or none is whole; times are in UTC.
     Where float64 would not be exact, whole numbers are pandas' own Int64, as truth values with
-    missing ones are boolean. A column of values of several kinds has them as objects.
+    missing ones are boolean. A column of values of several kinds has them as objects. The columns
+    of `moments` are times as whole microseconds since the epoch.
 
     Raises:
         LibraryMissing: pandas is not installed.
     """
     with _needed("pandas"):
         library = import_module("pandas")
-    made = {name: _pandas_column(library, values) for name, values in columns.items()}
+    made = {
+        name: (_pandas_moments if name in moments else _pandas_column)(library, values)
+        for name, values in columns.items()
+    }
     return library.DataFrame(made, copy=False)
+
+
+def _pandas_moments(library: Any, values: _Column) -> Any:
+    numbers = library.array([_NO_TIME if v is None else v for v in values], dtype="int64")
+    times = numbers.to_numpy().view("datetime64[us]")
+    return library.Series(times).dt.tz_localize("UTC")
 
 
 def _pandas_column(library: Any, values: _Column) -> Any:
@@ -73,11 +84,11 @@ def _pandas_kind(present: set[type], *, missing: bool, values: _Column) -> str |
     return "float64" if present and names <= {"int", "float"} else "object"
 
 
-def polars(columns: Mapping[str, _Column]) -> Any:
+def polars(columns: Mapping[str, _Column], *, moments: Collection[str] = ()) -> Any:
     """A polars DataFrame of these columns, all of one length; None is null, NaN stays NaN.
 
     A number that 64 bits cannot hold makes its column Float64. Texts beside numbers are texts, as
-    JSON writes them; so are lists and mappings.
+    JSON writes them; so are lists and mappings. `moments` as for `pandas`.
 
     Raises:
         LibraryMissing: polars is not installed.
@@ -85,8 +96,16 @@ def polars(columns: Mapping[str, _Column]) -> Any:
     with _needed("polars"):
         library = import_module("polars")
     return library.DataFrame(
-        [_polars_column(library, name, values) for name, values in columns.items()]
+        [
+            (_polars_moments if name in moments else _polars_column)(library, name, values)
+            for name, values in columns.items()
+        ]
     )
+
+
+def _polars_moments(library: Any, name: str, values: _Column) -> Any:
+    numbers = library.Series(name, values, dtype=library.Int64)
+    return numbers.cast(library.Datetime("us", "UTC"))
 
 
 def _polars_column(library: Any, name: str, values: _Column) -> Any:
