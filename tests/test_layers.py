@@ -30,6 +30,7 @@ DOORS = {
     "pandas": "frames",
     "polars": "frames",
     "IPython": "notebooks",
+    "parsimonious": "language",
 }
 
 
@@ -132,7 +133,7 @@ def wrong_doors(module: str, source: str) -> list[str]:
         for imported in sorted(imports(source))
         if DOORS.get(imported.split(".")[0], _part(module)) != _part(module)
     ]
-    if _part(module) != "git" and runs_git(source):
+    if _part(module) not in ("git", "whereabouts") and runs_git(source):
         wrong.append(f"{module} runs git")
     return wrong
 

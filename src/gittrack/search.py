@@ -23,11 +23,11 @@ __all__ = ["Found", "Question", "Search", "open_search"]
 
 
 class Question(NamedTuple):
-    """What is asked of the runs of a repository.
+    """What is asked of the runs.
 
-    `query` is in the language of `query.peg`; None and an empty one mean all. `experiment` is a name
-    or a title. `sort` are keys as `git track ls --sort` takes them, the weightiest first; without
-    any, the newest run comes first. `limit` is how many runs are wanted, None for all.
+    `query` is in the language of `query.peg`; None and an empty one mean all. `experiment` is a
+    name or a title. `sort` are keys as `git track ls --sort` takes them, the weightiest first;
+    without any, the newest run comes first. `limit` is how many runs are wanted, None for all.
     """
 
     query: str | None = None

@@ -1,7 +1,7 @@
 """The names that runs know, how many values of which type each has, and which one a user means.
 
-Knows attributes, params, metrics and tags by their full keys (`params.lr`), bare names, patterns and
-the nearest of them. Knows nothing of values, queries or where runs are kept.
+Knows attributes, params, metrics and tags by their full keys (`params.lr`), bare names, patterns,
+and which are near. Knows nothing of values, queries or where runs are kept.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class Vocabulary:
         Attributes come first, then full keys, then what is called so in one group.
 
         Raises:
-            UnknownKey: no run has it, or a bare name means more than one thing; the hint says which.
+            UnknownKey: no run has it, or a bare name means more than one thing; the hint says
+                which.
         """
         if name in ATTRIBUTES:
             return name

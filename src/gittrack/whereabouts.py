@@ -1,8 +1,8 @@
 """Where the repository is and what is set there, found without libgit2, which takes long to load.
 
 Knows the plain case by itself: `.git` here or above, ours, of the first format, or a linked work
-tree. Whatever is odd (`GIT_DIR`, bare, another owner, extensions) is for `git` to say. Whoever needs
-objects opens the repository through here. Knows nothing of runs.
+tree. Whatever is odd (`GIT_DIR`, bare, another owner, extensions) is for `git` to say. Whoever
+needs objects opens the repository through here. Knows nothing of runs.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _LONGEST = 1 << 20
 
 
 class Place:
-    """A repository's directories, absolute: `git_dir` is this work tree's own, `common_dir` what all
-    work trees share, `root` the work tree, None in a bare one. `state` is where gittrack keeps what
-    is no Git object; it may not exist yet.
+    """A repository's directories, absolute texts: `git_dir` is this work tree's own, `common_dir`
+    what all work trees share, `root` the work tree, None in a bare one. `state` is where gittrack
+    keeps what is no Git object; it may not exist yet.
     """
 
     __slots__ = ("_repo", "_settings", "common_dir", "git_dir", "root", "state")
