@@ -24,6 +24,7 @@ READING = {
     "gittrack.cli.output",
     "gittrack.errors",
     "gittrack.events",
+    "gittrack.figures",
     "gittrack.git",
     "gittrack.git.commits",
     "gittrack.git.comparison",
@@ -43,6 +44,8 @@ READING = {
     "gittrack.refs",
     "gittrack.report",
     "gittrack.revisions",
+    "gittrack.summary",
+    "gittrack.vocabulary",
     "gittrack.commits",
     "gittrack.words",
 }

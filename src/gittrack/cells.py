@@ -6,18 +6,18 @@ sees it. Knows nothing of tables and files.
 
 from __future__ import annotations
 
-import json
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gittrack.message import short, time_text
+from gittrack.figures import short, time_text
 from gittrack.quoting import one_line
-from gittrack.records import Run
-from gittrack.summary import Number, Summary
+from gittrack.summary import Number
+
+if TYPE_CHECKING:
+    from gittrack.records import Run
 
 __all__ = [
     "ABSENT",
@@ -99,6 +99,8 @@ def plain(value: Any) -> str:
         return time_text(value)
     if isinstance(value, (int, float)):
         return repr(value)
+    import json
+
     return one_line(json.dumps(jsonable(value), ensure_ascii=False))
 
 
@@ -215,14 +217,12 @@ def jsonable(value: Any) -> Any:
         return {str(key): jsonable(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [jsonable(inner) for inner in value]
-    if hasattr(type(value), "__dataclass_fields__"):
-        made = {part.name: jsonable(getattr(value, part.name)) for part in fields(value)}
-        if isinstance(value, Summary):
-            made["duration"] = value.duration
-        elif isinstance(value, Run):
-            made["duration"] = (
-                (value.ended - value.started).total_seconds() if value.ended else None
-            )
+    fields = getattr(type(value), "__dataclass_fields__", None)
+    if fields is not None:
+        made = {name: jsonable(getattr(value, name)) for name in fields}
+        if "started" in made and "ended" in made:
+            over = value.ended is not None
+            made["duration"] = (value.ended - value.started).total_seconds() if over else None
         return made
     return value
 

@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from typing import Any, get_args
 
 from gittrack.errors import BrokenRecord
+from gittrack.figures import short, time_text
 from gittrack.quoting import command_line, one_line, printable, utf8
 from gittrack.records import Input, Run
 from gittrack.summary import Number, Status, Summary
@@ -73,17 +74,6 @@ def _own_words(text: str) -> str:
     if _TRAILER.match(kept[0]) and kept[0].lower().startswith(("gittrack-", "run-id", "---")):
         kept[0] = "  " + kept[0]
     return "\n".join(kept)
-
-
-def short(value: Number) -> str:
-    """A number for people: four significant digits, integers in full up to a million."""
-    if isinstance(value, int) and abs(value) < 10**6:
-        return str(value)
-    try:
-        return f"{value:.4g}"
-    except OverflowError:
-        # An integer beyond the largest float, which 64 bits cannot show.
-        return f"{'-' if value < 0 else ''}1e+{len(str(abs(value))) - 1}"
 
 
 def _trailers(run: Run) -> Iterator[str]:
@@ -280,11 +270,6 @@ def _number(value: object) -> Number:
     if value in ("NaN", "Infinity", "-Infinity"):
         return float(str(value))
     raise TypeError(f"{str(value)[:40]!r} is no number")
-
-
-def time_text(moment: datetime) -> str:
-    """A moment in UTC to the microsecond, as `2026-01-31T12:00:00.000000Z` (RFC 3339)."""
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def moment(seconds: float) -> datetime:

@@ -29,8 +29,8 @@ from gittrack.cells import (
     width_of,
 )
 from gittrack.errors import UnknownKey
+from gittrack.figures import time_text
 from gittrack.keys import nearest
-from gittrack.message import time_text
 from gittrack.quoting import command_line, one_line
 from gittrack.summary import Summary
 
