@@ -1,0 +1,141 @@
+"""The best runs by one value, in all or in each group, and by how much they are. Pure.
+
+Knows that NaN never wins, and which metrics the user wants low. Knows nothing of runs: values and
+groups are columns, an answer names their places.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from gittrack.summary import Number
+
+__all__ = ["Winner", "best", "comparable", "is_lowest", "sounds_low"]
+
+_LOW_WORDS = frozenset(
+    (
+        "loss",
+        "error",
+        "err",
+        "rmse",
+        "mse",
+        "mae",
+        "mape",
+        "perplexity",
+        "ppl",
+        "wer",
+        "cer",
+        "regret",
+        "divergence",
+        "nll",
+        "entropy",
+        "brier",
+        "fid",
+        "latency",
+    )
+)
+
+
+class Winner(NamedTuple):
+    """One of the best: its place in the columns, its value, and its rank in its group, from 1.
+
+    `next` is the place of the one behind it, None where nobody is; `margin` how much better it is
+    than that, never negative. `group` is what its group has in common, () without groups; `runs`
+    how many of it have a value.
+    """
+
+    place: int
+    value: Number
+    rank: int
+    next: int | None
+    margin: Number | None
+    group: tuple[Any, ...]
+    runs: int
+
+
+def best(
+    values: Sequence[Any],
+    groups: Sequence[Sequence[Any]] = (),
+    *,
+    lowest: bool = False,
+    count: int = 1,
+) -> list[Winner]:
+    """The best `count` of each group, the group with the best winner first.
+
+    `groups` are columns as long as `values`; what is equal in all of them is one group, None too.
+    Of equal values the earlier place wins. What is no number, and NaN, never wins.
+    """
+    places: dict[tuple[Any, ...], list[int]] = {}
+    shown: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for place, value in enumerate(values):
+        if comparable(value):
+            own = tuple(column[place] for column in groups)
+            key = tuple(map(_key, own))
+            shown.setdefault(key, own)
+            places.setdefault(key, []).append(place)
+    found = []
+    for key, own_places in places.items():
+        own_places.sort(key=values.__getitem__, reverse=not lowest)
+        found.append(_winners(values, own_places, shown[key], count, lowest))
+    found.sort(key=lambda winners: winners[0].value, reverse=not lowest)
+    return [winner for winners in found for winner in winners]
+
+
+def comparable(value: Any) -> bool:
+    """Whether a value can win: a number, infinite or not, but neither NaN nor a truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+
+
+def is_lowest(metric: str, listed: Iterable[str]) -> bool:
+    """Whether a metric is among those whose lowest value is the best.
+
+    `listed` are names, full keys or shell patterns, several in one text with commas between.
+    """
+    from fnmatch import fnmatchcase
+
+    bare = metric.removeprefix("metrics.")
+    names = [name.strip() for text in listed for name in text.split(",")]
+    return any(fnmatchcase(bare, n) or fnmatchcase(f"metrics.{bare}", n) for n in names if n)
+
+
+def sounds_low(metric: str) -> bool:
+    """Whether a metric's name sounds as if low were better: only good enough for a question."""
+    import re
+
+    words = re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower())
+    return any(word in _LOW_WORDS for word in words)
+
+
+def _winners(
+    values: Sequence[Number],
+    places: Sequence[int],
+    group: tuple[Any, ...],
+    count: int,
+    lowest: bool,
+) -> list[Winner]:
+    found = []
+    for rank, place in enumerate(places[:count]):
+        after = places[rank + 1] if rank + 1 < len(places) else None
+        margin = None if after is None else _margin(values[place], values[after])
+        found.append(Winner(place, values[place], rank + 1, after, margin, group, len(places)))
+    return found
+
+
+def _margin(one: Number, other: Number) -> Number:
+    if one == other:
+        # Two infinities have no difference.
+        return 0
+    try:
+        return abs(one - other)
+    except OverflowError:
+        return math.inf
+
+
+def _key(value: Any) -> tuple[str, Any]:
+    """What makes two values one group: 1 is 1.0, but neither `true` nor the text."""
+    if isinstance(value, float) and value != value:
+        return "nan", None
+    kind = "number" if comparable(value) else type(value).__name__
+    return kind, value if value.__hash__ is not None else repr(value)
