@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from gittrack import names, recorded, report, revisions
+from gittrack import names, recorded, whereabouts
 from gittrack.active import current
 from gittrack.errors import GittrackError, RunNotFound, UnknownKey, UsageError
 from gittrack.foreign import plain
 from gittrack.git import Repo
 from gittrack.keys import flatten, nearest
 from gittrack.recorded import RecordedRun, Runs
+from gittrack.search import Question, Search, open_search
 from gittrack.summary import STATUSES, Summary, Value
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _Path: TypeAlias = str | os.PathLike[str]
 
 
 def runs(
+    query: str | None = None,
+    *,
     experiment: str | None = None,
     status: str | Iterable[str] | None = None,
     name: str | None = None,
@@ -43,11 +46,12 @@ def runs(
 ) -> Runs:
     """The runs of this repository that have all that is asked, newest first, running ones too.
 
-    `experiment` is its name or its title, `status` one or several, `name` a run's whole name or
-    what stands before its random ending. `tags` and `params` are what a run must have, nested
-    params as mappings or with dots; numbers are compared as numbers, so 1 is 1.0 and True is
+    `query` is what `git track ls` takes: `metrics.acc > 0.9 and params.lr = 0.01`. The rest narrows
+    further: `experiment` is its name or its title, `status` one or several, `name` a run's whole
+    name or what stands before its random ending. `tags` and `params` are what a run must have,
+    nested params as mappings or with dots; numbers are compared as numbers, so 1 is 1.0 and True is
     neither. `archived` and `deleted` add such runs. `sort` is as `git track ls --sort` takes it:
-    `accuracy`, `-params.lr`, or several.
+    `accuracy`, `-params.lr`, `max(loss)`, or several.
 
     The repository is the one at or above `directory`; without it, that of the run that this script
     belongs to, else the one at or above the current directory. Runs that cannot be read are among
@@ -55,32 +59,32 @@ def runs(
     one that some run has.
 
     Raises:
+        QueryError: the query makes no sense here; the message shows where.
         UnknownKey: no run is of the experiment or the user, or has the tag, the param or the key
             to sort by.
         RunNotFound: no run is called `name`.
-        UsageError: `status` is none, or `limit` no count.
+        UsageError: `query` is no text, `status` is none, or `limit` no count.
         RepositoryError: there is no repository, or it cannot be used.
     """
+    if query is not None and not isinstance(query, str):
+        raise UsageError(f"query is {query!r}, not a text")
+    _check_limit(limit)
+    narrowing = _Narrowing(
+        None if status is None else _statuses(status),
+        name,
+        user,
+        {key: str(text) for key, text in (tags or {}).items()},
+        {key: plain(value) for key, value in flatten(params or {}).items()},
+    )
     repo = _open(directory)
-    listed = revisions.catalogue(repo, deleted=True)
-    whole = listed.runs
-    found = whole if experiment is None else revisions.of_experiment(whole, experiment)
-    found = [run for run in found if revisions.is_listed(run, deleted=deleted, archived=archived)]
-    if status is not None:
-        wanted = _statuses(status)
-        found = [run for run in found if run.status in wanted]
-    if name is not None:
-        called = _called(whole, name)
-        found = [run for run in found if run.name in called]
-    if user is not None:
-        _check(user, {run.user for run in whole}, f"no run is of user '{user}'")
-        found = [run for run in found if run.user == user]
-    for key, text in (tags or {}).items():
-        found = _having(whole, found, "tags", key, str(text))
-    for key, value in flatten(params or {}).items():
-        found = _having(whole, found, "params", key, plain(value))
-    ordered = _sorted(whole, found, [sort] if isinstance(sort, str) else sort or ())
-    return Runs(_first(ordered, limit), repo.git_dir, listed.problems)
+    question = Question(query, experiment, archived, deleted, True, _order(sort))
+    with open_search(whereabouts.of(repo)) as search:
+        if narrowing == _NOTHING:
+            found = search.find(question._replace(limit=limit))
+            return Runs(found.runs, repo.git_dir, found.problems)
+        found = search.find(question)
+        kept = _narrowed(search, found.runs, narrowing)
+        return Runs(kept[:limit], repo.git_dir, found.problems)
 
 
 def get_run(selector: str = "latest", *, directory: _Path | None = None) -> RecordedRun:
@@ -141,13 +145,66 @@ def _statuses(status: str | Iterable[str]) -> set[str]:
     return wanted
 
 
-def _called(whole: Sequence[Summary], name: str) -> set[str]:
+def _check_limit(limit: int | None) -> None:
+    if limit is None:
+        return
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+        raise UsageError(f"limit is {limit!r}, not a count of runs")
+
+
+def _order(sort: str | Sequence[str] | None) -> tuple[str, ...]:
+    keys = (sort,) if isinstance(sort, str) else tuple(sort or ())
+    # As they come: newest first.
+    return () if keys == ("-started",) else keys
+
+
+# -- what is asked beside a query ---------------------------------------------------------------
+
+
+class _Narrowing(NamedTuple):
+    """What the runs of an answer must have besides; None and empty ask for nothing."""
+
+    statuses: set[str] | None
+    name: str | None
+    user: str | None
+    tags: Mapping[str, str]
+    params: Mapping[str, Value]
+
+
+_NOTHING = _Narrowing(None, None, None, {}, {})
+
+
+def _narrowed(search: Search, found: Sequence[Summary], wanted: _Narrowing) -> Sequence[Summary]:
+    if wanted.statuses is not None:
+        found = [run for run in found if run.status in wanted.statuses]
+    if wanted.name is not None:
+        called = _called(search, wanted.name)
+        found = [run for run in found if run.name in called]
+    if wanted.user is not None:
+        users = _known(search, "user")
+        _check(wanted.user, users, f"no run is of user '{wanted.user}'")
+        found = [run for run in found if run.user == wanted.user]
+    for group, asked in (("tags", wanted.tags), ("params", wanted.params)):
+        for key, value in asked.items():
+            known = search.vocabulary.keys(group)
+            _check(key, known, f"no run has a {group.removesuffix('s')} '{key}'")
+            found = _having(found, group, key, value)
+    return found
+
+
+def _known(search: Search, attribute: str) -> set[str]:
+    """The values that the attribute has in any run, deleted ones too."""
+    whole = Question(archived=True, deleted=True)
+    return set(search.columns(whole, [attribute])[attribute])
+
+
+def _called(search: Search, name: str) -> set[str]:
     """The names that `name` stands for.
 
     Raises:
         RunNotFound: there is none.
     """
-    known = {run.name for run in whole}
+    known = _known(search, "name")
     found = {given for given in known if name in (given, names.SUFFIX.sub("", given))}
     if not found:
         near = names.near(name, sorted(known))
@@ -165,32 +222,10 @@ def _check(asked: str, known: Iterable[str], message: str) -> None:
         raise UnknownKey(message, key=asked, hint=f"did you mean '{near}'?" if near else listed)
 
 
-def _having(
-    whole: Sequence[Summary], found: Sequence[Summary], group: str, key: str, value: Any
-) -> list[Summary]:
+def _having(found: Sequence[Summary], group: str, key: str, value: Value) -> list[Summary]:
     """The runs whose param or tag has this value."""
     from gittrack.difference import equal
 
     values = attrgetter(group)
-    if not any(key in values(run) for run in whole):
-        known = report.keys_of(whole)[group]
-        _check(key, known, f"no run has a {group.removesuffix('s')} '{key}'")
     missing = object()
     return [run for run in found if equal(values(run).get(key, missing), value)]
-
-
-def _sorted(
-    whole: Sequence[Summary], found: Sequence[Summary], keys: Sequence[str]
-) -> Sequence[Summary]:
-    # As they come: newest first.
-    if list(keys) == ["-started"] or not whole:
-        return found
-    return report.in_order(found, report.order(keys, report.keys_of(whole)))
-
-
-def _first(found: Sequence[Summary], limit: int | None) -> Sequence[Summary]:
-    if limit is None:
-        return found
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise UsageError(f"limit is {limit!r}, not a count of runs")
-    return found[:limit]
