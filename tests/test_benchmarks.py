@@ -40,4 +40,24 @@ def test_a_benchmark_prints_its_table(name: str) -> None:
 def test_every_benchmark_is_run_here() -> None:
     """Those that others import have no table of their own."""
     files = {path.stem for path in BENCHMARKS.glob("*.py")}
-    assert files - {"generate", "measure"} == SMALL.keys()
+    assert files - {"generate", "measure", "synthetic"} == SMALL.keys()
+
+
+@pytest.mark.parametrize("loose", [False, True])
+def test_synthetic_runs_are_runs(tmp_path: Path, loose: bool) -> None:
+    """What is measured on them would else be measured on something that nobody has."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import synthetic; from pathlib import Path\n"
+        "place = Path(sys.argv[2]); repo = synthetic.repository(place, runs=5)\n"
+        "more = synthetic.drawn(5, first=5, base=repo.head()[0])\n"
+        f"synthetic.add(place, more, count=5, loose={loose})\n"
+        "from gittrack import commits, refs\n"
+        "found = commits.listing(repo, refs.all_runs(repo))\n"
+        "assert not found.problems, found.problems\n"
+        "runs = {run.started: run for run in found.runs}\n"
+        "assert len(runs) == 10 and all(len(run.params) == 10 for run in found.runs)\n"
+        "repo.git('fsck', '--strict', '--connectivity-only')\n"
+    )
+    words = [sys.executable, "-c", program, BENCHMARKS, tmp_path / "made"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
