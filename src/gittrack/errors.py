@@ -3,7 +3,8 @@
     GittrackError                 the request could not be met (exit code 1)
     +-- UsageError                the request itself is malformed (exit code 2)
     |   +-- BadName               a run, experiment, tag or key that the grammar refuses
-    |   `-- UnknownKey            a param, metric, column or attribute that no run has
+    |   +-- UnknownKey            a param, metric, column or attribute that no run has
+    |   `-- QueryError            a query that makes no sense, with the place in its text
     +-- RepositoryError           the repository cannot be used
     |   +-- NotARepository        no Git repository here
     |   +-- UnsupportedRepository a kind that gittrack cannot open, or cannot do this in
@@ -54,6 +55,7 @@ __all__ = [
     "LibraryMissing",
     "NoActiveRun",
     "NotARepository",
+    "QueryError",
     "RepositoryError",
     "RunActive",
     "RunChanged",
@@ -97,6 +99,50 @@ class UnknownKey(UsageError):
     def __init__(self, message: str, *, key: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.key = key
+
+
+class QueryError(UsageError):
+    """A query that makes no sense: `reason` is why, `text[start:end]` what it is about.
+
+    The message is the reason and, beneath, the query on one line with carets under the place; of a
+    long query only what stands around it.
+    """
+
+    def __init__(
+        self, reason: str, *, text: str, start: int, end: int, hint: str | None = None
+    ) -> None:
+        super().__init__(f"{reason}\n{_pointed(text, start, end)}", hint=hint)
+        self.reason = reason
+        self.text = text
+        self.start = start
+        self.end = end
+
+
+_WIDEST = 72
+_BEFORE = 30
+
+
+def _pointed(text: str, start: int, end: int) -> str:
+    """Two lines: what stands around a place, each character as a terminal can show it; carets."""
+    first = 0 if len(text) <= _WIDEST else max(0, start - _BEFORE)
+    last = min(len(text), first + _WIDEST)
+    shown, carets = ("...", "   ") if first else ("", "")
+    for place in range(first, last):
+        char = text[place]
+        char = char if char.isprintable() else ascii(char)[1:-1]
+        shown += char
+        carets += (" " if place < start else "^" if place < end else "") * _columns(char)
+    if "^" not in carets:
+        carets += "^"
+    return f"    {shown}{'...' if last < len(text) else ''}\n    {carets}"
+
+
+def _columns(char: str) -> int:
+    if char.isascii():
+        return len(char)
+    from unicodedata import combining, east_asian_width
+
+    return 0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1
 
 
 class RepositoryError(GittrackError):
