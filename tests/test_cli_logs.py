@@ -229,8 +229,8 @@ def test_a_prefix_of_a_running_and_a_recorded_run_is_ambiguous(stage: Stage, tra
     """Guessing would show the wrong one to somebody."""
     record(stage.place, 1, "blue-heron-q2zm8d")
     stage.run("never:x", name="blue")
-    done = track(stage.place, "logs", "blue", check=1)
-    assert done.stderr.startswith("error: 'blue' could be any of 2 runs\nhint: blue-")
+    done = track(stage.place, "logs", "blu", check=1)
+    assert done.stderr.startswith("error: 'blu' could be any of 2 runs\nhint: blue-")
     assert "blue-heron-q2zm8d" in done.stderr
 
 

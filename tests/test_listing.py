@@ -182,7 +182,7 @@ def test_runs_are_those_that_have_all_that_is_asked(
         ({"params": {"x": 1}}, UnknownKey, "no run has a param 'x'",
          "there are: fast, lr, opt.name, seed."),
         ({"sort": "-accc"}, UnknownKey, "no param, metric, tag or attribute named 'accc'",
-         "did you mean 'metrics.acc'?"),
+         "did you mean 'metrics.acc' (metric, 3 runs)?"),
         ({"limit": -1}, UsageError, "limit is -1, not a count of runs", None),
         ({"limit": True}, UsageError, "limit is True, not a count of runs", None),
     ],
@@ -544,7 +544,9 @@ def test_a_run_that_is_under_way_is_among_them(under_way: Path, until: Callable[
         run.series("los")
     with pytest.raises(RunNotFound, match="still running"):
         run.load_artifact("model.bin")
-    for selector in (run.name, run.name[:-3], run.id):
+    stem = run.name.rpartition("-")[0]
+    record(under_way, 0, f"{stem}s-aaaaaa")
+    for selector in (run.name, run.name[:-3], stem, run.id, run.id[:9], run.id[:9].upper()):
         assert listing.get_run(selector, directory=under_way) == run
     old = listing.get_run(directory=under_way)
     assert old.name == "old-heron-aaaaaa"

@@ -93,6 +93,45 @@ def test_each_way_to_name_a_run(world: SimpleNamespace, selector: str, expected:
     assert revisions.resolve(world.repo, selector).short == f"runs/{expected}"
 
 
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ("pyt", "pyt-0000aa"),
+        ("trees/pyt", "pyt-0000bb"),
+        ("py", None),
+        ("pyt-", "pyt-0000aa"),
+        ("pytfd", None),
+        ("pytfd-0000a", "pytfd-0000aa"),
+        ("pyt-two", None),
+        ("trees/pyt-two", "pyt-two-0000cc"),
+    ],
+)
+def test_a_name_that_is_whole_but_for_its_ending_goes_before_longer_ones(
+    world: SimpleNamespace, selector: str, expected: str | None
+) -> None:
+    """Who calls runs `pyt` and `pytfd` means the first by `pyt`, as long as there is one of it."""
+    for number, name in enumerate(("pyt-0000aa", "pytfd-0000aa", "pytfd-0000bb"), 10):
+        record(world.repo, number, name, experiment="one")
+    record(world.repo, 20, "pyt-0000bb", experiment="trees")
+    record(world.repo, 21, "pyt-two-0000aa", experiment="one")
+    record(world.repo, 22, "pyt-two-0000bb", experiment="one")
+    record(world.repo, 23, "pyt-two-0000cc", experiment="trees")
+    say(world.repo, "pyt-0000bb", "archive")
+    if selector in ("pyt", "pyt-"):
+        # Of two that are called so neither is meant.
+        with pytest.raises(AmbiguousRun):
+            revisions.resolve(world.repo, selector)
+        say(world.repo, "pyt-0000bb", "delete")
+        say(world.repo, "pyt-two-0000aa", "delete")
+        say(world.repo, "pyt-two-0000bb", "delete")
+        say(world.repo, "pyt-two-0000cc", "delete")
+    if expected is None:
+        with pytest.raises(AmbiguousRun):
+            revisions.resolve(world.repo, selector)
+    else:
+        assert revisions.resolve(world.repo, selector).name == expected
+
+
 def test_a_commit_id_of_a_run_is_that_run(world: SimpleNamespace) -> None:
     """What `git log` shows can be pasted, in full and abbreviated, in either case."""
     ref = revisions.resolve(world.repo, "blue-h")

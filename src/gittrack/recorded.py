@@ -358,8 +358,8 @@ def _line(command: Sequence[str], words: dict[str, str]) -> str | None:
 
 
 def find(repo: Repo, selector: str) -> RecordedRun:
-    """The run that `selector` names (`revisions.resolve`); one that is running by its name, the
-    beginning of it, or its id.
+    """The run that `selector` names (`revisions.resolve`); one that is running by its name or its
+    id, or the beginning of one.
 
     Raises:
         RunNotFound: no run answers.
@@ -367,22 +367,14 @@ def find(repo: Repo, selector: str) -> RecordedRun:
         UnknownKey: no run has the metric.
         BrokenRecord: its commit cannot be read.
     """
-    try:
-        ref = revisions.resolve(repo, selector)
-    except RunNotFound:
-        known = _alive(repo, selector)
-        if known is None:
-            raise
+    known = revisions.running_one(repo, selector)
+    if known is not None:
         return _recorded(known, repo.git_dir)
+    ref = revisions.resolve(repo, selector)
     listed = commits.listing(repo, [ref])
     if not listed.runs:
         raise next(iter(listed.problems), RunNotFound(f"{ref.short} is no run", selector=selector))
     return _recorded(overlay(repo, listed.runs)[0], repo.git_dir)
-
-
-def _alive(repo: Repo, selector: str) -> Summary | None:
-    same = (run for run in revisions.running(repo) if run.id == selector)
-    return next(same, None) or revisions.running_one(repo, selector)
 
 
 def compared(repo: Repo, found: Sequence[RecordedRun | str]) -> Difference:

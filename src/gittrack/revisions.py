@@ -113,8 +113,9 @@ def running(repo: Repo) -> list[Summary]:
 def running_one(repo: Repo, selector: str | None) -> Summary | None:
     """The running run that a selector names; None if it names none, and so perhaps a recorded one.
 
-    By its name or a prefix of it, also behind `EXPERIMENT/`. None as the selector means the newest,
-    and so does `latest` where no run is recorded yet.
+    By its name or a prefix of it, also behind `EXPERIMENT/`, or by its id or the beginning of that,
+    at least 4 digits. None as the selector means the newest, and so does `latest` where no run is
+    recorded yet.
 
     Raises:
         AmbiguousRun: a prefix that other runs have, too.
@@ -123,23 +124,45 @@ def running_one(repo: Repo, selector: str | None) -> Summary | None:
     if selector is None or (alive and selector == "latest" and not _Book(repo, None).current):
         return alive[0] if alive else None
     group, _, start = selector.rpartition("/")
-    alive = tuple(run for run in alive if group in ("", run.experiment))
-    if not start or _LATEST.fullmatch(selector) or _EXTREME.fullmatch(selector):
+    if not alive or not start or _LATEST.fullmatch(selector) or _EXTREME.fullmatch(selector):
         return None
-    exact = next((run for run in alive if run.name == start), None)
-    begun = [run for run in alive if run.name.startswith(start)]
-    if exact is not None or not begun:
+    known = [run for run in alive if group in ("", run.experiment)]
+    exact = next((run for run in known if start in (run.name, run.id)), None)
+    if exact is not None:
         return exact
-    done = _Book(repo, None)._prefix(selector)
-    names_of_all = [run.name for run in begun] + ([] if done is None else [done.name])
-    if len(names_of_all) > 1:
-        raise AmbiguousRun(
-            f"'{selector}' could be any of {len(names_of_all)} runs",
-            selector=selector,
-            candidates=names_of_all,
-            hint=", ".join(names_of_all[:_SHOWN]),
-        )
-    return begun[0]
+    book = _Book(repo, None)
+    begun = [run for run in known if run.name.startswith(start)]
+    done = book.beginning(selector)
+    if not begun and not done and _HEX.fullmatch(selector.lower()):
+        begun = [run for run in alive if run.id.startswith(selector.lower())]
+        done = book.identified(selector.lower()) if begun else []
+    return _one_of(selector, begun, done) if begun else None
+
+
+def _one_of(selector: str, begun: Sequence[Summary], done: Sequence[RunRef]) -> Summary | None:
+    """The running one among those that answer, some of them recorded; None if it is recorded."""
+    start = selector.rpartition("/")[2]
+    # One that has just been recorded may be among both.
+    known = list(dict.fromkeys([*(run.name for run in begun), *(ref.name for ref in done)]))
+    if start in known:
+        return None
+    whole = [name for name in known if _stem(name) == start]
+    if len(whole) == 1:
+        return next((run for run in begun if run.name == whole[0]), None)
+    if len(known) == 1:
+        return begun[0]
+    raise _ambiguous(selector, known)
+
+
+def _ambiguous(selector: str, candidates: Sequence[str]) -> AmbiguousRun:
+    more = ", ..." if len(candidates) > _SHOWN else ""
+    count = f"more than {_SHOWN}" if more else str(len(candidates))
+    return AmbiguousRun(
+        f"'{selector}' could be any of {count} runs",
+        selector=selector,
+        candidates=candidates,
+        hint=", ".join(candidates[:_SHOWN]) + more,
+    )
 
 
 def resolve(repo: Repo, selector: str, *, experiment: str | None = None) -> RunRef:
@@ -147,8 +170,9 @@ def resolve(repo: Repo, selector: str, *, experiment: str | None = None) -> RunR
 
     Tried in this order: an exact name; a ref (`runs/EXPERIMENT/NAME`, `EXPERIMENT/NAME`);
     `latest`, `latest~N`, `-` (the one before the latest), `best:METRIC`, `worst:METRIC`; a unique
-    prefix of a name, also behind `EXPERIMENT/`; the beginning of a run's id or commit id, at least
-    4 digits; a Git revision, which means the newest run of the first commit that has one, walking
+    prefix of a name, also behind `EXPERIMENT/`, of which one that is all of a name but its random
+    ending goes before longer names; the beginning of a run's id or commit id, at least 4 digits; a
+    Git revision, which means the newest run of the first commit that has one, walking
     first parents.
 
     `best` is the highest value and `worst` the lowest, of equal ones the newest; NaN is neither.
@@ -182,7 +206,7 @@ def resumable(repo: Repo, selector: str) -> RunRef:
         called = [
             _ref(run)
             for run in catalogue(repo).runs
-            if names.SUFFIX.sub("", run.name) == name and group in ("", run.experiment)
+            if _stem(run.name) == name and group in ("", run.experiment)
             if run.commit is not None
         ]
         if not called or not {ref.commit for ref in called} <= _chain(repo, called[0]):
@@ -297,10 +321,17 @@ class _Book:
         return _ref(choose(comparable, key=lambda run: run.metrics[metric]))
 
     def _prefix(self, selector: str) -> RunRef | None:
-        if not selector:
-            return None
+        found = self.beginning(selector)
+        start = selector.rpartition("/")[2]
+        whole = [ref for ref in found if _stem(ref.name) == start]
+        return whole[0] if len(whole) == 1 else self._only(selector, found)
+
+    def beginning(self, selector: str) -> list[RunRef]:
+        """The runs whose names begin so; those that are called so but for the ending come first."""
         path = selector.removeprefix("refs/").removeprefix("runs/")
         group, slash, start = path.rpartition("/")
+        if not start or (slash and not group):
+            return []
         matching = [
             ref
             for ref in self.refs
@@ -308,11 +339,9 @@ class _Book:
             and (not slash or ref.experiment == group)
             and _is_generated(ref)
         ]
-        if not start or (slash and not group):
-            return None
-        return self._only(selector, self._undeleted(matching))
+        return self._undeleted(sorted(matching, key=lambda ref: _stem(ref.name) != start))
 
-    def _undeleted(self, found: Sequence[RunRef]) -> list[RunRef]:
+    def _undeleted(self, found: Iterable[RunRef]) -> list[RunRef]:
         """Those that are runs and not deleted; a broken one counts, so that it can be named."""
         kept = []
         for ref in found:
@@ -340,17 +369,18 @@ class _Book:
         exact = self._ours(ref for ref in self.refs if ref.commit == digits)
         if exact:
             return self._only(selector, exact)
+        return self._only(selector, self.identified(digits))
+
+    def identified(self, digits: str) -> list[RunRef]:
+        """The runs whose id or commit id begins with these."""
         ids = {_key(run) for run in self.runs if run.id.startswith(digits)}
         alive = {_key(run) for run in self.runs}
-        return self._only(
-            selector,
-            [
-                ref
-                for ref in self.refs
-                if (ref.experiment, ref.name) in ids
-                or (ref.commit.startswith(digits) and (ref.experiment, ref.name) in alive)
-            ],
-        )
+        return [
+            ref
+            for ref in self.refs
+            if (ref.experiment, ref.name) in ids
+            or (ref.commit.startswith(digits) and (ref.experiment, ref.name) in alive)
+        ]
 
     def _revision(self, selector: str) -> RunRef | None:
         if not selector or selector.startswith("-") or "\0" in selector:
@@ -403,14 +433,7 @@ class _Book:
             return found[0] if found else None
         same = len({ref.name for ref in found}) < len(found)
         candidates = [f"{ref.experiment}/{ref.name}" if same else ref.name for ref in found]
-        more = ", ..." if len(found) > _SHOWN else ""
-        count = f"more than {_SHOWN}" if more else str(len(found))
-        raise AmbiguousRun(
-            f"'{selector}' could be any of {count} runs",
-            selector=selector,
-            candidates=candidates,
-            hint=", ".join(candidates[:_SHOWN]) + more,
-        )
+        raise _ambiguous(selector, candidates)
 
     def _missing(self, selector: str) -> RunNotFound:
         place = f"experiment '{self._experiment}'" if self._experiment else "this repository"
@@ -474,6 +497,11 @@ class _Book:
 
 def _is_generated(ref: RunRef) -> bool:
     return names.SUFFIX.search(ref.name) is not None
+
+
+def _stem(name: str) -> str:
+    """What stands before the random ending."""
+    return names.SUFFIX.sub("", name)
 
 
 def _key(run: Summary) -> tuple[str, str]:
