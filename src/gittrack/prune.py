@@ -16,15 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from gittrack import claims, commits, index, journal, refs, sessions, setup
+from gittrack import claims, commits, index, journal, refs, sessions, setup, upkeep
 from gittrack.annotations import overlay
 from gittrack.cache import Cache, open_cache
 from gittrack.data import left_behind
-from gittrack.errors import (
-    CannotClean,
-    RunChanged,
-    WriteFailed,
-)
+from gittrack.errors import CannotClean, GitFailed, RunChanged, WriteFailed
 from gittrack.git import Ref, Repo
 from gittrack.meter import SILENT, Meter
 from gittrack.refs import RunRef
@@ -64,6 +60,8 @@ class Outcome:
 
     items: tuple[Item, ...]
     kept: tuple[str, ...]
+    packed: int = 0
+    """How many refs of runs had files of their own, and are in one file now."""
 
 
 class _Step(NamedTuple):
@@ -93,7 +91,8 @@ def gc(
 
     May be interrupted anywhere: each thing goes whole or stays, listings before their files.
     Runs may go on meanwhile: what they add or use again is younger than their beginning, and each
-    object is looked at once more after it was taken aside. `dvc` is kept waiting.
+    object is looked at once more after it was taken aside. `dvc` is kept waiting. At the end the
+    refs of runs are put into one file where many have files of their own.
 
     Raises:
         CannotClean: what is needed cannot be known, or others may need it; nothing was removed.
@@ -126,7 +125,7 @@ def gc(
                     cache.restore()
             steps += _data(repo, caches, without=without, before=settled, meter=meter)
         if dry_run:
-            return Outcome(tuple(step.item for step in steps), tuple(kept))
+            return Outcome(tuple(step.item for step in steps), tuple(kept), upkeep.to_pack(repo))
         if gone:
             refs.delete(repo, gone)
         meter.start("removing", len(steps), "things")
@@ -136,7 +135,17 @@ def gc(
                 done.append(step.item)
             meter.advance(1)
         meter.end()
-        return Outcome(tuple(done), tuple(kept))
+        packed = _pack_refs(repo, kept)
+        return Outcome(tuple(done), tuple(kept), packed)
+
+
+def _pack_refs(repo: Repo, kept: list[str]) -> int:
+    """Put the refs of runs into one file; why not, where it fails, is among the `kept`."""
+    try:
+        return upkeep.pack_refs(repo)
+    except GitFailed as error:
+        kept.append(f"the refs of runs in files of their own: {error.message}")
+        return 0
 
 
 # -- runs ---------------------------------------------------------------------------------------

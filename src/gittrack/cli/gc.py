@@ -41,7 +41,8 @@ def gc(ctx: click.Context, data: bool, shared: bool, dry_run: bool, as_json: boo
     behind, and what running runs published if they gave no sign for a day. With --data also the
     objects of the data cache that no commit, branch, tag, run, reflog or work tree names; `dvc gc`
     would take the artifacts of runs, this does not. What was made or used within the last two weeks
-    stays, as does whatever a run under way keeps.
+    stays, as does whatever a run under way keeps. The refs of runs become one file, as with
+    `git gc`, once 300 of them are files of their own; gc.packRefs says whether.
 
     How long is long is Git's kind of date in track.gcGrace: 2.weeks.ago, now, never. What a
     removed run alone held in Git, `git gc` removes in its own time.
@@ -72,7 +73,13 @@ def _json(done: Outcome, dry_run: bool) -> str:
 
     items = [{"kind": item.kind, "name": item.name, "bytes": item.size} for item in done.items]
     total = sum(item.size for item in done.items)
-    answer = {"dry_run": dry_run, "items": items, "bytes": total, "kept": list(done.kept)}
+    answer = {
+        "dry_run": dry_run,
+        "items": items,
+        "bytes": total,
+        "kept": list(done.kept),
+        "packed": done.packed,
+    }
     return json.dumps(answer, indent=2)
 
 
@@ -84,6 +91,9 @@ def _print(done: Outcome, dry_run: bool) -> None:
         found = [item for item in done.items if item.kind == kind]
         if found:
             click.echo(f"{verb} {one_line(_count(kind, found))}")
+    if done.packed:
+        words = f"{done.packed:,} refs of runs into one file"
+        click.echo(f"{'would put' if dry_run else 'put'} {words}")
     if not done.items:
         click.echo("nothing to remove")
     for sentence in done.kept:
