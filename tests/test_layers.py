@@ -29,6 +29,7 @@ DOORS = {
     "pynvml": "vitals",
     "pandas": "frames",
     "polars": "frames",
+    "pyarrow": "parquet",
     "IPython": "notebooks",
     "parsimonious": "language",
 }

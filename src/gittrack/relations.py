@@ -1,8 +1,413 @@
-"""The index as documented SQL views, only to be read.
+"""Runs as documented tables of SQL: their columns, and the rows that fill them.
 
-Knows nothing yet.
+Knows how a run's values become rows, and writes all tables into one file. Where runs are kept, a
+`Source` knows; what statements may do, `selection`.
 """
 
 from __future__ import annotations
 
-__all__ = []
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from gittrack.errors import WriteFailed
+from gittrack.figures import time_text
+from gittrack.meter import SILENT, Meter
+from gittrack.quoting import utf8
+
+if TYPE_CHECKING:
+    from gittrack.records import Row, Run
+    from gittrack.summary import Summary
+    from gittrack.vocabulary import Vocabulary
+
+__all__ = ["EXTREMES", "RELATIONS", "Column", "Relation", "Source", "create", "fill", "store"]
+
+
+class Column(NamedTuple):
+    """A column of a relation: its type in SQLite, and what stands there."""
+
+    name: str
+    type: str
+    about: str
+
+
+class Relation(NamedTuple):
+    """A table that statements may read."""
+
+    name: str
+    about: str
+    columns: tuple[Column, ...]
+
+
+EXTREMES = ("first", "min", "max", "count", "first_step", "last_step", "min_step", "max_step")
+"""What is known of a metric's curve besides its last value."""
+
+_RUN = Column("run", "TEXT", "the id of the run: `runs.id`")
+_PATH = Column("path", "TEXT", "its path, relative to the top of the work tree")
+_MD5 = Column("md5", "TEXT", "DVC's hash of the content; of a directory it ends in `.dir`")
+
+RELATIONS: tuple[Relation, ...] = (
+    Relation(
+        "runs",
+        "a row a run",
+        (
+            Column("id", "TEXT", "what identifies it: 32 hexadecimal digits"),
+            Column("name", "TEXT", "its name, which runs of other experiments may have, too"),
+            Column("experiment", "TEXT", "the experiment"),
+            Column("experiment_title", "TEXT", "the experiment as it was spelled"),
+            Column("title", "TEXT", "its title"),
+            Column("status", "TEXT", "`running`, `finished`, `failed` or `killed`"),
+            Column("started", "TEXT", "when, in UTC: `2026-01-31T12:00:00.000000Z`"),
+            Column("ended", "TEXT", "likewise; null while it runs"),
+            Column("duration", "REAL", "seconds; null while it runs"),
+            Column("exit_code", "INTEGER", "what the command ended with"),
+            Column("user", "TEXT", "who ran it"),
+            Column("command", "TEXT", "the command as one line for a shell"),
+            Column("source", "TEXT", "what recorded it: `cli`, `python`, ..."),
+            Column("base", "TEXT", "the commit that the code stood on"),
+            Column("branch", "TEXT", "the branch"),
+            Column("dirty", "INTEGER", "1: the code differed from its base"),
+            Column("commit", "TEXT", "the commit of the run; null while it runs"),
+            Column("parent", "TEXT", "the id of the run that it is nested in"),
+            Column("archived", "INTEGER", "1: archived"),
+            Column("deleted", "INTEGER", "1: deleted"),
+        ),
+    ),
+    Relation(
+        "params",
+        "a row a param of a run",
+        (
+            _RUN,
+            Column("key", "TEXT", "the param, nested ones joined with dots"),
+            Column("value", "", "a number, a text, 0 or 1 for a boolean; JSON for lists"),
+            Column("type", "TEXT", "`number`, `text`, `boolean` or `json`"),
+        ),
+    ),
+    Relation(
+        "metrics",
+        "a row a metric of a run",
+        (
+            _RUN,
+            Column("key", "TEXT", "the metric"),
+            Column("value", "REAL", "the last value; null where it is NaN"),
+            Column("first", "REAL", "the first value of its curve"),
+            Column("min", "REAL", "the lowest, NaN left out"),
+            Column("max", "REAL", "the highest, NaN left out"),
+            Column("count", "INTEGER", "how many points the curve has"),
+            Column("first_step", "INTEGER", "the step of the first point, null if it has none"),
+            Column("last_step", "INTEGER", "the step of the last point"),
+            Column("min_step", "INTEGER", "the earliest step with the lowest value"),
+            Column("max_step", "INTEGER", "the earliest step with the highest value"),
+        ),
+    ),
+    Relation(
+        "series",
+        "a row a point of a curve",
+        (
+            _RUN,
+            Column("key", "TEXT", "the metric"),
+            Column("step", "INTEGER", "the step, null if none was given"),
+            Column("time", "REAL", "seconds since the run began"),
+            Column("value", "REAL", "the value; null where it is NaN"),
+        ),
+    ),
+    Relation(
+        "tags",
+        "a row a tag of a run",
+        (_RUN, Column("key", "TEXT", "the tag"), Column("value", "TEXT", "its text")),
+    ),
+    Relation(
+        "notes",
+        "a row a note on a run",
+        (
+            _RUN,
+            Column("number", "INTEGER", "1 for the oldest"),
+            Column("text", "TEXT", "what it says"),
+        ),
+    ),
+    Relation("data", "a row a file or directory that a run read", (_RUN, _PATH, _MD5)),
+    Relation(
+        "artifacts",
+        "a row a file or directory that a run kept",
+        (_RUN, Column("path", "TEXT", "its name among the artifacts of the run"), _MD5),
+    ),
+    Relation(
+        "inputs",
+        "a row a run that a run was built from",
+        (
+            _RUN,
+            Column("input", "TEXT", "the id of the run that it read from"),
+            Column("name", "TEXT", "the name of that run"),
+            Column("path", "TEXT", "what it read of it; null if that is not known"),
+        ),
+    ),
+    Relation(
+        "packages",
+        "a row a Python package of a run's environment",
+        (
+            _RUN,
+            Column("name", "TEXT", "the package"),
+            Column("version", "TEXT", "its version"),
+        ),
+    ),
+)
+"""Every table, in the order of the documentation."""
+
+_KEYS = 8
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+_Rows = Iterable[Sequence[Any]]
+
+
+class Source(Protocol):
+    """Where the runs come from that the tables show."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The keys of these runs; others may be among them."""
+
+    @property
+    def total(self) -> int:
+        """How many runs there are."""
+
+    def columns(self, keys: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Values by full key, as `Search.columns` gives them."""
+
+    def batches(self) -> Iterator[Sequence[Summary]]:
+        """The runs, some thousand at once."""
+
+    def rows(self, run: Summary) -> Sequence[Row]:
+        """The curves of a run; none where they cannot be read."""
+
+    def extremes(self, run: Summary) -> Mapping[str, Sequence[Any]]:
+        """What `EXTREMES` says, of each metric of a run that has a curve."""
+
+    def record(self, run: Summary) -> Run | None:
+        """The record of a run; None where it cannot be read."""
+
+
+# -- the rows --------------------------------------------------------------------------------------
+
+
+def _value(value: Any) -> Any:
+    """A value as SQLite takes it."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int):
+        if -(1 << 63) <= value < 1 << 63:
+            return value
+        try:
+            return float(value)
+        except OverflowError:
+            return float("inf") if value > 0 else float("-inf")
+    if isinstance(value, str):
+        return utf8(value)
+    if value is None or isinstance(value, float):
+        return value
+    return utf8(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        return "number"
+    return "text" if isinstance(value, str) else "json"
+
+
+def _time(microseconds: int | None) -> str | None:
+    if microseconds is None:
+        return None
+    return time_text(_EPOCH + timedelta(microseconds=microseconds))
+
+
+def _runs(source: Source, wanted: Sequence[str]) -> Iterator[_Rows]:
+    found = source.columns(wanted)
+    columns: list[Iterable[Any]] = []
+    for name in wanted:
+        values: Iterable[Any] = found[name]
+        columns.append(map(_time if name in ("started", "ended") else _value, values))
+    yield zip(*columns, strict=True)
+
+
+def _keyed(group: str) -> Callable[[Source, Sequence[str]], Iterator[_Rows]]:
+    """Rows of (run, key, value, type) for all keys of a group, a few keys at once."""
+
+    def rows(source: Source, wanted: Sequence[str]) -> Iterator[_Rows]:
+        keys = source.vocabulary.keys(group)
+        for start in range(0, len(keys), _KEYS):
+            part = keys[start : start + _KEYS]
+            found = source.columns(["id", *(f"{group}.{key}" for key in part)])
+            for key in part:
+                name = utf8(key)
+                yield (
+                    (run, name, _value(value), _type(value))[: 4 if group == "params" else 3]
+                    for run, value in zip(found["id"], found[f"{group}.{key}"], strict=True)
+                    if value is not None
+                )
+
+    return rows
+
+
+def _each(of: Callable[[Source, Summary], _Rows]) -> Callable[..., Iterator[_Rows]]:
+    """Rows made run by run."""
+
+    def rows(source: Source, wanted: Sequence[str]) -> Iterator[_Rows]:
+        for batch in source.batches():
+            for run in batch:
+                yield of(source, run)
+
+    return rows
+
+
+def _metrics(source: Source, wanted: Sequence[str]) -> Iterator[_Rows]:
+    if not set(wanted) & set(EXTREMES):
+        yield from _keyed("metrics")(source, wanted)
+        return
+    for batch in source.batches():
+        for run in batch:
+            known = source.extremes(run)
+            lone = (None,) * len(EXTREMES)
+            yield (
+                (run.id, utf8(key), _value(value), *map(_value, known.get(key, lone)))
+                for key, value in run.metrics.items()
+            )
+
+
+def _series(source: Source, run: Summary) -> Iterator[tuple[Any, ...]]:
+    for row in source.rows(run):
+        for key, value in row.values.items():
+            yield run.id, utf8(key), row.step, row.time, _value(value)
+
+
+def _notes(source: Source, run: Summary) -> _Rows:
+    return ((run.id, number, utf8(text)) for number, text in enumerate(run.notes, 1))
+
+
+def _data(source: Source, run: Summary) -> _Rows:
+    return ((run.id, utf8(path), md5) for path, md5 in run.data.items())
+
+
+def _artifacts(source: Source, run: Summary) -> _Rows:
+    return ((run.id, utf8(path), md5) for path, md5 in run.artifacts.items())
+
+
+def _inputs(source: Source, run: Summary) -> _Rows:
+    record = source.record(run)
+    return (
+        (
+            run.id,
+            used.id,
+            used.run.rpartition("/")[2],
+            None if used.path is None else utf8(used.path),
+        )
+        for used in (() if record is None else record.inputs)
+    )
+
+
+def _packages(source: Source, run: Summary) -> _Rows:
+    record = source.record(run)
+    environment = None if record is None else record.environment
+    packages = {} if environment is None else environment.packages
+    return ((run.id, utf8(name), utf8(version)) for name, version in packages.items())
+
+
+_FILL: Mapping[str, Callable[[Source, Sequence[str]], Iterator[_Rows]]] = {
+    "runs": _runs,
+    "params": _keyed("params"),
+    "metrics": _metrics,
+    "series": _each(_series),
+    "tags": _keyed("tags"),
+    "notes": _each(_notes),
+    "data": _each(_data),
+    "artifacts": _each(_artifacts),
+    "inputs": _each(_inputs),
+    "packages": _each(_packages),
+}
+
+
+# -- the tables ------------------------------------------------------------------------------------
+
+
+def create(connection: sqlite3.Connection, relation: Relation) -> None:
+    """Make the table of a relation, without rows."""
+    columns = ", ".join(f'"{column.name}" {column.type}'.rstrip() for column in relation.columns)
+    connection.execute(f'CREATE TABLE "{relation.name}" ({columns})')
+
+
+def _given(relation: Relation, wanted: Container[str]) -> list[str]:
+    """The columns that are filled where a statement reads those that are wanted."""
+    names = [column.name for column in relation.columns]
+    if relation.name == "runs":
+        return [name for name in names if name in wanted] or ["id"]
+    if relation.name == "metrics" and not any(name in wanted for name in EXTREMES):
+        return names[:3]
+    return names
+
+
+def fill(
+    connection: sqlite3.Connection,
+    source: Source,
+    relation: Relation,
+    wanted: Container[str],
+    meter: Meter,
+) -> None:
+    """Put all rows of a relation into its table; columns that are not wanted may stay null.
+
+    Raises:
+        sqlite3.Error: the database does not take them.
+    """
+    given = _given(relation, wanted)
+    names = ", ".join(f'"{name}"' for name in given)
+    into = f'INSERT INTO "{relation.name}" ({names}) VALUES ({", ".join("?" * len(given))})'
+    meter.start(f"reading {relation.name}", None, "rows")
+    try:
+        for rows in _FILL[relation.name](source, given):
+            meter.advance(max(connection.executemany(into, rows).rowcount, 0))
+    finally:
+        meter.end()
+
+
+# -- a file of all ---------------------------------------------------------------------------------
+
+
+def store(
+    source: Source,
+    path: str | os.PathLike[str],
+    *,
+    without: Container[str] = (),
+    meter: Meter = SILENT,
+) -> None:
+    """Write the tables into a new SQLite file, all but those left out, with indexes for joins.
+
+    Raises:
+        WriteFailed: the disk is full, or refuses.
+    """
+    connection = sqlite3.connect(os.fspath(path), isolation_level=None)
+    try:
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -65536"):
+            connection.execute(f"PRAGMA {pragma}").close()
+        connection.execute("BEGIN")
+        for relation in RELATIONS:
+            if relation.name not in without:
+                names = [column.name for column in relation.columns]
+                create(connection, relation)
+                fill(connection, source, relation, names, meter)
+                _index(connection, relation)
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise WriteFailed(f"cannot write '{os.fspath(path)}': {error}") from error
+    finally:
+        connection.close()
+
+
+def _index(connection: sqlite3.Connection, relation: Relation) -> None:
+    name = relation.name
+    if name == "runs":
+        connection.execute("CREATE INDEX runs_id ON runs (id)")
+        return
+    second = relation.columns[1].name
+    connection.execute(f'CREATE INDEX "{name}_run" ON "{name}" (run, "{second}")')

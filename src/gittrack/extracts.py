@@ -1,0 +1,198 @@
+"""The runs that answer a question, for whoever takes them all: in parts, with curves and records.
+
+Knows how to go through many runs in little memory, and what type the values of a key have in all of
+them. What cannot be read is among the problems. Knows nothing of formats of files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from gittrack.errors import BrokenRecord, RunNotFound
+from gittrack.meter import SILENT, Meter
+from gittrack.quoting import utf8
+
+if TYPE_CHECKING:
+    from gittrack.origin import Origin
+    from gittrack.records import Row, Run
+    from gittrack.search import Question, Search
+    from gittrack.summary import Summary
+    from gittrack.vocabulary import Vocabulary
+    from gittrack.whereabouts import Place
+
+__all__ = ["Extract", "Kind", "fit", "kind_of"]
+
+Kind: TypeAlias = Literal["boolean", "integer", "number", "text"]
+"""The one type of a column: truth values, 64-bit integers, floats, or texts."""
+
+_BATCH = 1000
+_KEYS = 16
+_WORD = 1 << 63
+
+
+class Extract:
+    """The runs that answer one question; `problems` grows with what could not be read of them."""
+
+    def __init__(self, place: Place, search: Search, question: Question) -> None:
+        """Nothing is read yet."""
+        self.problems: list[BrokenRecord] = []
+        self._place = place
+        self._search = search
+        self._question = question
+        self._total: int | None = None
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The keys of all runs of the repository."""
+        return self._search.vocabulary
+
+    @property
+    def total(self) -> int:
+        """How many runs there are."""
+        if self._total is None:
+            self._total = len(self.columns(["id"])["id"])
+        return self._total
+
+    def columns(self, keys: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Values by full key, as `Search.columns` gives them."""
+        return self._search.columns(self._question, keys)
+
+    def batches(self) -> Iterator[Sequence[Summary]]:
+        """The runs, some at once, in the order of the question."""
+        runs = self._search.find(self._question).runs
+        for start in range(0, len(runs), _BATCH):
+            yield runs[start : start + _BATCH]
+
+    def kinds(self, *, meter: Meter = SILENT) -> dict[str, Kind]:
+        """The type of each param, metric and tag that any of these runs has, by full key, sorted.
+
+        Params come first, then metrics, which are numbers, then tags, which are texts.
+        """
+        names = self.vocabulary
+        keys = [
+            f"{group}.{key}" for group in ("params", "metrics", "tags") for key in names.keys(group)
+        ]
+        found: dict[str, Kind] = {}
+        meter.start("looking at types", len(keys), "keys")
+        try:
+            for start in range(0, len(keys), _KEYS):
+                part = keys[start : start + _KEYS]
+                for key, values in self.columns(part).items():
+                    kind = kind_of(values)
+                    if kind is not None:
+                        found[key] = "number" if key.startswith("metrics.") else kind
+                meter.advance(len(part))
+        finally:
+            meter.end()
+        return found
+
+    def rows(self, run: Summary) -> Sequence[Row]:
+        """The curves of a run; none where they cannot be read, which is a problem then."""
+        from gittrack import commits
+        from gittrack.refs import RunRef
+
+        try:
+            if run.commit is None:
+                return self._origin(run).rows()
+            ref = RunRef(run.experiment, run.name, run.commit)
+            return commits.load_series(self._place.repo, ref)
+        except BrokenRecord as error:
+            self._complain(error)
+        except RunNotFound:
+            # It was removed while we went through the others.
+            pass
+        return ()
+
+    def record(self, run: Summary) -> Run | None:
+        """The record of a run; None where it cannot be read, which is a problem then."""
+        from gittrack import commits
+        from gittrack.refs import RunRef
+
+        try:
+            if run.commit is None:
+                return self._origin(run).record()
+            return commits.load(self._place.repo, RunRef(run.experiment, run.name, run.commit))
+        except BrokenRecord as error:
+            self._complain(error)
+        except RunNotFound:
+            pass
+        return None
+
+    def extremes(self, run: Summary) -> Mapping[str, Sequence[Any]]:
+        """`relations.EXTREMES` of each metric of a run that has a curve."""
+        from gittrack import series
+
+        rows = self.rows(run)
+        return {key: _extremes(series.points(rows, key)) for key in series.last(rows)}
+
+    def _origin(self, run: Summary) -> Origin:
+        from pathlib import Path
+
+        from gittrack.origin import Origin
+
+        return Origin(run, Path(self._place.root or self._place.git_dir))
+
+    def _complain(self, error: BrokenRecord) -> None:
+        if error.message not in {known.message for known in self.problems}:
+            self.problems.append(error)
+
+
+def _extremes(points: Sequence[tuple[int | None, float, Any]]) -> Sequence[Any]:
+    lowest = highest = None
+    for step, _, value in points:
+        if value == value:
+            if lowest is None or (value, _order(step)) < (lowest[0], _order(lowest[1])):
+                lowest = value, step
+            if highest is None or (-value, _order(step)) < (-highest[0], _order(highest[1])):
+                highest = value, step
+    low, high = lowest or (None, None), highest or (None, None)
+    (first_step, _, first), (last_step, _, _) = points[0], points[-1]
+    return first, low[0], high[0], len(points), first_step, last_step, low[1], high[1]
+
+
+def _order(step: int | None) -> float:
+    return float("inf") if step is None else step
+
+
+def kind_of(values: Sequence[Any]) -> Kind | None:
+    """The one type that all these values can have; None where there are no values.
+
+    Integers that 64 bits do not hold, and integers beside floats, make numbers; a truth value
+    beside a number, anything beside a text, and lists and mappings make texts.
+    """
+    types = set(map(type, values)) - {type(None)}
+    if not types:
+        return None
+    if types == {bool}:
+        return "boolean"
+    if types == {int}:
+        inside = all(-_WORD <= value < _WORD for value in values if value is not None)
+        return "integer" if inside else "number"
+    return "number" if types <= {int, float} else "text"
+
+
+def fit(value: Any, kind: Kind) -> Any:
+    """A value as one of this type; None stays None. Texts are as JSON writes what is none.
+
+    A number beyond the largest float is an infinity; one that is an integer no more is rounded.
+    """
+    if value is None:
+        return None
+    if kind == "text":
+        return utf8(value) if isinstance(value, str) else utf8(_json(value))
+    if kind == "number":
+        try:
+            return float(value)
+        except OverflowError:
+            return float("inf") if value > 0 else float("-inf")
+    return value
+
+
+def _json(value: Any) -> str:
+    from gittrack.cells import jsonable
+
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(jsonable(value), ensure_ascii=False)
