@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import pytest
 
-from gittrack.curves import _thinned, _whole_ticks, draw
+from gittrack.curves import _whole_ticks
+from gittrack.curves import draw as draw_panel
+from gittrack.panels import panel, thinned
+
+
+def draw(series: dict[str, Any], metric: str, x: str, width: int, height: int, color: bool) -> str:
+    """Curves as they are, drawn."""
+    points = {name: [(None, at, value) for at, value in curve] for name, curve in series.items()}
+    made = panel(metric, points, over="time")
+    return draw_panel(made._replace(x=x), width, height, color=color)
 
 
 @pytest.mark.parametrize("color", [True, False])
@@ -39,7 +49,7 @@ def test_a_long_curve_keeps_its_peak() -> None:
     """A spike of one step in 100,000 is what one looks for."""
     points = [(float(n), 0.0) for n in range(100_000)]
     points[54_321] = (54_321.0, 9.0)
-    kept = _thinned(points)
+    kept = thinned(points)
     assert len(kept) <= 2000
     assert (54_321.0, 9.0) in kept
 

@@ -31,6 +31,8 @@ DOORS = {
     "polars": "frames",
     "pyarrow": "parquet",
     "IPython": "notebooks",
+    "matplotlib": "pictures",
+    "sklearn": "importance",
     "parsimonious": "language",
 }
 

@@ -6,57 +6,56 @@ Knows plotext, and alone does. Knows nothing of runs, Git or options.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
-from gittrack.cells import bold, finite
+from gittrack.cells import bold, cut, finite
+from gittrack.figures import short
+from gittrack.panels import Panel, log_marks
 from gittrack.quoting import one_line
 from gittrack.summary import Number
 
-__all__ = ["Curve", "draw", "spark"]
-
-Curve = Sequence[tuple[float, Number]]
-"""Points (x, y) in the order of x."""
+__all__ = ["draw", "spark"]
 
 _PALETTE = (12, 10, 9, 13, 14, 11, 4, 2, 1, 5, 6, 3)
 _LETTERS = "*+ox#@%&"
-_MOST_POINTS = 2000
 _LARGEST = 1e300
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def draw(
-    series: Mapping[str, Curve], metric: str, x: str, width: int, height: int, *, color: bool
-) -> str:
+def draw(panel: Panel, width: int, height: int, *, color: bool) -> str:
     """One metric of one or several runs, drawn in characters `width` wide and `height` high.
 
-    `series` has the points of each run by its name, `x` names what they are drawn over. Points
-    that are not finite have no place. A single curve is drawn in blocks, several without colour
-    each by its own letter.
+    A single curve is drawn in blocks, several without colour each by its own letter. Curves that
+    were smoothed are drawn so, without what they were before.
     """
     import plotext
 
     plotext.terminal.limit(False, False)
     figure = plotext.figure
     figure.clear()
-    figure.plot_size(max(width, 24), max(height, 6) - len(series) - 1)
-    legend = [bold(one_line(metric), color)]
-    for number, (name, points) in enumerate(series.items()):
+    figure.plot_size(max(width, 24), max(height, 6) - len(panel.lines) - 1)
+    legend = [bold(one_line(panel.title), color)]
+    for number, line in enumerate(panel.lines):
         hue = _PALETTE[number % len(_PALETTE)]
         letter = _LETTERS[number % len(_LETTERS)]
-        blocks = color or len(series) == 1
-        drawn = _thinned([(a, b) for a, b in points if finite(b) and abs(b) < _LARGEST])
-        if drawn:
+        blocks = color or len(panel.lines) == 1
+        if line.points:
             marker = plotext.marker("hd" if blocks else letter, hue)
-            xs, ys = ([float(point[part]) for point in drawn] for part in (0, 1))
-            signal = figure.signal(xs, ys, marker=marker)
-            figure.draw(signal.lines())
+            xs = [at for at, _ in line.points]
+            ys = [math.log10(y) if panel.log else float(y) for _, y in line.points]
+            figure.draw(figure.signal(xs, ys, marker=marker).lines())
         sign = f"\x1b[38;5;{hue}m━━\x1b[m" if color else "━━" if blocks else f"{letter} "
-        legend.append(f"{sign} {one_line(name)}")
-    places = [at for points in series.values() for at, _ in points]
+        legend.append(f"{sign} {cut(one_line(line.label), max(width, 24) - 3)}")
+    places = [at for line in panel.lines for at, _ in line.points]
     if ticks := _whole_ticks(places, width):
         figure.ruler("x", "lower").ticks(ticks, [f"{tick:.0f}" for tick in ticks])
-    figure.label(x, axis="x")
+    if panel.log:
+        marks = log_marks([float(y) for line in panel.lines for _, y in line.points])
+        figure.ruler("y", "left").ticks(
+            [math.log10(mark) for mark in marks], list(map(short, marks))
+        )
+    figure.label(panel.x, axis="x")
     picture = str(figure.build().string()).rstrip("\n")
     picture = _on_any_background(picture) if color else str(plotext.uncolorize(picture))
     lines = [*legend, *(line.rstrip() for line in picture.split("\n"))]
@@ -104,16 +103,3 @@ def _on_any_background(picture: str) -> str:
     import re
 
     return re.sub(r"\x1b\[(48;5;[0-9]+|38;5;0)m", "", picture)
-
-
-def _thinned(points: Curve) -> Curve:
-    """At most 2,000 points: the lowest and the highest of each stretch, so that peaks stay."""
-    if len(points) <= _MOST_POINTS:
-        return points
-    stretch = math.ceil(len(points) / (_MOST_POINTS // 2))
-    kept: list[tuple[float, Number]] = []
-    for start in range(0, len(points), stretch):
-        part = points[start : start + stretch]
-        low, high = (choose(part, key=lambda point: point[1]) for choose in (min, max))
-        kept += [low] if low == high else sorted([low, high])
-    return kept

@@ -7,6 +7,7 @@ groups are columns, an answer names their places.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,28 +15,10 @@ from gittrack.summary import Number
 
 __all__ = ["Winner", "best", "comparable", "is_lowest", "sounds_low"]
 
-_LOW_WORDS = frozenset(
-    (
-        "loss",
-        "error",
-        "err",
-        "rmse",
-        "mse",
-        "mae",
-        "mape",
-        "perplexity",
-        "ppl",
-        "wer",
-        "cer",
-        "regret",
-        "divergence",
-        "nll",
-        "entropy",
-        "brier",
-        "fid",
-        "latency",
-    )
+_LOW = re.compile(
+    "loss|err|error|r?mse|mae|mape|perplexity|ppl|[wc]er|regret|divergence|nll|entropy|brier|fid|latency"
 )
+_WORDS = re.compile("[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]+")
 
 
 class Winner(NamedTuple):
@@ -102,10 +85,7 @@ def is_lowest(metric: str, listed: Iterable[str]) -> bool:
 
 def sounds_low(metric: str) -> bool:
     """Whether a metric's name sounds as if low were better: only good enough for a question."""
-    import re
-
-    words = re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower())
-    return any(word in _LOW_WORDS for word in words)
+    return any(_LOW.fullmatch(word.lower()) for word in _WORDS.findall(metric))
 
 
 def _winners(
