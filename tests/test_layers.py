@@ -32,7 +32,6 @@ DOORS = {
     "pyarrow": "parquet",
     "IPython": "notebooks",
     "matplotlib": "pictures",
-    "sklearn": "importance",
     "parsimonious": "language",
 }
 
