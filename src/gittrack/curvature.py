@@ -53,6 +53,7 @@ _RECORD = ".gittrack"
 _TABLE, _WHERE = "metrics.tsv", "environment.yaml"
 _LARGEST_TABLE = 256 << 20
 _BATCH = 500
+_BEFORE_ALL = -(1 << 63)
 _NAN = "x'6E616E'"
 _HEX = "CASE typeof(runs.oid) WHEN 'blob' THEN lower(hex(runs.oid)) ELSE runs.oid END"
 _PLAIN_FILE = (0o100644, 0o100755)
@@ -80,6 +81,7 @@ CREATE TRIGGER runs_went AFTER DELETE ON runs BEGIN
   DELETE FROM faults WHERE run = old.number;
 END
 """
+_THERE = "SELECT 1 FROM {} WHERE name = 'extras'"
 _WAITS = {
     CURVES: "extras.points IS NULL",
     PACKAGES: "extras.environment IS NULL",
@@ -201,7 +203,7 @@ def fill(
 
 def _fill(database: _Connection, repo: Repo, what: Sequence[str], meter: Meter) -> None:
     condition = _FROM_WAITING.format(" OR ".join(_WAITS[need] for need in what))
-    count = database.execute("SELECT count(*)" + condition, [-1]).fetchone()[0]
+    count = database.execute("SELECT count(*)" + condition, [_BEFORE_ALL]).fetchone()[0]
     if count:
         meter.start("reading curves" if CURVES in what else "reading packages", count, "runs")
         try:
@@ -217,7 +219,7 @@ def _fill(database: _Connection, repo: Repo, what: Sequence[str], meter: Meter) 
     with _transaction(database):
         for need in what:
             if not database.execute(
-                "SELECT 1" + _FROM_WAITING.format(_WAITS[need]) + " LIMIT 1", [-1]
+                "SELECT 1" + _FROM_WAITING.format(_WAITS[need]) + " LIMIT 1", [_BEFORE_ALL]
             ).fetchone():
                 database.execute("INSERT OR IGNORE INTO complete VALUES (?)", [need])
 
@@ -225,7 +227,7 @@ def _fill(database: _Connection, repo: Repo, what: Sequence[str], meter: Meter) 
 def _parts(database: _Connection, condition: str) -> Iterator[list[tuple[int, object, str]]]:
     """The runs that wait: number, oid as it is kept, commit."""
     query = f"SELECT runs.number, runs.oid, {_HEX}{condition} ORDER BY runs.number LIMIT {_BATCH}"
-    reached = -1
+    reached = _BEFORE_ALL
     while part := database.execute(query, [reached]).fetchall():
         reached = part[-1][0]
         yield part
@@ -316,20 +318,23 @@ def _packages(repo: Repo, blob: str) -> tuple[bool, Mapping[str, str], str | Non
 
 def _prepare(database: _Connection) -> None:
     """Make the tables where there are none: in the file if it takes them."""
-    there = "SELECT 1 FROM {} WHERE name = 'extras'"
-    for schema in ("sqlite_master", "sqlite_temp_master"):
-        if database.execute(there.format(schema)).fetchone():
-            return
+    if _is_beside(database) or database.execute(_THERE.format("sqlite_master")).fetchone():
+        return
     try:
         with _transaction(database):
             # Another process may have been faster.
-            if not database.execute(there.format("sqlite_master")).fetchone():
+            if not database.execute(_THERE.format("sqlite_master")).fetchone():
                 _make(database, "main")
                 for statement in _FORGETTING.strip().split("\nCREATE"):
                     words = statement if statement.startswith("CREATE") else f"CREATE{statement}"
                     database.execute(words)
     except database.OperationalError:
         _make(database, "temp")
+
+
+def _is_beside(database: _Connection) -> bool:
+    """Whether the tables are this connection's alone."""
+    return bool(database.execute(_THERE.format("sqlite_temp_master")).fetchone())
 
 
 def _make(database: _Connection, schema: str) -> None:
@@ -339,7 +344,8 @@ def _make(database: _Connection, schema: str) -> None:
 
 @contextmanager
 def _transaction(database: _Connection) -> Iterator[None]:
-    database.execute("BEGIN IMMEDIATE")
+    # What stands beside the file needs no lock on it.
+    database.execute("BEGIN" if _is_beside(database) else "BEGIN IMMEDIATE")
     try:
         yield
         database.execute("COMMIT")
