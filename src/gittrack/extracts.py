@@ -176,7 +176,10 @@ def kind_of(values: Sequence[Any]) -> Kind | None:
 def fit(value: Any, kind: Kind) -> Any:
     """A value as one of this type; None stays None. Texts are as JSON writes what is none.
 
-    A number beyond the largest float is an infinity; one that is an integer no more is rounded.
+    A number beyond the largest float is an infinity.
+
+    Raises:
+        ValueError: it cannot be, because `kind_of` did not see it.
     """
     if value is None:
         return None
@@ -187,6 +190,8 @@ def fit(value: Any, kind: Kind) -> Any:
             return float(value)
         except OverflowError:
             return float("inf") if value > 0 else float("-inf")
+    if kind_of([value]) != kind:
+        raise ValueError(f"{value!r} is no {kind}")
     return value
 
 
