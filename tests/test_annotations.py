@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,31 @@ def test_what_is_said_is_seen(repo: Repo) -> None:
     after = seen(repo, run)
     assert (after.title, after.archived, after.deleted) == (None, False, False)
     assert annotations.problems(repo) == []
+
+
+def test_what_is_said_of_many_runs_is_said_of_all_or_none(repo: Repo, git) -> None:
+    """`rm` of thousands of runs is one change: one commit of notes, and no half."""
+    runs = [recorded(repo, number) for number in range(1, 151)]
+    say(repo, runs[0], set_tag("a", "1"))
+    # One run stands under two names, and hears it twice.
+    asked = [(run, [Change("archive"), set_tag("b", "2")]) for run in [*runs, runs[1]]]
+    annotations.append_all(repo, asked, now=NOW, random=os.urandom)
+    after = annotations.overlay(repo, runs)
+    assert all(run.archived and run.tags["b"] == "2" for run in after)
+    assert after[0].tags == {"a": "1", "b": "2"} and annotations.problems(repo) == []
+    ref = annotations.ROOT + repo.config["track.writer"]
+    assert git(repo.root, "rev-list", "--count", ref).strip() == "2"
+    (repo.state / "annotations").unlink()
+    assert annotations.overlay(repo, runs) == after
+    whole = [(run, [Change("delete")]) for run in runs[:9]]
+    with pytest.raises(BadValue):
+        one_too_long = (runs[9], [take_note("x" * (1 << 20))])
+        annotations.append_all(repo, [*whole, one_too_long], now=NOW, random=os.urandom)
+    with pytest.raises(BadValue, match="still running"):
+        going_on = replace(runs[9], commit=None)
+        annotations.append_all(repo, [*whole, (going_on, [])], now=NOW, random=os.urandom)
+    assert annotations.overlay(repo, runs) == after
+    annotations.append_all(repo, [], now=NOW, random=os.urandom)
 
 
 def test_the_note_is_lines_that_plain_git_shows(repo: Repo, git) -> None:

@@ -432,6 +432,28 @@ def test_notes_are_written_byte_for_byte_at_any_fan_out(repo: Repo) -> None:
     assert repo.notes("refs/notes/absent") == {}
 
 
+def test_many_notes_are_written_at_once_or_none_is(repo: Repo, git) -> None:
+    """In one commit of the notes ref, byte for byte, whoever writes; others stay."""
+    ref = "refs/notes/runs/ada"
+    targets = [commit(repo, str(number)) for number in range(300)]
+    repo.set_note(ref, targets[0], b"old\n", ADA)
+    repo.set_note(ref, targets[1], b"stays\n", ADA)
+    said = {target: b"# %d\n\n  \xff\nN inline\n" % n for n, target in enumerate(targets) if n != 1}
+    repo.set_notes(ref, said, Identity(" <A>\n", ""))
+    found = {name: repo.read_blob(blob, limit=99) for name, blob in repo.notes(ref).items()}
+    assert found == said | {targets[1]: b"stays\n"}
+    assert git(repo.root, "rev-list", "--count", ref).strip() == "3"
+    assert git(repo.root, "log", "-1", "--format=%cn|%ce|%an", ref).strip() == "A||A"
+    assert git(repo.root, "notes", "--ref", ref, "show", targets[1]) == "stays\n"
+    assert git(repo.root, "status", "--porcelain") == ""
+    before = repo.ref(ref)
+    with pytest.raises(GitFailed):
+        repo.set_notes(ref, {targets[0]: b"new\n", "1" * 40: b"of nothing\n"}, ADA)
+    assert repo.ref(ref) == before
+    repo.set_notes("refs/notes/runs/new", dict.fromkeys(targets[:2], b"a"), ADA)
+    assert len(repo.notes("refs/notes/runs/new")) == 2
+
+
 def test_a_setting_of_one_call_reaches_git_and_stays_nowhere(repo: Repo) -> None:
     """How refs are flushed, and how long a lock is waited for, is said so."""
     assert repo.git("config", "track.once", config=("track.once=a b", "x.y=z")) == b"a b\n"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -21,10 +21,24 @@ from gittrack.git import Repo
 from gittrack.message import time_text
 from gittrack.summary import Summary
 
-__all__ = ["ROOT", "append", "overlay", "problems", "writer"]
+__all__ = [
+    "LARGEST",
+    "OWN",
+    "ROOT",
+    "append",
+    "append_all",
+    "applied",
+    "overlay",
+    "problems",
+    "writer",
+]
 
 ROOT = "refs/notes/runs/"
-_LARGEST_NOTE = 1 << 20
+OWN = "annotations"
+"""The file in the repository's `state` with what this clone said: `COMMIT EVENT`, a line each."""
+LARGEST = 1 << 20
+"""The most bytes that a note may have."""
+
 _STALE_SECONDS = 3.0
 _LONGEST_SLUG = 40
 
@@ -65,6 +79,19 @@ def overlay(repo: Repo, summaries: Iterable[Summary]) -> list[Summary]:
         _applied(run, said[run.commit]) if run.commit is not None and run.commit in said else run
         for run in found
     ]
+
+
+def applied(run: Summary, notes: Iterable[bytes], own: Iterable[str]) -> Summary:
+    """The run as it stands after these notes on it, and these lines of this clone's own.
+
+    What `overlay` does, for whoever knows already which notes there are.
+    """
+    said = _Said()
+    for data in notes:
+        said.read(data, "")
+    found = (parse(line) for line in own)
+    said.events.update({event.line: event for event in found if event is not None})
+    return _applied(run, said)
 
 
 def problems(repo: Repo) -> list[str]:
@@ -118,7 +145,7 @@ def _gather(repo: Repo, commits: set[str], faults: list[str]) -> dict[str, _Said
             continue
         for commit in commits & notes.keys():
             try:
-                data = repo.read_blob(notes[commit], limit=_LARGEST_NOTE)
+                data = repo.read_blob(notes[commit], limit=LARGEST)
             except GitFailed as error:
                 faults.append(f"{ref.name}: the note on {commit[:12]}: {error.message}")
                 continue
@@ -126,7 +153,7 @@ def _gather(repo: Repo, commits: set[str], faults: list[str]) -> dict[str, _Said
     try:
         own = _own(repo)
     except OSError as error:
-        faults.append(f"'{repo.state / _OWN}' cannot be read: {error.strerror}")
+        faults.append(f"'{repo.state / OWN}' cannot be read: {error.strerror}")
         own = {}
     for commit in commits & own.keys():
         said.setdefault(commit, _Said()).events.update(own[commit])
@@ -135,7 +162,6 @@ def _gather(repo: Repo, commits: set[str], faults: list[str]) -> dict[str, _Said
 
 # -- writing ------------------------------------------------------------------------------------
 
-_OWN = "annotations"
 _PUBLISHED = "annotations.published"
 
 
@@ -147,40 +173,58 @@ def append(
     now: datetime,
     random: Callable[[int], bytes],
 ) -> None:
-    """Say something of a run: all the changes, or on an error none of them.
+    """Say something of a run: all the changes, or on an error none of them; as `append_all`."""
+    append_all(repo, [(run, changes)], now=now, random=random)
+
+
+def append_all(
+    repo: Repo,
+    said: Iterable[tuple[Summary, Sequence[Change]]],
+    *,
+    now: datetime,
+    random: Callable[[int], bytes],
+) -> None:
+    """Say something of many runs: all the changes, or on an error none of them.
 
     Safe against other processes. The events are flushed to a file of this repository before they
-    go into the note, so neither a crash nor a fetch that overwrites the note loses them: what the
+    go into the notes, so neither a crash nor a fetch that overwrites the notes loses them: what a
     note lacks counts all the same, and the next call puts it back.
 
     Raises:
-        BadValue: the run is still running, or more was said of it than a note may hold.
+        BadValue: a run is still running, or more was said of one than a note may hold.
         BadName: `track.writer` is no name.
         WriteFailed: the repository is read-only or full, or `refs/notes/runs` is in the way.
-        GitFailed: Git refused to write the note.
+        GitFailed: Git refused to write the notes.
     """
-    if run.commit is None:
-        raise BadValue(f"'{run.name}' is still running", hint="annotate it when it has ended.")
-    if not changes:
+    asked: list[tuple[Summary, str, Sequence[Change]]] = []
+    for run, changes in said:
+        if run.commit is None:
+            raise BadValue(f"'{run.name}' is still running", hint="annotate it when it has ended.")
+        if changes:
+            asked.append((run, run.commit, changes))
+    if not asked:
         return
     _make_way(repo)
     with _alone(repo):
         ref = ROOT + _writer(repo, random)
-        said = _gather(repo, {run.commit}, []).get(run.commit, _Said())
-        top = _state(run, said).top
-        if top + len(changes) > LARGEST_COUNTER:
-            raise BadValue(f"'{run.name}' cannot take more events: its counter is used up")
+        targets = {commit for _, commit, _ in asked}
+        known = _gather(repo, targets, [])
+        tops = {c: _state(run, known.get(c, _Said())).top for run, c, _ in asked}
         by, at = repo.identity().name, time_text(now)
-        lines = [
-            compose(top + number, random(16).hex(), run.id, change, by=by, at=at)
-            for number, change in enumerate(changes, 1)
-        ]
+        lines = []
+        for run, commit, changes in asked:
+            if tops[commit] + len(changes) > LARGEST_COUNTER:
+                raise BadValue(f"'{run.name}' cannot take more events: its counter is used up")
+            for change in changes:
+                tops[commit] += 1
+                line = compose(tops[commit], random(16).hex(), run.id, change, by=by, at=at)
+                lines.append((commit, line))
         whole = _is_published(repo, ref)
-        before = _keep(repo, run.commit, lines)
+        before = _keep(repo, lines)
         try:
-            _publish(repo, ref, run.commit, others=not whole)
+            _publish(repo, ref, targets, others=not whole)
         except GittrackError:
-            os.truncate(repo.state / _OWN, before)
+            os.truncate(repo.state / OWN, before)
             raise
 
 
@@ -257,7 +301,7 @@ def _own(repo: Repo) -> dict[str, dict[str, Event]]:
         OSError: they are there and cannot be read.
     """
     try:
-        data = (repo.state / _OWN).read_bytes()
+        data = (repo.state / OWN).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return {}
     found: dict[str, dict[str, Event]] = {}
@@ -269,12 +313,12 @@ def _own(repo: Repo) -> dict[str, dict[str, Event]]:
     return found
 
 
-def _keep(repo: Repo, commit: str, lines: Sequence[str]) -> int:
+def _keep(repo: Repo, lines: Iterable[tuple[str, str]]) -> int:
     """Append to the file of own events and flush it -> the size to go back to."""
-    text = "".join(f"{commit} {line}\n" for line in lines)
+    text = "".join(f"{commit} {line}\n" for commit, line in lines)
     try:
         handle = os.open(
-            repo.state / _OWN, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666
+            repo.state / OWN, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666
         )
         try:
             before = os.fstat(handle).st_size
@@ -308,7 +352,7 @@ def _is_published(repo: Repo, ref: str) -> bool:
 
 def _fingerprint(repo: Repo, ref: str) -> str:
     try:
-        size = (repo.state / _OWN).stat().st_size
+        size = (repo.state / OWN).stat().st_size
     except FileNotFoundError:
         size = 0
     return f"{ref} {repo.ref(ref)} {size}\n"
@@ -336,8 +380,8 @@ def _remove_stale_lock(repo: Repo, ref: str) -> None:
         pass
 
 
-def _publish(repo: Repo, ref: str, commit: str, *, others: bool) -> None:
-    """Put our own events on `commit` into its note, and on `others` what their notes lack."""
+def _publish(repo: Repo, ref: str, commits: Set[str], *, others: bool) -> None:
+    """Put our own events on `commits` into their notes, and on `others` what their notes lack."""
     own = _own(repo)
     try:
         notes = repo.notes(ref)
@@ -345,14 +389,20 @@ def _publish(repo: Repo, ref: str, commit: str, *, others: bool) -> None:
         raise WriteFailed(
             f"{ref} cannot be read: {error.message}", hint="`git fsck` tells more."
         ) from error
-    for target in [commit, *(own.keys() - {commit} if others else ())]:
-        there = repo.read_blob(notes[target], limit=_LARGEST_NOTE) if target in notes else b""
+    new = {}
+    for target in [*commits, *(own.keys() - commits if others else ())]:
+        there = repo.read_blob(notes[target], limit=LARGEST) if target in notes else b""
         merged = _merged(there, own[target])
-        if len(merged) > _LARGEST_NOTE and target == commit:
-            raise BadValue(f"the notes on {commit[:12]} would have more than 1 MiB")
-        if there != merged and len(merged) <= _LARGEST_NOTE and repo.exists(target):
-            _remove_stale_lock(repo, ref)
-            repo.set_note(ref, target, merged, repo.identity())
+        if len(merged) > LARGEST and target in commits:
+            raise BadValue(f"the notes on {target[:12]} would have more than 1 MiB")
+        if there != merged and len(merged) <= LARGEST and repo.exists(target):
+            new[target] = merged
+    if new:
+        _remove_stale_lock(repo, ref)
+    if len(new) > 1:
+        repo.set_notes(ref, new, repo.identity())
+    elif new:
+        repo.set_note(ref, *new.popitem(), repo.identity())
     try:
         (repo.state / _PUBLISHED).write_text(_fingerprint(repo, ref), "utf-8")
     except OSError:
