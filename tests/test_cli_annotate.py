@@ -69,7 +69,10 @@ def test_tags_are_set_printed_and_taken_away(place: Path, track) -> None:
         (["note", OTTER, "-F", "absent"], 1, "error: 'absent' cannot be read"),
         (["rename", OTTER, "a\nb"], 1, "error: a title is one line"),
         (["archive", OTTER, "nobody"], 1, "error: no run named 'nobody'"),
-        (["rm"], 2, "error: missing argument"),
+        (["rm"], 2, "error: missing argument 'RUN...'"),
+        (["rm", "--where", " "], 2, "error: the query is empty: it would mean every run"),
+        (["rm", "amber", "--where", "dirty"], 2, "error: --where and RUN do not go together"),
+        (["restore", "-n"], 2, "error: missing argument 'RUN...'"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_changes_nothing(
@@ -142,6 +145,16 @@ def test_archived_and_deleted_runs_come_back(place: Path, track) -> None:
     assert state(place).deleted
     assert track(place, "restore", OTTER, check=0).stdout == f"{OTTER}: restored\n"
     assert not state(place).deleted
+
+
+def test_a_dry_run_says_of_which_and_changes_nothing(place: Path, track) -> None:
+    """Who removes by a prefix looks first."""
+    before = state(place)
+    done = track(place, "rm", "-n", "amber", "blue", check=0)
+    assert done.stdout == f"would delete {OTTER}\nwould delete {HERON}\n"
+    done = track(place, "archive", "--undo", "--dry-run", "amber", check=0)
+    assert done.stdout == f"{OTTER}: not archived already\n"
+    assert state(place) == before
 
 
 def test_several_runs_are_all_found_before_one_is_touched(place: Path, track) -> None:

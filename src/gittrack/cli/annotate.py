@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gittrack.summary import Summary
 
 __all__ = ["archive", "note", "rename", "restore", "rm", "tag"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @click.command()
@@ -166,65 +168,148 @@ def rename(ctx: click.Context, run: str, title: str) -> None:
     _print(f"{found.name}: titled '{change.value}'" if change.value else f"{found.name}: no title")
 
 
+def _of_runs(complete: Callable[..., Any]) -> Callable[[_Command], _Command]:
+    """The argument and the options of a command that is about several runs."""
+
+    given = click.argument("runs", metavar="[RUN]...", nargs=-1, shell_complete=complete)
+    where = click.option(
+        "--where", "query", metavar="QUERY", help="The runs that match, without RUN."
+    )
+    dry = click.option("-n", "--dry-run", is_flag=True, help="Only say which runs.")
+    return lambda command: given(where(dry(command)))
+
+
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=run_names)
+@_of_runs(run_names)
 @click.option("--undo", is_flag=True, help="Put them back into the listing.")
 @click.pass_context
-def archive(ctx: click.Context, runs: tuple[str, ...], undo: bool) -> None:
+def archive(
+    ctx: click.Context, runs: tuple[str, ...], query: str | None, dry_run: bool, undo: bool
+) -> None:
     """Take runs out of the usual listing.
 
-    `git track ls --archived` still lists them, and their names still find them.
+    `git track ls --archived` still lists them, and their names still find them. --where takes the
+    queries of `git track ls`.
 
     \b
         $ git track archive amber-otter blue-heron
         $ git track archive --undo amber-otter
+        $ git track archive --where "status = 'failed'" --dry-run
     """
-    verb, said = ("unarchive", "back from the archive") if undo else ("archive", "archived")
-    _flag(open_repo(ctx), runs, verb, "archived", not undo, said)
+    verb = (
+        _Verb("unarchive", "archived", False, "back from the archive", "bring back")
+        if undo
+        else _Verb("archive", "archived", True, "archived", "archive")
+    )
+    _flag(ctx, runs, query, verb, dry_run)
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=run_names)
+@_of_runs(run_names)
 @click.pass_context
-def rm(ctx: click.Context, runs: tuple[str, ...]) -> None:
+def rm(ctx: click.Context, runs: tuple[str, ...], query: str | None, dry_run: bool) -> None:
     """Mark runs as deleted.
 
-    Their commits stay where they are: `git track restore` brings them back.
+    Their commits stay where they are: `git track restore` brings them back. --where takes the
+    queries of `git track ls`, and means archived runs, too.
 
     \b
         $ git track rm amber-otter
+        $ git track rm --where "metrics.acc < 0.5" --dry-run
     """
-    hint = "deleted; `git track restore {name}` brings it back"
-    _flag(open_repo(ctx), runs, "delete", "deleted", True, hint)
+    said = "deleted; `git track restore {name}` brings it back"
+    _flag(ctx, runs, query, _Verb("delete", "deleted", True, said, "delete"), dry_run)
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=deleted_runs)
+@_of_runs(deleted_runs)
 @click.pass_context
-def restore(ctx: click.Context, runs: tuple[str, ...]) -> None:
+def restore(ctx: click.Context, runs: tuple[str, ...], query: str | None, dry_run: bool) -> None:
     """Bring deleted runs back.
 
-    A deleted run is found by its full name; `git track ls --deleted` lists them.
+    A deleted run is found by its full name; `git track ls --deleted` lists them. --where takes the
+    queries of `git track ls`.
 
     \b
         $ git track restore amber-otter-7f3kq2
+        $ git track restore --where "user = 'Ada'"
     """
-    _flag(open_repo(ctx), runs, "restore", "deleted", False, "restored")
+    _flag(ctx, runs, query, _Verb("restore", "deleted", False, "restored", "restore"), dry_run)
+
+
+class _Verb(NamedTuple):
+    """What is said of runs: `what` makes `attribute` of a run be `on`, which is `said` of it."""
+
+    what: str
+    attribute: str
+    on: bool
+    said: str
+    will: str
 
 
 def _flag(
-    repo: Repo, selectors: Sequence[str], verb: str, attribute: str, on: bool, said: str
+    ctx: click.Context, selectors: Sequence[str], query: str | None, verb: _Verb, dry_run: bool
 ) -> None:
-    """Say `verb` of each run, after all of them were found; one that is so already stays so."""
+    """Say it of each run, after all of them were found; one that is so already stays so."""
+    from gittrack.errors import UsageError
+
+    if selectors and query is not None:
+        raise UsageError("--where and RUN do not go together")
+    if not selectors and query is None:
+        raise click.MissingParameter(ctx=ctx, param_hint="'RUN...'", param_type="argument")
+    repo = open_repo(ctx)
+    if query is not None:
+        if not query.strip():
+            raise UsageError("the query is empty: it would mean every run")
+        _flag_all(repo, _matching(repo, query, verb), verb, dry_run)
+        return
+    for found in [_run(repo, selector) for selector in dict.fromkeys(selectors)]:
+        if getattr(found, verb.attribute) is verb.on:
+            already = verb.attribute if verb.on else f"not {verb.attribute}"
+            _print(f"{found.name}: {already} already")
+        elif dry_run:
+            _print(f"would {verb.will} {found.name}")
+        else:
+            _say(repo, found, [_change(verb)])
+            _print(f"{found.name}: {verb.said.format(name=found.name)}")
+
+
+def _matching(repo: Repo, query: str, verb: _Verb) -> list[Summary]:
+    """The recorded runs that match and are not so yet; deleted ones only if it is about that."""
+    from gittrack import whereabouts
+    from gittrack.search import Question, open_search
+
+    deleted = verb.attribute == "deleted" and not verb.on
+    with open_search(whereabouts.of(repo)) as search:
+        found = search.find(Question(query, deleted=deleted, live=False)).runs
+    return [
+        run
+        for run in found
+        if getattr(run, verb.attribute) is not verb.on and run.commit is not None
+    ]
+
+
+def _flag_all(repo: Repo, found: Sequence[Summary], verb: _Verb, dry_run: bool) -> None:
+    """Say it of runs that a query found, and of how many."""
+    if not found:
+        click.echo("no run matches", err=True)
+        return
+    if dry_run:
+        for run in found:
+            _print(f"would {verb.will} {run.name}")
+    else:
+        _say_all(repo, [(run, [_change(verb)]) for run in found])
+    count = f"{len(found):,} run{'s' * (len(found) != 1)}"
+    hidden = sum(run.archived for run in found) if verb.what == "delete" else 0
+    more = f", {hidden:,} of them archived" if hidden else ""
+    said = f"would be {verb.said}" if dry_run else verb.said
+    _print(f"{count} {said.partition(';')[0]}{more}")
+
+
+def _change(verb: _Verb) -> Change:
     from gittrack.events import Change
 
-    for found in [_run(repo, selector) for selector in dict.fromkeys(selectors)]:
-        if getattr(found, attribute) is on:
-            already = attribute if on else f"not {attribute}"
-            _print(f"{found.name}: {already} already")
-            continue
-        _say(repo, found, [Change(verb)])
-        _print(f"{found.name}: {said.format(name=found.name)}")
+    return Change(verb.what)
 
 
 def _run(repo: Repo, selector: str) -> Summary:
@@ -247,15 +332,19 @@ def _run(repo: Repo, selector: str) -> Summary:
 
 def _say(repo: Repo, run: Summary, changes: Sequence[Change]) -> list[Change]:
     """Say it, without what looks like a secret -> what was said."""
-    from datetime import datetime, timezone
-
-    from gittrack.annotations import append
-
     masked = [_masked(change) for change in changes]
-    append(repo, run, masked, now=datetime.now(timezone.utc), random=os.urandom)
+    _say_all(repo, [(run, masked)])
     if masked != list(changes):
         click.echo("masked what looks like a secret", err=True)
     return masked
+
+
+def _say_all(repo: Repo, said: Sequence[tuple[Summary, Sequence[Change]]]) -> None:
+    from datetime import datetime, timezone
+
+    from gittrack.annotations import append_all
+
+    append_all(repo, said, now=datetime.now(timezone.utc), random=os.urandom)
 
 
 def _masked(change: Change) -> Change:
