@@ -134,7 +134,7 @@ def test_ls_of_one_experiment(world: Any, track: Any) -> None:
     done = track(world.path, "ls", "-x", "gruop-1", check=2)
     assert "did you mean 'group-1'?" in done.stderr
     done = track(world.path, "ls", "--columns", "name,acuracy", check=2)
-    assert "did you mean 'metrics.accuracy'?" in done.stderr
+    assert "did you mean 'metrics.accuracy' (metric, 60 runs)?" in done.stderr
 
 
 def test_a_name_is_checked_against_all_runs(repo_dir: Path, track: Any) -> None:
@@ -150,7 +150,7 @@ def test_a_name_is_checked_against_all_runs(repo_dir: Path, track: Any) -> None:
     track(repo_dir, "ls", "--columns", "width", check=0)
     for arguments in (["--columns", "dpeth"], ["--sort", "dpeth"]):
         done = track(repo_dir, "ls", "-n", "1", *arguments, check=2)
-        assert "did you mean 'params.depth'?" in done.stderr
+        assert "did you mean 'params.depth' (param, 1 run)?" in done.stderr
 
 
 def test_what_ls_sorts_by_has_a_column(repo_dir: Path, track: Any) -> None:

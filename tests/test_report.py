@@ -17,6 +17,7 @@ from gittrack.cli.ls import leading
 from gittrack.errors import UnknownKey
 from gittrack.report import Column
 from gittrack.summary import Summary
+from gittrack.vocabulary import of_summaries
 from summaries import HOSTILE, NOON, UNSAFE, run
 
 
@@ -171,19 +172,44 @@ def test_colour_only_if_asked() -> None:
 # -- keys and order ---------------------------------------------------------------------------
 
 
-def test_a_bare_key_means_what_it_can_mean() -> None:
-    """`lr` is a param if nothing else is called so; where it is two things, both are named."""
-    known = {"params": ["lr", "acc", "a.b"], "metrics": ["acc", "name"], "tags": []}
-    assert report.name_key("lr", known) == "params.lr"
-    assert report.name_key("a.b", known) == "params.a.b"
-    assert report.name_key("metrics.acc", known) == "metrics.acc"
-    assert report.name_key("name", known) == "name"
-    assert report.name_key("age", known) == "started"
-    with pytest.raises(UnknownKey, match=r"params\.acc and metrics\.acc"):
-        report.name_key("acc", known)
-    with pytest.raises(UnknownKey) as caught:
-        report.name_key("lrr", known)
-    assert caught.value.hint == "did you mean 'params.lr'?"
+def test_columns_are_chosen_by_patterns() -> None:
+    """In the order that was asked for, each once; a star stands for what these runs have."""
+    found = [run(params={"opt": 1, "opt.b": 2, "a[0]": 3}, metrics={"val_loss": 1, "loss": 2})]
+    known = of_summaries([*found, run(metrics={"old_loss": 1})])
+
+    def keys(*names: str) -> list[str]:
+        return [c.key for c in report.chosen_columns(names, found, vocabulary=known)]
+
+    assert keys("*loss*", "name") == ["metrics.loss", "metrics.val_loss", "name"]
+    assert keys("loss", "metrics.*") == ["metrics.loss", "metrics.val_loss"]
+    assert keys("params.opt*") == ["params.opt", "params.opt.b"]
+    assert keys("a[0]", "metrics.old_loss") == ["params.a[0]", "metrics.old_loss"]
+    assert keys("old*") == []
+    with pytest.raises(UnknownKey, match=r"is like 'los\?\?'"):
+        keys("los??")
+    with pytest.raises(UnknownKey, match="named 'los'"):
+        keys("los")
+
+
+def test_columns_that_are_computed_stand_among_the_others() -> None:
+    """`max(acc)` is no key of a run: its values come along."""
+    found = [run(metrics={"acc": 1}), run("b-bbbbbb")]
+    columns = report.chosen_columns(["max(acc)", "name"], found, more=["max(acc)"])
+    made = report.table(found, columns, more={"max(acc)": [0.5, None]}).text.splitlines()
+    assert made == ["max(acc)  NAME", "     0.5  blue-heron-aaaaaa", "       ·  b-bbbbbb"]
+
+
+def test_a_sheet_is_a_table_of_any_values() -> None:
+    """Groups of runs look as runs do."""
+    columns = [Column("params.k", "k"), Column("", "RUNS"), Column("duration", "mean(duration)")]
+    values: list[list[Any]] = [["a\x1b", None], [10, 9], [61.0, None]]
+    made = report.sheet(columns, values).text.splitlines()
+    assert made == ["k      RUNS  mean(duration)", "a\\x1b    10           1m01s",
+                    "·         9               ·"]  # fmt: skip
+    assert report.sheet_markdown(columns, values).count("\n") == 4
+    narrow = report.sheet(columns, values, width=12, spare=[1])
+    assert (narrow.text.split()[0], narrow.dropped) == ("k", ("mean(duration)", "RUNS"))
+    assert report.sheet(columns, values, width=25, spare=[1]).dropped == ("RUNS",)
 
 
 def test_sorting_puts_absent_and_nan_last_both_ways() -> None:

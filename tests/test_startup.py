@@ -13,18 +13,28 @@ import pytest
 
 _STANDARD = frozenset(sys.stdlib_module_names)
 
-READING = {
+ASKING = {
     "gittrack",
-    "gittrack.annotations",
     "gittrack.cells",
     "gittrack.cli",
+    "gittrack.cli.asking",
     "gittrack.cli.completing",
-    "gittrack.cli.ls",
     "gittrack.cli.main",
     "gittrack.cli.output",
     "gittrack.errors",
-    "gittrack.events",
     "gittrack.figures",
+    "gittrack.keys",
+    "gittrack.quoting",
+    "gittrack.report",
+    "gittrack.search",
+    "gittrack.summary",
+    "gittrack.vocabulary",
+    "gittrack.whereabouts",
+}
+READING = ASKING | {
+    "gittrack.annotations",
+    "gittrack.commits",
+    "gittrack.events",
     "gittrack.git",
     "gittrack.git.commits",
     "gittrack.git.comparison",
@@ -36,20 +46,21 @@ READING = {
     "gittrack.git.references",
     "gittrack.git.values",
     "gittrack.git.worktrees",
-    "gittrack.keys",
     "gittrack.message",
+    "gittrack.meter",
     "gittrack.names",
-    "gittrack.quoting",
     "gittrack.records",
     "gittrack.refs",
-    "gittrack.report",
     "gittrack.revisions",
-    "gittrack.summary",
-    "gittrack.vocabulary",
-    "gittrack.commits",
     "gittrack.words",
 }
-SHOWING = READING - {"gittrack.cli.ls", "gittrack.report"} | {
+LISTING = READING | {
+    "gittrack.cli.footer",
+    "gittrack.cli.keys",
+    "gittrack.cli.ls",
+    "gittrack.cli.progress",
+}
+SHOWING = READING - {"gittrack.report", "gittrack.search"} | {
     "gittrack.cli.diff",
     "gittrack.cli.show",
     "gittrack.cli.subject",
@@ -100,7 +111,7 @@ def test_importing_gittrack_loads_nothing_but_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "allowed", "packages"),
     [
-        (("ls",), READING, {"click", "pygit2", "cffi"}),
+        (("ls",), LISTING, {"click", "pygit2", "cffi"}),
         (("show", "latest"), SHOWING, {"click", "pygit2", "cffi", "yaml", "cython_runtime"}),
     ],
     ids=["ls", "show"],

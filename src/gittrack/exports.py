@@ -7,13 +7,15 @@ options.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gittrack.cells import is_number, jsonable, plain
 from gittrack.quoting import command_line
 from gittrack.report import Column, lookup
-from gittrack.summary import Summary
+
+if TYPE_CHECKING:
+    from gittrack.summary import Summary
 
 __all__ = ["as_json", "csv_rows", "csv_text"]
 
@@ -28,13 +30,27 @@ def as_json(value: Any) -> str:
     return json.dumps(jsonable(value), indent=2, allow_nan=False) + "\n"
 
 
-def csv_text(found: Sequence[Summary], columns: Sequence[Column]) -> str:
+def csv_text(
+    found: Sequence[Summary],
+    columns: Sequence[Column],
+    more: Mapping[str, Sequence[Any]] | None = None,
+) -> str:
     """Runs as CSV (RFC 4180), numbers in full; a text that a spreadsheet would run begins with `'`.
 
-    What a run does not have is an empty field.
+    What a run does not have is an empty field. `more` are columns of values that overrule the
+    runs' own.
     """
+    given = more or {}
     head = [column.key for column in columns]
-    return csv_rows([head, *([lookup(run, c.key) for c in columns] for run in found)])
+    return csv_rows(
+        [
+            head,
+            *(
+                [given[key][row] if key in given else lookup(run, key) for key in head]
+                for row, run in enumerate(found)
+            ),
+        ]
+    )
 
 
 def csv_rows(rows: Iterable[Sequence[Any]]) -> str:

@@ -1,17 +1,16 @@
-"""Runs as tables: for a terminal, and in Markdown. Prints nothing.
+"""Runs, and columns of values, as tables: for a terminal, and in Markdown. Prints nothing.
 
-Knows which columns tell runs apart, what a user may call them, how runs are sorted by one, and
-tabulate, alone. Knows nothing of selectors, Git or options.
+Knows which columns tell runs apart, how runs are sorted by one, and tabulate, alone. Knows nothing
+of selectors, Git or options.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack.cells import (
     ABSENT,
@@ -30,9 +29,12 @@ from gittrack.cells import (
 )
 from gittrack.errors import UnknownKey
 from gittrack.figures import time_text
-from gittrack.keys import nearest
 from gittrack.quoting import command_line, one_line
-from gittrack.summary import Summary
+from gittrack.vocabulary import ATTRIBUTES, GROUPS, of_summaries
+
+if TYPE_CHECKING:
+    from gittrack.summary import Summary
+    from gittrack.vocabulary import Vocabulary
 
 __all__ = [
     "ATTRIBUTES",
@@ -46,48 +48,27 @@ __all__ = [
     "lasted",
     "lookup",
     "markdown",
-    "name_key",
     "order",
+    "sheet",
+    "sheet_markdown",
     "sort",
     "table",
+    "told_apart",
     "varying_columns",
 ]
 
-ATTRIBUTES: tuple[str, ...] = (
-    "name",
-    "experiment",
-    "status",
-    "started",
-    "ended",
-    "duration",
-    "exit_code",
-    "title",
-    "user",
-    "command",
-    "base",
-    "branch",
-    "dirty",
-    "source",
-    "id",
-    "commit",
-    "archived",
-    "deleted",
-    "notes",
-    "experiment_title",
-)
-"""What a run has besides params, metrics and tags, in the order of a full table."""
-
-_GROUPS = ("params", "metrics", "tags")
-_ALIASES = {"age": "started", "time": "duration"}
 _GAP = "  "
+_NOTHING: Mapping[str, Sequence[Any]] = {}
 
 
 # -- keys and columns -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table: `key` is an attribute, `params.K`, `metrics.K` or `tags.K`."""
+class Column(NamedTuple):
+    """One column of a table: `key` is an attribute, `params.K`, `metrics.K` or `tags.K`.
+
+    Or it is any other text, under which the values are given with the runs.
+    """
 
     key: str
     title: str
@@ -95,9 +76,9 @@ class Column:
 
 def keys_of(found: Iterable[Summary]) -> dict[str, list[str]]:
     """The keys of the params, metrics and tags that any of the runs has, sorted in each group."""
-    seen: dict[str, dict[str, None]] = {group: {} for group in _GROUPS}
+    seen: dict[str, dict[str, None]] = {group: {} for group in GROUPS}
     for run in found:
-        for group in _GROUPS:
+        for group in GROUPS:
             seen[group].update(dict.fromkeys(getattr(run, group)))
     return {group: sorted(keys) for group, keys in seen.items()}
 
@@ -111,80 +92,72 @@ def lookup(run: Summary, key: str) -> Any:
     return None if key in ("command", "notes") and not value else value
 
 
-def _values(found: Sequence[Summary], key: str) -> list[Any]:
-    """`lookup` for many runs at once."""
+def _values(
+    found: Sequence[Summary], key: str, more: Mapping[str, Sequence[Any]] = _NOTHING
+) -> Sequence[Any]:
+    """`lookup` for many runs at once, or what is given of them."""
+    if key in more:
+        return more[key]
     group, dot, name = key.partition(".")
     if dot:
         return [getattr(run, group).get(name) for run in found]
     return [lookup(run, key) for run in found]
 
 
-def name_key(name: str, known: Mapping[str, Sequence[str]]) -> str:
-    """The full key that a name stands for: `lr` is `params.lr` if nothing else is called so.
-
-    Raises:
-        UnknownKey: no run has it, or a bare name means more than one thing; the hint says which.
-    """
-    if name in ATTRIBUTES:
-        return name
-    if name in _ALIASES:
-        return _ALIASES[name]
-    group, dot, rest = name.partition(".")
-    if dot and group in known and rest in known[group]:
-        return name
-    meant = [f"{group}.{name}" for group in known if name in known[group]]
-    if len(meant) == 1:
-        return meant[0]
-    if meant:
-        raise UnknownKey(
-            f"'{name}' is ambiguous: {' and '.join(meant)}", key=name, hint="write one in full."
-        )
-    everything = {key: key for key in ATTRIBUTES}
-    for group in known:
-        everything |= {key: f"{group}.{key}" for key in known[group]}
-        everything |= {f"{group}.{key}": f"{group}.{key}" for key in known[group]}
-    near = nearest(name, everything)
-    listed = "`git track ls --all-columns` shows them all."
-    hint = f"did you mean '{everything[near]}'?" if near else listed
-    raise UnknownKey(f"no param, metric, tag or attribute named '{name}'", key=name, hint=hint)
-
-
 def chosen_columns(
     names: Sequence[str],
     found: Sequence[Summary],
     *,
-    known: Mapping[str, Sequence[str]] | None = None,
+    vocabulary: Vocabulary | None = None,
+    more: Iterable[str] = (),
 ) -> list[Column]:
-    """The columns that somebody asked for; `params.*` and the like stand for all of a group.
+    """The columns that somebody asked for, in that order; each once.
 
-    A name may be any of `known`, by default the keys of `found`; the stars stand for what `found`
-    has.
+    A name may be any in `vocabulary`, by default that of `found`, or in `more`. A shell pattern
+    stands for what it fits there, as far as `found` has it.
 
     Raises:
-        UnknownKey: as `name_key`.
+        UnknownKey: no run has it, or a bare name means more than one thing; the hint says which.
     """
-    there = keys_of(found)
-    columns = []
+    known = of_summaries(found) if vocabulary is None else vocabulary
+    there: set[str] | None = None
+    columns: dict[str, Column] = {}
     for name in names:
-        group = name.removesuffix(".*")
-        if name == "*":
-            columns += full_columns(found)
-        elif name != group and group in there:
-            columns += [Column(f"{group}.{key}", key) for key in there[group]]
-        else:
-            columns.append(_column(name_key(name, there if known is None else known)))
-    return _told_apart(list({column.key: column for column in columns}.values()))
+        keys = [name] if name in more else _meant(name, known)
+        if keys is None:
+            keys = known.match(name)
+            if not keys:
+                hint = "`git track ls --all-columns` shows them all."
+                message = f"no param, metric, tag or attribute is like '{name}'"
+                raise UnknownKey(message, key=name, hint=hint)
+            if there is None:
+                there = {c.key for c in full_columns(found)}
+            keys = [key for key in keys if key in there]
+        # A pattern that fits everything asks for the data, under the names of the data.
+        make = _full if name == "*" else _column
+        columns |= {key: make(key) for key in keys if key not in columns}
+    return told_apart(list(columns.values()))
+
+
+def _meant(name: str, known: Vocabulary) -> list[str] | None:
+    """The key of a name; None of what is no name, but may be a pattern."""
+    try:
+        return [known.resolve(name)]
+    except UnknownKey:
+        if not set("*?[") & set(name):
+            raise
+        return None
 
 
 def full_columns(found: Sequence[Summary]) -> list[Column]:
     """Every attribute, param, metric and tag, under its full key."""
     known = keys_of(found)
-    keys = [f"{group}.{key}" for group in _GROUPS for key in known[group]]
+    keys = [f"{group}.{key}" for group in GROUPS for key in known[group]]
     return [Column(key, key) for key in (*ATTRIBUTES, *keys)]
 
 
-def _told_apart(columns: Sequence[Column]) -> list[Column]:
-    """The columns, those that would bear one title under their full keys."""
+def told_apart(columns: Sequence[Column]) -> list[Column]:
+    """Give columns that would bear one title their full keys as titles."""
     titles = Counter(column.title for column in columns)
     return [
         Column(column.key, column.key) if "." in column.key and titles[column.title] > 1 else column
@@ -192,10 +165,16 @@ def _told_apart(columns: Sequence[Column]) -> list[Column]:
     ]
 
 
+def _full(key: str) -> Column:
+    return Column(key, key)
+
+
 def _column(key: str) -> Column:
-    name = key.partition(".")[2]
-    if name:
+    group, _, name = key.partition(".")
+    if name and group in GROUPS:
         return Column(key, name)
+    if key not in ATTRIBUTES:
+        return Column(key, key)
     return Column(key, {"duration": "TIME"}.get(key, key.upper()))
 
 
@@ -212,12 +191,12 @@ def varying_columns(
     if any(run.title for run in found):
         keys.insert(1, "title")
     whole = everything or len(found) == 1
-    for group in _GROUPS if everything else _GROUPS[:2]:
+    for group in GROUPS if everything else GROUPS[:2]:
         keys += [f"{group}.{key}" for key in known[group] if whole or _varies(found, group, key)]
     keys += [key for key in ("experiment", "user") if everything or _differs(found, key)]
     if everything:
         keys += [key for key in ("branch", "base", "commit") if any(lookup(r, key) for r in found)]
-    return _told_apart([_column(key) for key in dict.fromkeys([*keys, *also])])
+    return told_apart([_column(key) for key in dict.fromkeys([*keys, *also])])
 
 
 def _differs(found: Sequence[Summary], key: str) -> bool:
@@ -241,21 +220,21 @@ def _is_nan(value: Any) -> bool:
 # -- sorting --------------------------------------------------------------------------------------
 
 
-def order(keys: Iterable[str], known: Mapping[str, Sequence[str]]) -> list[tuple[str, bool]]:
+def order(keys: Iterable[str], known: Vocabulary) -> list[tuple[str, bool]]:
     """Full keys, the first the weightiest, and whether to sort by them downwards (`-KEY`).
 
     Raises:
-        UnknownKey: as `name_key`.
+        UnknownKey: as `Vocabulary.resolve`.
     """
     found = []
     for key in keys:
         bare = key.removeprefix("+")
         try:
-            found.append((name_key(bare, known), False))
+            found.append((known.resolve(bare), False))
         except UnknownKey:
             if not key.startswith("-"):
                 raise
-            found.append((name_key(key[1:], known), True))
+            found.append((known.resolve(key[1:]), True))
     return found
 
 
@@ -290,8 +269,7 @@ def _order(value: Any) -> tuple[int, Any]:
 # -- tables ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A drawn table; `dropped` are the titles of the columns that did not fit."""
 
     text: str
@@ -308,45 +286,92 @@ def table(
     color: bool = False,
     fixed: bool = False,
     keep: Sequence[str] = (),
+    more: Mapping[str, Sequence[Any]] = _NOTHING,
 ) -> Table:
-    """Runs as lines of aligned columns.
+    """Runs as lines of aligned columns; `more` are columns of values that overrule the runs' own.
 
     With `now`, times are relative to it, else ISO. With `clock`, what is running has a duration,
     up to then. Where `width` is too narrow, columns are dropped: user, experiment and title first,
     then from the longer of params and metrics; with `fixed` from the right. The name and the keys
     in `keep` go last.
     """
-    drawn = {column: _draw(found, column, now, clock) for column in columns}
-    kept = list(columns)
+
+    def next_to_go(kept: Sequence[int]) -> int:
+        spare = [place for place in kept if columns[place].key not in keep] or kept
+        return spare[-1] if fixed else spare[_least([columns[place] for place in spare])]
+
+    drawn = [_draw(found, column, now, clock, more) for column in columns]
+    return _laid_out(columns, drawn, width, color, next_to_go)
+
+
+def sheet(
+    columns: Sequence[Column],
+    values: Sequence[Sequence[Any]],
+    *,
+    now: datetime | None = None,
+    width: int | None = None,
+    color: bool = False,
+    spare: Sequence[int] = (),
+) -> Table:
+    """Columns of values that are no runs' as lines; a column's key says how its values look.
+
+    Where `width` is too narrow, those whose places are in `spare` go, the first first, and then
+    others from the right.
+    """
+    going = list(reversed(spare))
+
+    def next_to_go(kept: Sequence[int]) -> int:
+        return going.pop() if going else kept[-1]
+
+    drawn = [_drawn(column, own, now) for column, own in zip(columns, values, strict=True)]
+    return _laid_out(columns, drawn, width, color, next_to_go)
+
+
+def _laid_out(
+    columns: Sequence[Column],
+    drawn: Sequence[_Drawn],
+    width: int | None,
+    color: bool,
+    next_to_go: Callable[[Sequence[int]], int],
+) -> Table:
+    kept = list(range(len(columns)))
+    total = sum(part.width + len(_GAP) for part in drawn) - len(_GAP)
     dropped: list[str] = []
-    while width is not None and len(kept) > 1 and _total(kept, drawn) > width:
-        spare = [column for column in kept if column.key not in keep] or kept
-        victim = spare[-1] if fixed else _least(spare)
+    while width is not None and len(kept) > 1 and total > width:
+        victim = next_to_go(kept)
         kept.remove(victim)
-        dropped.append(one_line(victim.title))
-    finished = [_finish(drawn[column], column, color) for column in kept]
+        total -= drawn[victim].width + len(_GAP)
+        dropped.append(one_line(columns[victim].title))
+    finished = [_finish(drawn[place], columns[place], color) for place in kept]
     lines = [_GAP.join(cells).rstrip() + "\n" for cells in zip(*finished, strict=True)]
     return Table("".join(lines), tuple(reversed(dropped)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
+class _Drawn(NamedTuple):
     cells: tuple[str, ...]
     width: int
     right: bool
 
 
 def _draw(
-    found: Sequence[Summary], column: Column, now: datetime | None, clock: datetime | None = None
+    found: Sequence[Summary],
+    column: Column,
+    now: datetime | None,
+    clock: datetime | None = None,
+    more: Mapping[str, Sequence[Any]] = _NOTHING,
 ) -> _Drawn:
-    title = column.title
-    if column.key == "started" and now is not None and title == "STARTED":
-        title = "AGE"
-    values = _values(found, column.key)
+    values = _values(found, column.key, more)
     if column.key == "status":
         values = [_status(run) for run in found]
     elif column.key == "duration" and clock is not None:
         values = [lasted(run, clock) for run in found]
+    return _drawn(column, values, now)
+
+
+def _drawn(column: Column, values: Sequence[Any], now: datetime | None) -> _Drawn:
+    title = column.title
+    if column.key == "started" and now is not None and title == "STARTED":
+        title = "AGE"
     cells = [cut(one_line(title), WIDEST), *_cells(values, column.key, now)]
     real = [value for value in values if value is not None]
     right = column.key == "duration" or (bool(real) and all(map(is_number, real)))
@@ -388,19 +413,15 @@ def _text(value: Any, key: str, now: datetime | None) -> str:
     return cell(value)
 
 
-def _total(kept: Sequence[Column], drawn: Mapping[Column, _Drawn]) -> int:
-    return sum(drawn[column].width for column in kept) + len(_GAP) * (len(kept) - 1)
-
-
-def _least(kept: Sequence[Column]) -> Column:
-    """The least informative column of those that are left."""
-    by_key = {column.key: column for column in kept}
+def _least(kept: Sequence[Column]) -> int:
+    """The place of the least informative column of those that are left."""
+    keys = [column.key for column in kept]
     for key in ("commit", "base", "branch", "user", "experiment", "title"):
-        if key in by_key:
-            return by_key[key]
-    groups = [[c for c in kept if c.key.startswith(f"{group}.")] for group in _GROUPS]
+        if key in keys:
+            return keys.index(key)
+    groups = [[n for n, key in enumerate(keys) if key.startswith(f"{group}.")] for group in GROUPS]
     longest = max(groups[::-1], key=lambda group: (len(group), group is groups[0]))
-    return longest[-1] if longest else kept[-1]
+    return longest[-1] if longest else len(kept) - 1
 
 
 def _finish(drawn: _Drawn, column: Column, color: bool) -> list[str]:
@@ -427,12 +448,26 @@ def cells_of(found: Sequence[Summary], columns: Sequence[Column]) -> list[list[t
 # -- Markdown -------------------------------------------------------------------------------------
 
 
-def markdown(found: Sequence[Summary], columns: Sequence[Column]) -> str:
+def markdown(
+    found: Sequence[Summary],
+    columns: Sequence[Column],
+    more: Mapping[str, Sequence[Any]] = _NOTHING,
+) -> str:
     """Runs as a table of GitHub's Markdown, whatever could be markup or HTML escaped."""
+    drawn = [_draw(found, column, None, more=more) for column in columns]
+    return _markdown(drawn, len(found))
+
+
+def sheet_markdown(columns: Sequence[Column], values: Sequence[Sequence[Any]]) -> str:
+    """Columns of values as `markdown` writes runs."""
+    drawn = [_drawn(column, own, None) for column, own in zip(columns, values, strict=True)]
+    return _markdown(drawn, len(values[0]) if values else 0)
+
+
+def _markdown(drawn: Sequence[_Drawn], count: int) -> str:
     from tabulate import tabulate
 
-    drawn = [_draw(found, column, None) for column in columns]
-    head, *rows = [[_escaped(d.cells[n]) for d in drawn] for n in range(len(found) + 1)]
+    head, *rows = [[_escaped(d.cells[n]) for d in drawn] for n in range(count + 1)]
     # tabulate 0.9 stumbles over the sides of a table without rows.
     sides = ["right" if d.right else "left" for d in drawn] if rows else None
     return tabulate(rows, head, "pipe", disable_numparse=True, colalign=sides) + "\n"

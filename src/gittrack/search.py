@@ -88,7 +88,7 @@ class Search:
             if revisions.is_listed(run, deleted=question.deleted, archived=question.archived)
             and (question.live or run.commit is not None)
         ]
-        order = report.order(question.sort, report.keys_of(self._listing.runs)) if found else []
+        order = report.order(question.sort, self.vocabulary) if found else []
         found = report.in_order(found, order)
         shown = list(found if question.limit is None else found[: question.limit])
         return Found(shown, len(found), True, self._listing.problems, order)

@@ -5,15 +5,33 @@ Called while the user types: whatever fails here is silence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
+from gittrack.cli.asking import ALIAS
 from gittrack.errors import GittrackError, UnknownKey
-from gittrack.summary import Summary
+from gittrack.vocabulary import ATTRIBUTES, GROUPS
 
-__all__ = ["columns", "deleted_runs", "experiments", "metrics", "run_names", "running_names"]
+if TYPE_CHECKING:
+    from gittrack.summary import Summary
+    from gittrack.vocabulary import Vocabulary
+
+__all__ = [
+    "columns",
+    "deleted_runs",
+    "experiments",
+    "metrics",
+    "queries",
+    "run_names",
+    "running_names",
+    "saved",
+]
+
+_COMPARISONS = ("=", "!=", "<", "<=", ">", ">=", "=~", "like", "ilike", "in", "is", "between")
+_LEADING_WORDS = ("and", "or", "not", "(")
+_FUNCTIONS = ("min(", "max(", "first(", "last(", "touches(", "ancestor(", "descendant(", "uses(")
 
 
 def run_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -72,7 +90,8 @@ def experiments(
 
 def metrics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of metrics that any run has."""
-    names = sorted({name for run in _runs() for name in run.metrics})
+    known = _vocabulary()
+    names = known.keys("metrics") if known is not None else []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
@@ -80,32 +99,69 @@ def columns(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     """Keys of columns, bare and in full; behind a comma the next one, behind a sign a sort key.
 
     In full only where the group's name is begun, or where the bare key means something else too.
+    Inside the brackets of a function too.
     """
-    from gittrack import report
-
-    head, comma, last = incomplete.rpartition(",")
+    head = incomplete[: max(incomplete.rfind(mark) for mark in ",(") + 1]
+    last = incomplete[len(head) :]
     sign = last[:1] if last[:1] in ("-", "+") else ""
-    start = last.removeprefix(sign)
-    known = report.keys_of(_runs())
-    keys = list(report.ATTRIBUTES)
-    for group in known:
-        for key in known[group]:
+    head, start = head + sign, last.removeprefix(sign)
+    return [CompletionItem(head + key) for key in _keys(start)]
+
+
+def queries(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The next word of a query: a key where a value begins, behind a key what compares it.
+
+    Behind a comparison's value `and` and `or`.
+    """
+    head = incomplete[: max(incomplete.rfind(mark) for mark in " (") + 1]
+    start = incomplete[len(head) :]
+    before = head.replace("(", " ( ").split()
+    last = before[-1].lower() if before else "and"
+    if last in _LEADING_WORDS:
+        words = [*_keys(start), *(["not "] if last != "not" else []), *_FUNCTIONS]
+    elif last in _COMPARISONS or last.endswith(","):
+        words = []
+    elif len(before) > 1 and before[-2].lower() in _COMPARISONS:
+        words = ["and ", "or "]
+    else:
+        words = [*_COMPARISONS, "and ", "or "]
+    return [CompletionItem(head + word) for word in words if word.startswith(start)]
+
+
+def saved(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of saved queries."""
+    from gittrack import whereabouts
+
+    try:
+        settings = whereabouts.find().settings
+    except GittrackError:
+        return []
+    names = [key.removeprefix(ALIAS) for key in settings if key.startswith(ALIAS)]
+    return [
+        CompletionItem(name, help=settings[ALIAS + name])
+        for name in sorted(names)
+        if name.startswith(incomplete)
+    ]
+
+
+def _keys(start: str) -> list[str]:
+    """The keys that begin so, as somebody would write them."""
+    known = _vocabulary()
+    if known is None:
+        return []
+    keys = list(ATTRIBUTES)
+    for group in GROUPS:
+        for key in known.keys(group):
             full = f"{group}.{key}"
             bare = _means(key, full, known)
             keys += [key] if bare else []
             keys += [full] if not bare or _wants(start, group) else []
-    return [
-        CompletionItem(head + comma + sign + key)
-        for key in keys
-        if key.startswith(start) and key.isprintable()
-    ]
+    return [key for key in keys if key.startswith(start) and key.isprintable()]
 
 
-def _means(key: str, full: str, known: Mapping[str, Sequence[str]]) -> bool:
-    from gittrack import report
-
+def _means(key: str, full: str, known: Vocabulary) -> bool:
     try:
-        return report.name_key(key, known) == full
+        return known.resolve(key) == full
     except UnknownKey:
         return False
 
@@ -113,6 +169,17 @@ def _means(key: str, full: str, known: Mapping[str, Sequence[str]]) -> bool:
 def _wants(start: str, group: str) -> bool:
     """Whether what is typed may be the beginning of the group's name."""
     return bool(start) and f"{group}.".startswith(start[: len(group) + 1])
+
+
+def _vocabulary() -> Vocabulary | None:
+    from gittrack import whereabouts
+    from gittrack.search import open_search
+
+    try:
+        with open_search(whereabouts.find()) as search:
+            return search.vocabulary
+    except GittrackError:
+        return None
 
 
 def _runs() -> tuple[Summary, ...]:

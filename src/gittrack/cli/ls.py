@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from gittrack.cli.asking import asked
 from gittrack.cli.completing import columns as complete_columns
 from gittrack.cli.completing import experiments as complete_experiments
-from gittrack.cli.main import open_repo
+from gittrack.cli.completing import queries as complete_queries
+from gittrack.cli.completing import saved as complete_saved
+from gittrack.cli.footer import counted, foot
+from gittrack.cli.keys import is_expression, plain_key, several
+from gittrack.cli.main import open_place
 from gittrack.cli.output import Screen, format_options, page, page_data, say, screen
-from gittrack.summary import Summary
+from gittrack.cli.progress import bar
+from gittrack.errors import UnknownKey, UsageError
+from gittrack.search import Question, Search, open_search
 
 if TYPE_CHECKING:
-    from gittrack.git import Repo
     from gittrack.index import Known
     from gittrack.lineage import Stale
     from gittrack.report import Column
+    from gittrack.summary import Summary
+    from gittrack.whereabouts import Place
 
 __all__ = ["leading", "ls"]
 
 Behind = Mapping[str, "Stale"]
 
 _FIRST = 50
-_NAMED = 12
 _TOO_MANY, _LEADING = 40, 12
-_WHY = "tags."
-"""The key of a tag without a name, which no run has: there the reason stands to be shown."""
+_WHY = "stale"
 
 
 @click.command()
+@click.argument("query", nargs=-1, metavar="[QUERY]", shell_complete=complete_queries)
 @click.option(
     "--sort",
-    "keys",
-    metavar="KEY",
+    "sort",
+    metavar="KEY,...",
     multiple=True,
     shell_complete=complete_columns,
     help="Sort by KEY, lowest first; -KEY highest first. Again for the next key.",
@@ -50,13 +55,42 @@ _WHY = "tags."
     help="Show the runs of one experiment.",
 )
 @click.option(
+    "-q",
+    "--saved",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_saved,
+    help="Show the runs that match the query saved as track.alias.NAME.",
+)
+@click.option(
     "--columns",
     "names",
     metavar="KEY,...",
+    multiple=True,
     shell_complete=complete_columns,
-    help="Show these columns; params.*, metrics.* and tags.* stand for all of them.",
+    help="Show these columns, in this order; * and ? fit any letters: metrics.*, *loss*.",
 )
 @click.option("--all-columns", "everything", is_flag=True, help="Show what never varies, too.")
+@click.option(
+    "--group-by",
+    metavar="KEY,...",
+    multiple=True,
+    shell_complete=complete_columns,
+    help="Show a line for each value of KEY: how many runs, and mean, std, min, max of metrics.",
+)
+@click.option(
+    "--pivot",
+    metavar="ROW,COLUMN,VALUE",
+    shell_complete=complete_columns,
+    help="Show the mean of VALUE for each value of ROW and COLUMN.",
+)
+@click.option(
+    "--distinct",
+    metavar="KEY,...",
+    multiple=True,
+    shell_complete=complete_columns,
+    help="Show which values KEY has, and in how many runs.",
+)
 @click.option("--archived", is_flag=True, help="Show archived runs, too.")
 @click.option("--deleted", is_flag=True, help="Show deleted runs, too.")
 @click.option("--tree", is_flag=True, help="Draw nested runs under those that they belong to.")
@@ -67,11 +101,16 @@ _WHY = "tags."
 @click.pass_context
 def ls(
     ctx: click.Context,
-    keys: Sequence[str],
+    query: Sequence[str],
+    sort: Sequence[str],
     count: int | None,
     experiment: str | None,
-    names: str | None,
+    saved: Sequence[str],
+    names: Sequence[str],
     everything: bool,
+    group_by: Sequence[str],
+    pivot: str | None,
+    distinct: Sequence[str],
     archived: bool,
     deleted: bool,
     tree: bool,
@@ -80,10 +119,19 @@ def ls(
 ) -> None:
     """List runs, newest first.
 
+    With a query those that match it. It compares params, metrics, tags and attributes: and, or,
+    not, in, like, is null, min(), max(). It is one argument, so quote it. docs/query.md has it all.
+
     Shown are the params and metrics that vary. On a terminal the newest 50 runs and the columns
     that fit, in data (--json, --csv, --md) everything. Where stdout is no terminal, and there were
     more than 40 columns, the 12 params and metrics that most runs have. What --sort sorts by has a
-    column.
+    column. The setting track.columns stands for --columns in tables.
+
+    A column, and a sort key, may be a function of a curve: max(acc), first(loss), min_step(loss).
+
+    With --group-by and --pivot such a function is that of the group's runs: mean(acc) is the mean
+    of what they ended with, and so are std, min, max, median, sum and count; mean(max(acc)) is the
+    mean of their best. Sort groups by what they show: --sort '-mean(acc)'; -acc means the same.
 
     With --tree a nested run stands below its parent, sorted among its siblings. A run whose parent
     is not in the listing stands by itself.
@@ -92,57 +140,150 @@ def ls(
     experiment, finished, other bytes), or from a stale one.
 
     \b
-    $ git track ls
-    $ git track ls --sort -accuracy -n 5
-    $ git track ls --columns name,lr,metrics.*
+    $ git track ls 'metrics.acc > 0.9 and not dirty' --sort -acc -n 5
+    $ git track ls --columns 'name,lr,*loss*,max(acc)'
+    $ git track ls --group-by params.model --sort -acc
+    $ git track ls --pivot 'lr,optimizer,max(acc)'
+    $ git track ls --distinct params.optimizer
+    $ git config track.alias.good 'metrics.acc > 0.9' && git track ls -q good
     $ git track ls --csv > runs.csv
-    $ git track ls --tree
-    $ git track ls --stale
     """
-    from gittrack import report, revisions
+    _refuse_both(
+        {"--group-by": bool(group_by), "--pivot": bool(pivot), "--distinct": bool(distinct),
+         "--tree": tree, "--stale": stale}
+    )  # fmt: skip
+    place = open_place(ctx)
+    with bar() as meter, open_search(place, meter=meter) as search:
+        _warn(getattr(search, "apology", None))
+        known = search.vocabulary
+        question = Question(asked(place, query, saved), experiment, archived, deleted)
+        orders = several(sort, known)
+        if group_by or pivot or distinct:
+            from gittrack.cli import groups
 
-    repo = open_repo(ctx)
-    listing = revisions.catalogue(repo, deleted=True)
-    for problem in listing.problems:
-        say(f"warning: {problem.message}")
-    whole = (
-        listing.runs if experiment is None else revisions.of_experiment(listing.runs, experiment)
-    )
-    found: Sequence[Summary] = [
-        run for run in whole if revisions.is_listed(run, deleted=deleted, archived=archived)
-    ]
-    behind = _behind(repo) if stale else None
-    if behind is not None:
-        found = [run for run in found if run.commit in behind]
-    # A name means the same whatever part of the runs is shown.
-    known = report.keys_of(listing.runs) if keys or names else {}
-    order = report.order(keys, known) if listing.runs else []
-    found = report.in_order(found, order)
-    leads = _leads(found) if tree else []
-    found = [run for run, _ in leads] if tree else found
+            wanted = groups.Wanted(
+                several(group_by, known), several([pivot or ""], known), several(distinct, known),
+                several(names, known), orders, count, form,
+            )  # fmt: skip
+            if not groups.show(place, search, question, wanted):
+                say(_nothing(search, question))
+            return
+        options = _Options(several(names, known), count, everything, tree, stale, form)
+        _list(place, search, question._replace(sort=tuple(orders)), options)
+
+
+class _Options(NamedTuple):
+    """What was asked of the listing itself."""
+
+    names: Sequence[str]
+    most: int | None
+    everything: bool
+    tree: bool
+    stale: bool
+    form: str | None
+
+
+def _refuse_both(given: Mapping[str, bool]) -> None:
+    names = [name for name, there in given.items() if there and name != "--stale"]
+    names += ["--stale"] if given["--stale"] and names != ["--tree"] else []
+    if len(names) > 1:
+        raise UsageError(f"{names[0]} and {names[1]} do not go together")
+
+
+def _warn(text: str | None) -> None:
+    if text:
+        say(f"warning: {text}")
+
+
+# -- the listing ----------------------------------------------------------------------------------
+
+
+def _list(place: Place, search: Search, question: Question, options: _Options) -> None:
     shown = screen()
-    limit = count if count is not None else _FIRST if shown.is_terminal and form is None else None
-    part = found if limit is None else found[:limit]
-    chosen = (
-        report.chosen_columns(_split(names), part, known=known) if names and listing.runs else None
-    )
-    view = _View(chosen, [key for key, _ in order], everything, behind, [lead for _, lead in leads])
-    if form is not None:
-        page_data(repo, _data(part, form, view))
+    limit = options.most
+    if limit is None and shown.is_terminal and options.form is None:
+        limit = _FIRST
+    behind = _behind(place) if options.stale else None
+    whole = options.tree or options.stale
+    question = question._replace(limit=None if whole else limit)
+    found = search.find(question)
+    for problem in found.problems:
+        say(f"warning: {problem.message}")
+    runs, total, exact = found.runs, found.total, found.exact
+    if behind is not None:
+        runs = [run for run in runs if run.commit in behind]
+    leads = _leads(runs) if options.tree else []
+    if whole:
+        runs, total, exact = [run for run, _ in leads] if leads else runs, len(runs), True
+    part = runs if limit is None else runs[:limit]
+    chosen = _chosen(place, search, part, options)
+    keys = [key for key, _ in found.order]
+    texts = [key for key in (*(column.key for column in chosen or ()), *keys)
+             if is_expression(key, search.vocabulary)]  # fmt: skip
+    more = _computed(search, question, part, texts)
+    if behind is not None:
+        more[_WHY] = [_reason(behind[run.commit or ""]) for run in part]
+    view = _View(chosen, keys, options.everything, behind, [lead for _, lead in leads], more)
+    if options.form is not None:
+        page_data(place, _data(part, options.form, view))
     elif part:
-        _print(repo, part, len(found), view, shown)
-    if not found:
-        say(_nothing(whole) if behind is None or not whole else "no run is stale")
+        count = counted(len(part), total, exact, matched=question.query is not None)
+        _print(place, part, count, view, shown)
+    if not total:
+        none = "no run is stale" if behind and not question.query else None
+        say(none or _nothing(search, question))
+
+
+def _chosen(
+    place: Place, search: Search, part: Sequence[Summary], options: _Options
+) -> list[Column] | None:
+    """The columns that are asked for, here or in the settings; None means those that vary."""
+    from gittrack import report
+
+    known = search.vocabulary
+    if options.names:
+        if not part and not any(map(known.keys, ("params", "metrics", "tags"))):
+            return None
+        names = [plain_key(name, known) for name in options.names]
+        texts = [name for name in names if is_expression(name, known)]
+        return report.chosen_columns(names, part, vocabulary=known, more=texts)
+    if not part or options.everything or options.form in ("json", "csv"):
+        return None
+    found: list[Column] = []
+    for name in several([place.setting("track.columns") or ""], known):
+        full = plain_key(name, known)
+        texts = [full] if is_expression(full, known) else []
+        try:
+            found += report.chosen_columns([full], part, vocabulary=known, more=texts)
+        except UnknownKey as error:
+            _warn(f"track.columns: {error.message}")
+    return report.told_apart(found) or None
+
+
+def _computed(
+    search: Search, question: Question, part: Sequence[Summary], texts: Sequence[str]
+) -> dict[str, Sequence[Any]]:
+    """The values of expressions for the runs that are shown."""
+    if not texts or not part:
+        return {text: [] for text in texts}
+    columns = search.columns(question, ["id", *dict.fromkeys(texts)])
+    places = {run: place for place, run in enumerate(columns["id"])}
+    rows = [places.get(run.id) for run in part]
+    return {text: [None if row is None else columns[text][row] for row in rows] for text in texts}
 
 
 class _View(NamedTuple):
-    """What to show of the runs: the columns asked for, if any, the sort keys, or everything."""
+    """What to show of the runs: the columns asked for, if any, the sort keys, or everything.
+
+    `more` are columns of values beside the runs' own.
+    """
 
     chosen: Sequence[Column] | None
     keys: Sequence[str]
     everything: bool
     behind: Behind | None
-    leads: Sequence[str] = ()
+    leads: Sequence[str]
+    more: Mapping[str, Sequence[Any]]
 
     def columns(self, part: Sequence[Summary]) -> Sequence[Column]:
         """The columns of a table for people; what it is sorted by is among them."""
@@ -153,23 +294,12 @@ class _View(NamedTuple):
             columns = report.varying_columns(part, everything=self.everything, also=self.keys)
         return columns if self.behind is None else [*columns, report.Column(_WHY, "STALE")]
 
-    def rows(self, part: Sequence[Summary]) -> Sequence[Summary]:
-        """The runs, where they are stale with the reason in the place that its column shows."""
-        if self.behind is None:
-            return part
-        return [
-            replace(run, tags={**run.tags, "": _reason(self.behind[run.commit or ""])})
-            for run in part
-        ]
-
-    def drawn(self, part: Sequence[Summary]) -> Sequence[Summary]:
-        """The rows of a table for people: in a tree with the lines before each name."""
-        rows = self.rows(part)
+    def drawn(self, part: Sequence[Summary]) -> Mapping[str, Sequence[Any]]:
+        """What is drawn beside the runs' own values: in a tree names with the lines before them."""
         if not self.leads:
-            return rows
-        return [
-            replace(run, name=lead + run.name) for run, lead in zip(rows, self.leads, strict=False)
-        ]
+            return self.more
+        names = [lead + run.name for run, lead in zip(part, self.leads, strict=False)]
+        return {**self.more, "name": names}
 
 
 def _leads(found: Sequence[Summary]) -> list[tuple[Summary, str]]:
@@ -199,12 +329,11 @@ def _leads(found: Sequence[Summary]) -> list[tuple[Summary, str]]:
     return lines
 
 
-def _behind(repo: Repo) -> Behind:
+def _behind(place: Place) -> Behind:
     from gittrack import lineage
-    from gittrack.cli.progress import bar
 
     with bar() as meter:
-        return lineage.stale(repo, meter=meter)
+        return lineage.stale(place.repo, meter=meter)
 
 
 def _reason(why: Stale) -> str:
@@ -216,22 +345,23 @@ def _reason(why: Stale) -> str:
     return f"{why.input.name} is stale"
 
 
-def _nothing(hidden: Sequence[Summary]) -> str:
-    """What is said where no run is shown; `hidden` are those that an option would show."""
-    options = [
-        option
-        for option, there in (
-            ("--archived", any(not run.deleted for run in hidden)),
-            ("--deleted", any(run.deleted for run in hidden)),
-        )
-        if there
-    ]
+def _nothing(search: Search, question: Question) -> str:
+    """What is said where no run is shown, and by which options some would be."""
+    more = question._replace(archived=True, deleted=False, limit=1, sort=())
+    archived = search.find(more).total
+    deleted = search.find(more._replace(deleted=True)).total - archived
+    options = [name for name, there in (("--archived", archived), ("--deleted", deleted)) if there]
+    none = "no runs" if question.query is None else "no run matches"
     if options:
-        return f"no runs ({' and '.join(options)} show{'s'[len(options) - 1 :]} more)"
+        return f"{none} ({' and '.join(options)} show{'s'[len(options) - 1 :]} more)"
+    if question.query is not None:
+        return none
     return "no runs yet: git track run -- COMMAND records one"
 
 
-def _print(repo: Repo, part: Sequence[Summary], total: int, view: _View, shown: Screen) -> None:
+def _print(place: Place, part: Sequence[Summary], count: str, view: _View, shown: Screen) -> None:
+    from datetime import datetime, timezone
+
     from gittrack import report
 
     now = datetime.now(timezone.utc)
@@ -241,7 +371,7 @@ def _print(repo: Repo, part: Sequence[Summary], total: int, view: _View, shown: 
     if hides and shown.width is None:
         columns, others = leading(part, columns, keep=(_WHY, *view.keys))
     drawn = report.table(
-        view.drawn(part),
+        part,
         columns,
         now=now if shown.is_terminal else None,
         clock=now,
@@ -249,13 +379,14 @@ def _print(repo: Repo, part: Sequence[Summary], total: int, view: _View, shown: 
         color=shown.color,
         fixed=view.chosen is not None,
         keep=("name", _WHY, *view.keys),
+        more=view.drawn(part),
     )
     dropped = [*drawn.dropped, *(column.title for column in others)]
-    footer = _footer(part, total, dropped, hides=hides, width=shown.width)
+    footer = foot(count, dropped, hides=hides and len(part) > 1, width=shown.width)
     if shown.is_terminal:
-        page(repo, drawn.text + footer + "\n")
+        page(place, drawn.text + footer + "\n")
     else:
-        page(repo, drawn.text)
+        page(place, drawn.text)
         say(footer)
 
 
@@ -284,80 +415,41 @@ def leading(
     return [c for c in columns if c not in others], [c for c in columns if c in others]
 
 
-def _footer(
-    part: Sequence[Summary], total: int, dropped: Sequence[str], *, hides: bool, width: int | None
-) -> str:
-    """What is not in the table, on as many lines as the terminal's width makes of it."""
-    count = f"{total} run{'s' * (total != 1)}"
-    parts = [count if len(part) == total else f"{len(part)} of {count} (-n shows more)"]
-    if dropped:
-        parts.append(_too_narrow(dropped, None if width is None else width - len(parts[0]) - 3))
-    if hides and len(part) > 1:
-        parts.append("params that never vary are hidden (--all-columns)")
-    if width is None:
-        return " · ".join(parts)
-    from gittrack.cells import cut, width_of
-
-    lines = parts[:1]
-    for text in parts[1:]:
-        joined = f"{lines[-1]} · {text}"
-        if width_of(joined) <= width:
-            lines[-1] = joined
-        else:
-            lines.append(text)
-    return "\n".join(cut(line, width) for line in lines)
-
-
-def _too_narrow(dropped: Sequence[str], width: int | None) -> str:
-    """Which columns there was no place for: the first six of them, or as many as fit."""
-    from gittrack.cells import width_of
-
-    if width is None:
-        names = ", ".join([*dropped[:_NAMED], *["..."][: len(dropped) > _NAMED]])
-        return f"{len(dropped)} more columns: {names} (--columns, --all-columns)"
-    for count in range(min(6, len(dropped)), 0, -1):
-        more = ", ..." if len(dropped) > count else ""
-        text = f"too narrow for {', '.join(dropped[:count])}{more} (--columns)"
-        if width_of(text) <= width:
-            return text
-    return f"{len(dropped)} more columns (--columns)"
-
-
 def _data(part: Sequence[Summary], form: str, view: _View) -> str:
     from gittrack import exports, report
 
-    rows = view.rows(part)
     if form == "json":
-        return exports.as_json(part if view.behind is None else _with_reasons(part, view.behind))
+        return exports.as_json(_records(part, view))
     if form == "csv":
         chosen = view.chosen if view.chosen is not None else report.full_columns(part)
-        if view.behind is None:
-            return exports.csv_text(part, chosen)
-        head = [*(column.key for column in chosen), "stale"]
-        keys = [*(column.key for column in chosen), _WHY]
-        return exports.csv_rows([head, *([report.lookup(r, key) for key in keys] for r in rows)])
-    return report.markdown(view.drawn(part), view.columns(part)) if part else ""
+        others = [key for key in view.more if key not in {column.key for column in chosen}]
+        columns = [*chosen, *(report.Column(key, key) for key in others)]
+        return exports.csv_text(part, columns, view.more)
+    return report.markdown(part, view.columns(part), view.drawn(part)) if part else ""
 
 
-def _with_reasons(part: Sequence[Summary], behind: Behind) -> list[dict[str, Any]]:
-    """Runs as JSON has them, each with `stale`: the runs that make it so."""
+def _records(part: Sequence[Summary], view: _View) -> Sequence[Any]:
+    """Runs as JSON has them, with `values` of what was computed, and `stale`: what makes it so."""
+    texts = [text for text in view.more if text != _WHY]
+    if not texts and view.behind is None:
+        return part
     from gittrack.cells import jsonable
 
-    def named(run: Known | None) -> dict[str, str] | None:
-        return None if run is None else {"run": run.short, "id": run.id, "commit": run.commit}
+    made = []
+    for place, run in enumerate(part):
+        record = jsonable(run)
+        if texts:
+            record["values"] = {text: view.more[text][place] for text in texts}
+        if view.behind is not None:
+            why = view.behind[run.commit or ""]
+            record[_WHY] = {
+                "input": _named(why.input),
+                "newer": _named(why.newer),
+                "again": _named(why.again),
+            }
+        made.append(record)
+    return made
 
-    return [
-        {
-            **jsonable(run),
-            "stale": {
-                "input": named(behind[run.commit or ""].input),
-                "newer": named(behind[run.commit or ""].newer),
-                "again": named(behind[run.commit or ""].again),
-            },
-        }
-        for run in part
-    ]
 
-
-def _split(names: str | None) -> list[str]:
-    return [name.strip() for name in (names or "").split(",") if name.strip()]
+def _named(run: Known | None) -> dict[str, str] | None:
+    return None if run is None else {"run": run.short, "id": run.id, "commit": run.commit}

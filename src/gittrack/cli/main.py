@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from gittrack.git import Repo
+    from gittrack.whereabouts import Place
 
-__all__ = ["VERBS", "Verb", "circumstance", "cli", "main", "open_repo"]
+__all__ = ["VERBS", "Verb", "circumstance", "cli", "main", "open_place", "open_repo"]
 
 OURS = 70
 """The exit code for a bug of ours (EX_SOFTWARE in sysexits.h)."""
@@ -162,21 +163,31 @@ def cli(ctx: click.Context, directories: Sequence[str]) -> None:
         ctx.exit(2)
 
 
-def open_repo(ctx: click.Context) -> Repo:
-    """The repository here, opened once per command; runs that died unrecorded are recorded first.
+def open_place(ctx: click.Context) -> Place:
+    """Where the repository is, looked for once; runs that died unrecorded are recorded first.
+
+    Cheaper than `open_repo` by what libgit2 costs to load.
 
     Raises:
         RepositoryError: there is none, or it cannot be used.
     """
-    from gittrack.git import Repo
+    from gittrack import whereabouts
 
     root = ctx.find_root()
-    if not isinstance(root.obj, Repo):
+    if not isinstance(root.obj, whereabouts.Place):
         _check_directory()
-        root.obj = Repo.open()
-        root.obj.check_version()
+        root.obj = whereabouts.find()
         _recover(root.obj)
     return root.obj
+
+
+def open_repo(ctx: click.Context) -> Repo:
+    """The repository here, opened once per command; otherwise as `open_place`.
+
+    Raises:
+        RepositoryError: there is none, or it cannot be used.
+    """
+    return open_place(ctx).repo
 
 
 def _check_directory() -> None:
@@ -188,9 +199,9 @@ def _check_directory() -> None:
         ) from error
 
 
-def _recover(repo: Repo) -> None:
+def _recover(place: Place) -> None:
     try:
-        with os.scandir(repo.state / "live") as entries:
+        with os.scandir(os.path.join(place.state, "live")) as entries:
             waiting = next(entries, None) is not None
     except OSError:
         return
@@ -199,7 +210,7 @@ def _recover(repo: Repo) -> None:
     from gittrack import recovery
 
     try:
-        recovery.recover(repo)
+        recovery.recover(place.repo)
     except GittrackError as error:
         # What was asked for does not depend on it, and the next command tries again.
         _complain("warning", error.message, error.hint)

@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from gittrack.git import Repo
+    from gittrack.whereabouts import Place
 
 __all__ = [
     "Screen",
@@ -79,33 +80,40 @@ def say(text: str) -> None:
     click.echo(printable(text), err=True)
 
 
-def page(repo: Repo, text: str) -> None:
+def page(where: Repo | Place, text: str) -> None:
     """Print the answer, by Git's pager where stdout is a terminal and the answer is longer."""
     fits = not _is_terminal(sys.stdout) or text.count("\n") < screen().height
-    pager = "" if fits else _pager(repo)
+    pager = "" if fits else _pager(where)
     if pager in ("", "cat"):
         click.echo(text, nl=False, color=True)
         return
     _run_pager(pager, text)
 
 
-def page_data(repo: Repo, text: str) -> None:
+def page_data(where: Repo | Place, text: str) -> None:
     """Print data: byte for byte into a file or a pipe, made safe where it is a terminal."""
     if screen().is_terminal:
         from gittrack.quoting import printable
 
         text = printable(text.replace("\r\n", "\n"))
-    page(repo, text)
+    page(where, text)
 
 
-def _pager(repo: Repo) -> str:
+def _pager(where: Repo | Place) -> str:
     """Git's choice, and `pager.track` before it: a boolean, or a pager of its own."""
-    chosen = repo.config.get("pager.track")
+    from gittrack import whereabouts
+
+    place = where if isinstance(where, whereabouts.Place) else whereabouts.of(where)
+    chosen = place.setting("pager.track")
     if chosen is not None and chosen.lower() in ("false", "no", "off", "0"):
         return ""
-    if chosen is None or chosen.lower() in ("", "true", "yes", "on", "1"):
-        return repo.git("var", "GIT_PAGER").decode("utf-8", "surrogateescape").strip()
-    return chosen
+    if chosen is not None and chosen.lower() not in ("", "true", "yes", "on", "1"):
+        return chosen
+    # The order of git_pager() in Git's pager.c; what it was built with, Git alone knows.
+    for own in (os.environ.get("GIT_PAGER"), place.setting("core.pager"), os.environ.get("PAGER")):
+        if own is not None:
+            return own.strip()
+    return place.repo.git("var", "GIT_PAGER").decode("utf-8", "surrogateescape").strip()
 
 
 def _run_pager(pager: str, text: str) -> None:
