@@ -159,6 +159,7 @@ def add(place: Path, found: Iterator[Drawn], *, count: int, loose: bool = False)
     Their refs are packed, or, if `loose`, files of their own.
     """
     repo = Repo.open(place)
+    top = repo.common_dir
     base, branch = repo.head()
     assert base is not None
     run = generate.make(random.Random(0), 0, base=base, branch=branch)
@@ -167,7 +168,7 @@ def add(place: Path, found: Iterator[Drawn], *, count: int, loose: bool = False)
     head = f"tree {repo.read_commit(shared).tree}\nparent {base}\n"
     who = f"{generate.AUTHOR.name} <{generate.AUTHOR.email}>"
     made: dict[str, str] = {}
-    path = place / ".git" / "objects" / "pack" / "gathering.pack"
+    path = top / "objects" / "pack" / "gathering.pack"
     with path.open("wb") as file:
         pack = _Pack(file, count)
         for one in found:
@@ -181,9 +182,9 @@ def add(place: Path, found: Iterator[Drawn], *, count: int, loose: bool = False)
     for file_name in (path, path.with_suffix(".idx")):
         file_name.rename(file_name.with_name(f"pack-{said.stdout.strip()}{file_name.suffix}"))
     if loose:
-        _write_loose(place, made)
+        _write_loose(top, made)
     else:
-        _write_packed(place, made)
+        _write_packed(top, made)
     return sorted(made)
 
 
@@ -214,10 +215,10 @@ class _Pack:
         self._file.write(data)
 
 
-def _write_packed(place: Path, made: dict[str, str]) -> None:
+def _write_packed(top: Path, made: dict[str, str]) -> None:
     """All refs of the repository as one file, as `git pack-refs --all` leaves them."""
-    subprocess.run(["git", "pack-refs", "--all"], cwd=place, check=True)
-    path = place / ".git" / "packed-refs"
+    subprocess.run(["git", "pack-refs", "--all"], cwd=top, check=True)
+    path = top / "packed-refs"
     refs = dict(made)
     for line in path.read_text().split("\n") if path.exists() else ():
         if line and line[0] not in "#^":
@@ -230,9 +231,9 @@ def _write_packed(place: Path, made: dict[str, str]) -> None:
     waiting.replace(path)
 
 
-def _write_loose(place: Path, made: dict[str, str]) -> None:
+def _write_loose(top: Path, made: dict[str, str]) -> None:
     for name, oid in made.items():
-        path = place / ".git" / name
+        path = top / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{oid}\n")
 

@@ -11,6 +11,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 _NO_PEERS = ["--dvc", "false", "--mlflow", "false"]
 SMALL = {
+    "compaction": ["--rounds", "1", "--runs", "30"],
     "closing": ["--rounds", "1", "--points", "2000", "--runs", "3", "--each", "500"],
     "lifetime": ["--rounds", "1", "--files", "20"],
     "startup": ["--rounds", "1"],
@@ -40,7 +41,7 @@ def test_a_benchmark_prints_its_table(name: str) -> None:
 def test_every_benchmark_is_run_here() -> None:
     """Those that others import have no table of their own."""
     files = {path.stem for path in BENCHMARKS.glob("*.py")}
-    assert files - {"generate", "measure", "synthetic"} == SMALL.keys()
+    assert files - {"generate", "measure", "peers", "synthetic"} == SMALL.keys()
 
 
 @pytest.mark.parametrize("loose", [False, True])
