@@ -134,7 +134,7 @@ def _pointed(text: str, start: int, end: int) -> str:
         carets += (" " if place < start else "^" if place < end else "") * _columns(char)
     if "^" not in carets:
         carets += "^"
-    return f"    {shown}{'...' if last < len(text) else ''}\n    {carets}"
+    return f"    {shown}{'...' if last < len(text) else ''}\n    {carets.rstrip()}"
 
 
 def _columns(char: str) -> int:
