@@ -235,16 +235,16 @@ class _Binder(Terms):
 
     def of_param(self, left: Typed, op: str, value: str, node: syntax.Node) -> Bound:
         """A param beside a quoted text, which as in MLflow is also a number that is spelled so."""
-        count = self.vocabulary.count(left.key)
-        spelled = spellings(value)
-        if op not in ("=", "!=") or len(spelled) == 1:
+        order = op not in ("=", "!=")
+        if order or len(spellings(value)) == 1:
             self.check(left, "text", node)
-        if op not in ("=", "!="):
-            return Compare(op, left.term, Value(value))
-        if count.total == count.texts:
-            return Compare(op, left.term, Value(value))
-        same = In(left.term, spelled) if len(spelled) > 1 else Compare("=", left.term, Value(value))
-        return same if op == "=" else All((Not(Missing(left.term)), Not(same)))
+        return Compare(op, left.term if order else self.as_text(left), Value(value))
+
+    def as_text(self, typed: Typed) -> Term:
+        """A param as MLflow keeps it, where that may differ from what it is."""
+        count = self.vocabulary.count(typed.key)
+        plain = typed.kind == "text" or not (count.numbers or count.booleans)
+        return typed.term if plain or not isinstance(typed.term, Field) else Spelled(typed.term)
 
     def converted(
         self, left: Typed, value: Scalar, right: syntax.Node, node: syntax.Node
@@ -274,9 +274,7 @@ class _Binder(Terms):
         if left.kind not in ("text", "mixed"):
             name = self.written(left.node)
             raise self.refusal(f"'{name}' is {KINDS[left.kind]}, '{op}' is for texts", node)
-        count = self.vocabulary.count(left.key)
-        plain = left.kind == "text" or count.total == count.texts
-        term = left.term if plain or not isinstance(left.term, Field) else Spelled(left.term)
+        term = self.as_text(left)
         if op != "=~":
             return Like(term, value, op == "ilike" or left.key == "status")
         from gittrack import expressions
@@ -289,21 +287,18 @@ class _Binder(Terms):
 
     def member(self, node: syntax.Member) -> Bound:
         found: list[Bound] = []
-        values: list[Scalar] = []
+        values: dict[Term, list[Scalar]] = {}
         if _is_dataset(node.operand):
             found = [self.dataset(node.operand, "=", one) for one in node.options]
         else:
             typed = self.term(node.operand)
-            tests = [self.against(typed, "=", option, node) for option in node.options]
-            for test in tests:
+            for option in node.options:
+                test = self.against(typed, "=", option, node)
                 if isinstance(test, Compare) and isinstance(test.right, Value):
-                    values.append(test.right.value)
-                elif isinstance(test, In):
-                    values += test.values
+                    values.setdefault(test.left, []).append(test.right.value)
                 else:
                     found.append(test)
-            if values:
-                found.append(In(typed.term, tuple(values)))
+        found += [In(term, tuple(options)) for term, options in values.items()]
         whole = found[0] if len(found) == 1 else Any(tuple(found))
         return Not(whole) if node.negated else whole
 
