@@ -125,7 +125,7 @@ def test_version(tmp_path: Path, track: Any) -> None:
         (("zzzz",), "'zzzz' is no verb of git track", "'git track -h' lists the verbs."),
         (("ls", "--colums", "a"), "'git track ls' has no option '--colums'", "'--columns'"),
         (("ls", "-n", "x"), "'x' is not a valid integer range", "'git track ls -h'"),
-        (("plot",), "missing argument 'METRIC'", "'git track plot -h'"),
+        (("plot",), "missing argument 'METRIC", "'git track plot -h'"),
         (("-C", "nowhere", "ls"), "cannot change to 'nowhere'", ""),
     ],
 )

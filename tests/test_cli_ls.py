@@ -1,0 +1,383 @@
+"""`git track ls` asked for columns, groups, pivots, distinct values and saved queries."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import runpy
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from gittrack import commits
+from gittrack.cli.completing import queries
+from gittrack.cli.footer import counted
+from gittrack.cli.keys import several, told, unquoted
+from gittrack.cli.main import main
+from gittrack.git import Repo
+from gittrack.records import Run
+from gittrack.vocabulary import Count, Vocabulary
+from summaries import UNSAFE
+
+_made = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "generate.py"))
+AUTHOR, START = _made["AUTHOR"], _made["START"]
+
+
+class Said(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[list[str]]:
+        return [line.split() for line in self.out.splitlines()]
+
+
+Ask = Callable[..., Said]
+
+NAN = float("nan")
+RUNS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("a-aaaaaa", {"params": {"model": "rf", "lr": 0.1}, "metrics": {"acc": 0.5, "loss": 2.0}}),
+    ("b-aaaaaa", {"params": {"model": "rf", "lr": 0.01}, "metrics": {"acc": 0.9, "loss": 1.0}}),
+    ("c-aaaaaa", {"params": {"model": "mlp", "lr": 0.1}, "metrics": {"acc": 0.7, "loss": 3.0}}),
+    ("d-aaaaaa", {"params": {"model": "mlp", "lr": 1}, "metrics": {"acc": NAN, "loss": 3.0}}),
+    ("e-aaaaaa", {"params": {"lr": 1.0}, "tags": {"note": "x"}, "status": "failed"}),
+)
+
+
+def record(place: Path, number: int, name: str, **more: Any) -> None:
+    repo = Repo.open(place)
+    started = START + timedelta(minutes=number)
+    fields: dict[str, Any] = {
+        "id": f"{number:032x}", "experiment": "default", "status": "finished",
+        "started": started, "ended": started + timedelta(seconds=number),
+    }  # fmt: skip
+    run = Run(name=name, **fields | more)
+    commits.write(repo, run, tree=repo.empty_tree(), author=AUTHOR)
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory, git: Any) -> Path:
+    """Five runs of three models, one of them without a model or metrics."""
+    place = tmp_path_factory.mktemp("five")
+    git(place, "init", "-q")
+    for number, (name, more) in enumerate(RUNS):
+        record(place, number, name, **more)
+    return place
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """`ask(place, *words)` is `git track ls` in this process."""
+
+    def asked(place: Path, *words: str, width: int | None = None) -> Said:
+        monkeypatch.chdir(place)
+        if width is not None:
+            monkeypatch.setenv("GIT_PAGER_IN_USE", "1")
+            monkeypatch.setenv("COLUMNS", str(width))
+            monkeypatch.setenv("NO_COLOR", "1")
+        with pytest.raises(SystemExit) as stop:
+            main(["ls", *words])
+        told = capsys.readouterr()
+        assert not UNSAFE.search(told.err)
+        return Said(int(stop.value.code or 0), told.out, told.err)
+
+    return asked
+
+
+# -- columns ----------------------------------------------------------------------------------
+
+
+def test_columns_by_pattern_in_the_order_asked_for(five: Path, ask: Ask) -> None:
+    """`*loss*,name` is an order."""
+    assert ask(five, "--columns", "*oss*,name", "--columns", "params.*", "-n1").rows[0] == [
+        "NAME", "lr",
+    ]  # fmt: skip
+    assert ask(five, "--columns", "*oss*,name", "--columns", "params.*").rows[0] == [
+        "loss", "NAME", "lr", "model",
+    ]  # fmt: skip
+    done = ask(five, "--columns", "x*")
+    assert (done.code, done.out) == (2, "")
+    assert "is like 'x*'" in done.err
+
+
+def test_the_settings_choose_the_columns_of_tables(five: Path, ask: Ask, git: Any) -> None:
+    """Data stays whole; what nobody has here is told, as the setting may be of all repositories."""
+    git(five, "config", "track.columns", "name,metrics.*,nosuch")
+    try:
+        done = ask(five)
+        assert done.rows[0] == ["NAME", "acc", "loss"]
+        assert done.err.startswith("warning: track.columns: no param, metric, tag or attribute")
+        assert ask(five, "--md").out.split("\n")[0].split() == ["|", "NAME", "|", "acc", "|",
+                                                                "loss", "|"]  # fmt: skip
+        assert "commit" in ask(five, "--csv").out.split("\n")[0]
+        assert ask(five, "--columns", "status").rows[0] == ["STATUS"]
+        assert "STATUS" in ask(five, "--all-columns").out
+    finally:
+        git(five, "config", "--unset", "track.columns")
+
+
+@pytest.mark.parametrize(
+    ("texts", "parts"),
+    [
+        (["a,b", "-c"], ["a", "b", "-c"]),
+        ([" a , ,b "], ["a", "b"]),
+        (["max(acc),min(f(a,b))"], ["max(acc)", "min(f(a,b))"]),
+        (['params."a,b",`c,d`'], ['params."a,b"', "`c,d`"]),
+        (["-`c,d` desc,x"], ["-`c,d` desc", "x"]),
+        (["it's,b"], ["it's", "b"]),
+        (["f1,macro"], ["f1,macro"]),
+        (["-f1,macro"], ["-f1,macro"]),
+        (["a),b"], ["a)", "b"]),
+        ([""], []),
+    ],
+)
+def test_keys_between_commas(texts: list[str], parts: list[str]) -> None:
+    """A comma in quotes, in brackets, or in a name as it stands parts nothing."""
+    known = Vocabulary({"params": {}, "metrics": {"f1,macro": Count(1)}, "tags": {}})
+    assert several(texts, known) == parts
+
+
+def test_quotes_and_calls() -> None:
+    """As the query language has them."""
+    assert unquoted('params."a b"') == "params.a b"
+    assert unquoted("`a.b`") == "a.b"
+    assert unquoted("it's") == "it's"
+    assert told("Max( acc )") == ("max", "acc")
+    assert told("mean(max(acc))") == ("mean", "max(acc)")
+    assert told("acc") is None
+
+
+# -- groups -----------------------------------------------------------------------------------
+
+
+def test_groups_are_counted_and_their_metrics_told(five: Path, ask: Ask) -> None:
+    """NaN is no number, and a run without the param is a group of its own."""
+    done = ask(five, "--group-by", "params.model")
+    assert done.rows == [
+        ["model", "RUNS", "mean(acc)", "std(acc)", "min(acc)", "max(acc)",
+         "mean(loss)", "std(loss)", "min(loss)", "max(loss)"],
+        ["mlp", "2", "0.7", "·", "0.7", "0.7", "3.0", "0.0000", "3.0", "3.0"],
+        ["rf", "2", "0.7", "0.2828", "0.5", "0.9", "1.5", "0.7071", "1.0", "2.0"],
+        ["·", "1", "·", "·", "·", "·", "·", "·", "·", "·"],
+    ]  # fmt: skip
+    assert done.err == "3 groups of 5 runs\n"
+
+
+def test_groups_for_programs(five: Path, ask: Ask) -> None:
+    """The same numbers, in full."""
+    read = json.loads(ask(five, "--group-by", "model", "--json").out)
+    assert read[1] == {
+        "params.model": "rf", "count": 2,
+        "metrics.acc": {"mean": 0.7, "std": read[1]["metrics.acc"]["std"], "min": 0.5, "max": 0.9},
+        "metrics.loss": {"mean": 1.5, "std": 0.5**0.5, "min": 1.0, "max": 2.0},
+    }  # fmt: skip
+    assert read[2]["params.model"] is None and read[2]["metrics.acc"]["mean"] is None
+    rows = list(csv.reader(io.StringIO(ask(five, "--group-by", "model", "--csv").out)))
+    assert rows[0][:4] == ["params.model", "count", "mean(metrics.acc)", "std(metrics.acc)"]
+    assert [row[:3] for row in rows[1:]] == [["mlp", "2", "0.7"], ["rf", "2", "0.7"], ["", "1", ""]]
+    lines = ask(five, "--group-by", "model", "--md").out.splitlines()
+    assert len(lines) == 5 and lines[0].startswith("| model")
+
+
+def test_groups_tell_what_is_asked_for(five: Path, ask: Ask) -> None:
+    """One statistic of one metric, or those of a param."""
+    done = ask(five, "--group-by", "status", "--columns", "max(acc),count(acc),median(lr)")
+    assert done.rows[0] == ["STATUS", "RUNS", "max(acc)", "count(acc)", "median(lr)"]
+    assert done.rows[2] == ["finished", "4", "0.9", "3", "0.10"]
+    head = ask(five, "--group-by", "status", "--columns", "mean(metrics.*)").rows[0]
+    assert head[2:] == ["mean(acc)", "mean(loss)"]
+    done = ask(five, "--group-by", "status", "--columns", "duration,max(started)", "--md")
+    assert "2026-01-01T12:03:00Z" in done.out and "mean(duration)" in done.out
+    done = ask(five, "--group-by", "status", "--columns", "model")
+    assert done.code == 2
+    assert done.err.startswith("error: 'params.model' has no numbers to calculate with\n")
+
+
+@pytest.mark.parametrize(
+    ("keys", "order"),
+    [
+        (["-mean(loss)"], ["mlp", "rf", "·"]),
+        (["loss"], ["rf", "mlp", "·"]),
+        (["min(acc) desc"], ["mlp", "rf", "·"]),
+        (["-max(acc)"], ["rf", "mlp", "·"]),
+        (["-model"], ["rf", "mlp", "·"]),
+        (["count", "-params.model"], ["·", "rf", "mlp"]),
+        (["-count,-model"], ["rf", "mlp", "·"]),
+    ],
+)
+def test_groups_are_sorted(five: Path, ask: Ask, keys: list[str], order: list[str]) -> None:
+    """By what they show; absent last both ways; a metric by itself is its mean."""
+    words = [word for key in keys for word in ("--sort", key)]
+    done = ask(five, "--group-by", "model", *words)
+    assert [row[0] for row in done.rows[1:]] == order
+
+
+def test_groups_by_two_keys_and_no_more_than_asked_for(five: Path, ask: Ask) -> None:
+    """1 and 1.0 are one value; what is not shown is counted."""
+    done = ask(five, "--group-by", "lr,status", "-n", "2", "--columns", "mean(acc)")
+    assert done.rows[1:] == [["0.01", "finished", "1", "0.9"], ["0.10", "finished", "2", "0.6"]]
+    assert done.err == "2 of 4 groups (-n shows more) of 5 runs\n"
+
+
+def test_a_narrow_terminal_keeps_the_means(five: Path, ask: Ask) -> None:
+    """The spread goes first, the greatest before the least."""
+    done = ask(five, "--group-by", "model", width=60)
+    assert done.rows[0] == ["model", "RUNS", "mean(acc)", "std(acc)", "mean(loss)", "std(loss)"]
+    assert "3 groups of 5 runs · 4 more columns (--columns)" in done.out
+    assert all(len(line) <= 60 for line in done.out.splitlines())
+    assert ask(five, "--group-by", "model", width=40).rows[0][:4] == [
+        "model", "RUNS", "mean(acc)", "mean(loss)",
+    ]  # fmt: skip
+
+
+def test_distinct_values_with_their_counts(five: Path, ask: Ask) -> None:
+    """Which values there are, by value."""
+    done = ask(five, "--distinct", "lr")
+    assert done.rows == [["lr", "RUNS"], ["0.01", "1"], ["0.10", "2"], ["1.00", "2"]]
+    assert done.err == "3 values of params.lr in 5 runs\n"
+    assert json.loads(ask(five, "--distinct", "lr", "--json", "--sort", "-count").out)[0] == {
+        "params.lr": 0.1, "count": 2,
+    }  # fmt: skip
+    done = ask(five, "--distinct", "params.*")
+    assert done.err == "5 combinations of params.lr and params.model in 5 runs\n"
+
+
+def test_a_pivot(five: Path, ask: Ask) -> None:
+    """Mean by default; a cell without runs is empty."""
+    done = ask(five, "--pivot", "lr,model,acc")
+    assert done.rows == [
+        ["lr", "mlp", "rf", "·"],
+        ["0.01", "·", "0.9", "·"],
+        ["0.10", "0.7", "0.5", "·"],
+        ["1.00", "·", "·", "·"],
+    ]
+    assert done.err == "mean(acc) by lr and model, 5 runs\n"
+    assert ask(five, "--pivot", "status,model,max(loss)").rows[2] == ["finished", "3.0", "2.0", "·"]
+    assert ask(five, "--pivot", "status,model,count").rows[1:] == [
+        ["failed", "·", "·", "1"], ["finished", "2", "2", "·"],
+    ]  # fmt: skip
+    read = json.loads(ask(five, "--pivot", "status,model,count(acc)", "--json").out)
+    assert read[1] == {
+        "status": "finished", "params.model": "mlp", "count(metrics.acc)": 1, "count": 2
+    }  # fmt: skip
+    assert ask(five, "--pivot", "status,model,loss", "--csv").out.splitlines()[:2] == [
+        "status,mlp,rf,", "failed,,,",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--pivot", "lr,model"], "a pivot is made of three keys, and here are 2"),
+        (["--pivot", "lr,model,status"], "'status' has no numbers to calculate with"),
+        (["--pivot", "lr,model,acc", "--sort", "acc"], "--sort and --pivot do not go together"),
+        (["--group-by", "lr", "--distinct", "lr"], "--group-by and --distinct do not go together"),
+        (["--group-by", "lr", "--tree"], "--group-by and --tree do not go together"),
+        (["--distinct", "lr", "--stale"], "--distinct and --stale do not go together"),
+        (["--group-by", "modle"], "no param, metric, tag or attribute named 'modle'"),
+        (["--distinct", "x*"], "no param, metric, tag or attribute named 'x*'"),
+        (["--group-by", "lr", "--sort", "modle"], "no param, metric, tag or attribute named"),
+    ],
+)
+def test_what_makes_no_table_is_wrong_usage(
+    five: Path, ask: Ask, words: list[str], said: str
+) -> None:
+    """Two lines, exit 2, nothing on stdout."""
+    done = ask(five, *words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: {said}")
+
+
+@pytest.mark.parametrize("option", ["--group-by=lr", "--distinct=lr", "--pivot=a,b,c"])
+def test_without_runs_there_are_no_groups(tmp_path: Path, ask: Ask, git: Any, option: str) -> None:
+    """No name can be known then, so none is wrong."""
+    git(tmp_path, "init", "-q")
+    done = ask(tmp_path, option)
+    assert done == (0, "", "no runs yet: git track run -- COMMAND records one\n")
+    assert json.loads(ask(tmp_path, option, "--json").out) == []
+
+
+def test_odd_names_and_values_are_shown_safely(tmp_path: Path, ask: Ask, git: Any) -> None:
+    """Names with quotes, dots, spaces, commas; values that would clear the screen."""
+    git(tmp_path, "init", "-q")
+    odd = 'a "b".c d,é'
+    for number, value in enumerate(("\x1b[2J", "=1+1", "ü|<b>")):
+        params = {odd: value, "k": number}
+        record(tmp_path, number, f"r{number}-aaaaaa", params=params, metrics={"模型": number})
+    for words in ([odd], [f"`{odd}`"], [f"params.`{odd}`"]):
+        done = ask(tmp_path, "--group-by", *words)
+        assert done.code == 0 and not UNSAFE.search(done.out), done.err
+        assert "mean(模型)" in done.out.splitlines()[0] and "\\x1b[2J" in done.out
+    assert "'=1+1" in ask(tmp_path, "--distinct", odd, "--csv").out
+    assert "<" not in ask(tmp_path, "--distinct", odd, "--md").out
+    done = ask(tmp_path, "--pivot", f"k,`{odd}`,count", width=80)
+    assert "\\x1b[2J" in done.out and not UNSAFE.search(done.out)
+
+
+# -- the query --------------------------------------------------------------------------------
+
+
+def test_a_query_is_one_argument(five: Path, ask: Ask) -> None:
+    """Without quotes the shell takes `>` for itself: what is left must not be half a query."""
+    done = ask(five, "acc", "0.9")
+    assert done == (
+        2,
+        "",
+        "error: a query is one argument, and here are 2\n"
+        "hint: put quotes around it: `git track ls 'acc 0.9'`\n",
+    )
+    assert len(ask(five, " ").rows) == 6
+
+
+def test_a_saved_query_that_is_not_there(five: Path, ask: Ask, git: Any) -> None:
+    """How to save one is said, and which is the nearest."""
+    done = ask(five, "-q", "good")
+    assert done.code == 2
+    assert done.err == (
+        "error: no query is saved as 'good'\n"
+        "hint: `git config track.alias.NAME 'metrics.acc > 0.9'` saves one.\n"
+    )
+    git(five, "config", "track.alias.goods", "acc > 0.8")
+    try:
+        assert "did you mean 'goods'?" in ask(five, "-q", "good").err
+    finally:
+        git(five, "config", "--unset", "track.alias.goods")
+
+
+@pytest.mark.parametrize(
+    ("shown", "total", "exact", "matched", "text"),
+    [
+        (3, 3, True, False, "3 runs"),
+        (1, 1, True, True, "1 run matches"),
+        (50, 12345, True, True, "50 of 12,345 runs match (-n shows more)"),
+        (50, 5000, False, True, "50 of more than 5,000 runs match (-n shows more)"),
+        (50, 60, True, False, "50 of 60 runs (-n shows more)"),
+        (0, 1, True, False, "0 of 1 run (-n shows more)"),
+    ],
+)
+def test_how_many_there_are(shown: int, total: int, exact: bool, matched: bool, text: str) -> None:
+    """What is not shown is named, never guessed."""
+    assert counted(shown, total, exact, matched=matched) == text
+
+
+def test_words_of_a_query_are_completed(five: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key where a value begins, then an operator, then what joins comparisons."""
+    monkeypatch.chdir(five)
+
+    def offered(text: str) -> list[str]:
+        items = queries(None, None, text)  # type: ignore[arg-type]
+        return [str(item.value)[len(text) :] for item in items]
+
+    assert offered("metrics.a") == ["cc"]
+    assert offered("acc > 0.5 and lo") == ["ss"]
+    assert offered("not (mod") == ["el"]
+    assert offered("acc > 0.5 ") == ["and ", "or "]
+    assert {"=", "in", "like", ">="} <= set(offered("model "))
+    assert offered("model = ") == []
+    assert "max(" in offered("")
+    assert offered("max(ac") == ["c"]
