@@ -120,7 +120,7 @@ def study(
         keys = [_key(value) for value in values]
         count = len(set(keys))
         if count < 2:
-            constant += [name] if count else []
+            constant += [name] if values and values[0] is not None else []
         elif count == len(keys) and not _are_numbers(keys):
             labels.append(name)
         else:

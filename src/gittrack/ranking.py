@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from gittrack import grouping
 from gittrack.summary import Number
 
 __all__ = ["Winner", "best", "comparable", "is_lowest", "sounds_low"]
@@ -48,20 +49,20 @@ def best(
     """The best `count` of each group, the group with the best winner first.
 
     `groups` are columns as long as `values`; what is equal in all of them is one group, None too.
-    Of equal values the earlier place wins. What is no number, and NaN, never wins.
+    `count` is 1 at least. Of equal values the earlier place wins. What is no number, and NaN, never
+    wins.
     """
-    places: dict[tuple[Any, ...], list[int]] = {}
-    shown: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    for place, value in enumerate(values):
-        if comparable(value):
-            own = tuple(column[place] for column in groups)
-            key = tuple(map(_key, own))
-            shown.setdefault(key, own)
-            places.setdefault(key, []).append(place)
-    found = []
-    for key, own_places in places.items():
-        own_places.sort(key=values.__getitem__, reverse=not lowest)
-        found.append(_winners(values, own_places, shown[key], count, lowest))
+    there = [place for place, value in enumerate(values) if comparable(value)]
+    gathered: Sequence[tuple[tuple[Any, ...], Sequence[int]]] = [((), there)] if there else []
+    if groups:
+        columns = [[column[place] for place in there] for column in groups]
+        gathered = [
+            (group.values, [there[row] for row in group.rows]) for group in grouping.groups(columns)
+        ]
+    found = [
+        _winners(values, sorted(places, key=values.__getitem__, reverse=not lowest), own, count)
+        for own, places in gathered
+    ]
     found.sort(key=lambda winners: winners[0].value, reverse=not lowest)
     return [winner for winners in found for winner in winners]
 
@@ -89,11 +90,7 @@ def sounds_low(metric: str) -> bool:
 
 
 def _winners(
-    values: Sequence[Number],
-    places: Sequence[int],
-    group: tuple[Any, ...],
-    count: int,
-    lowest: bool,
+    values: Sequence[Number], places: Sequence[int], group: tuple[Any, ...], count: int
 ) -> list[Winner]:
     found = []
     for rank, place in enumerate(places[:count]):
@@ -111,11 +108,3 @@ def _margin(one: Number, other: Number) -> Number:
         return abs(one - other)
     except OverflowError:
         return math.inf
-
-
-def _key(value: Any) -> tuple[str, Any]:
-    """What makes two values one group: 1 is 1.0, but neither `true` nor the text."""
-    if isinstance(value, float) and value != value:
-        return "nan", None
-    kind = "number" if comparable(value) else type(value).__name__
-    return kind, value if value.__hash__ is not None else repr(value)

@@ -28,7 +28,7 @@ _NAMED_PARAMS = 4
 
 
 @click.command()
-@click.argument("metric", metavar="METRIC[,METRIC]...", shell_complete=complete_metrics)
+@click.argument("metric", metavar="METRIC", shell_complete=complete_metrics)
 @click.argument("selectors", metavar="[RUN]...", nargs=-1, shell_complete=run_names)
 @click.option("--where", "query", metavar="QUERY", help="Draw the runs that match, without RUN.")
 @click.option(
@@ -72,7 +72,7 @@ def plot(
 ) -> None:
     """Draw the curves of metrics.
 
-    Without RUN the latest one; A..B are the runs from A to B. A run that logged the metric once
+    Several metrics stand with commas between them. Without RUN the latest one is drawn; A..B are the runs from A to B. A run that logged the metric once
     has no curve: its value is said instead. The curve of a resumed run follows that of the run that
     it continues, whose times are negative. What a run cost its machine is drawn too: system/cpu,
     system/memory, system/gpu_0 and others. Curves of several runs are called by their params that
