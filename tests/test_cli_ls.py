@@ -188,7 +188,7 @@ def test_groups_tell_what_is_asked_for(five: Path, ask: Ask) -> None:
     """One statistic of one metric, or those of a param."""
     done = ask(five, "--group-by", "status", "--columns", "max(acc),count(acc),median(lr)")
     assert done.rows[0] == ["STATUS", "RUNS", "max(acc)", "count(acc)", "median(lr)"]
-    assert done.rows[2] == ["finished", "4", "0.9", "3", "0.10"]
+    assert done.rows[2] == ["finished", "4", "0.9", "3", "0.1"]
     head = ask(five, "--group-by", "status", "--columns", "mean(metrics.*)").rows[0]
     assert head[2:] == ["mean(acc)", "mean(loss)"]
     done = ask(five, "--group-by", "status", "--columns", "duration,max(started)", "--md")
