@@ -72,11 +72,11 @@ def plot(
 ) -> None:
     """Draw the curves of metrics.
 
-    Several metrics stand with commas between them. Without RUN the latest one is drawn; A..B are the runs from A to B. A run that logged the metric once
-    has no curve: its value is said instead. The curve of a resumed run follows that of the run that
-    it continues, whose times are negative. What a run cost its machine is drawn too: system/cpu,
-    system/memory, system/gpu_0 and others. Curves of several runs are called by their params that
-    differ, too.
+    Several metrics stand with commas between them. Without RUN the latest one is drawn; A..B are
+    the runs from A to B. A run that logged the metric once has no curve: its value is said instead.
+    The curve of a resumed run follows that of the run that it continues, whose times are negative.
+    What a run cost its machine is drawn too: system/cpu, system/memory, system/gpu_0 and others.
+    Curves of several runs are called by their params that differ, too.
 
     With -o the same picture as a file. An existing FILE is replaced once the picture is whole.
 
