@@ -36,8 +36,13 @@ class Extract:
     """The runs that answer one question; `problems` grows with what could not be read of them."""
 
     def __init__(self, place: Place, search: Search, question: Question) -> None:
-        """Nothing is read yet."""
-        self.problems: list[BrokenRecord] = []
+        """Nothing but the question is looked at yet.
+
+        Raises:
+            UnknownKey: no run is of the experiment.
+            QueryError: the query makes no sense here.
+        """
+        self.problems: list[BrokenRecord] = list(search.find(question._replace(limit=0)).problems)
         self._place = place
         self._search = search
         self._question = question

@@ -60,6 +60,8 @@ VERBS: dict[str, Verb] = {
     "plot": Verb("plot", "plot", "Draw the curves of metrics."),
     "best": Verb("best", "best", "Show the run that has the best value of a metric."),
     "compare": Verb("compare", "compare", "Show which params matter for a metric."),
+    "sql": Verb("sql", "sql", "Run a statement of SQL over all runs; it can only read."),
+    "export": Verb("export", "export", "Write runs into files that other engines read."),
     "watch": Verb("watch", "watch", "Watch running runs: a table that is drawn anew each second."),
     "logs": Verb("logs", "logs", "Print what a run wrote to the terminal."),
     "get": Verb("get", "get", "Write the artifacts of a run into a directory."),
