@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from conftest import Git
-from gittrack import commits, index, refs, tables
+from gittrack import commits, index, refs, tables, whereabouts
 from gittrack.annotations import append
 from gittrack.events import Change
 from gittrack.git import Commit, Identity, Repo
-from gittrack.index import Known, open_index
+from gittrack.index import Index, Known
 from gittrack.records import Artifact, Code, Data, Input, Run
 from gittrack.refs import RunRef
 
@@ -69,6 +69,10 @@ def age(repo: Repo) -> None:
     for name in ("packed-refs", "refs", "gittrack/annotations"):
         if (repo.common_dir / name).exists():
             os.utime(repo.common_dir / name, (HOUR_AGO, HOUR_AGO + 0.5))
+
+
+def open_index(repo: Repo, **more: Any) -> Index:
+    return index.open_index(whereabouts.of(repo), **more)
 
 
 def names(place: Path | Repo) -> list[str]:
@@ -265,7 +269,7 @@ def test_rows_of_runs_that_are_gone_go(repo: Repo) -> None:
     _fewer(repo)
     assert names(repo) == []
     database = sqlite3.connect(repo.state / index.NAME)
-    for table in ("refs", "runs", "files", "inputs"):
+    for table in ("others", "runs", "files", "inputs"):
         assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
     database.close()
 
@@ -439,7 +443,7 @@ def _without_a_table(file: Path) -> None:
 
 def _wrong_types(file: Path) -> None:
     with sqlite3.connect(file) as database:
-        database.execute("UPDATE runs SET command = 'no json'")
+        database.execute("UPDATE runs SET command = NULL, blanks = 'no json'")
     database.close()
 
 
@@ -517,9 +521,9 @@ def test_a_file_that_another_process_holds(repo: Repo, monkeypatch: pytest.Monke
 _BUILD = """
 import sys
 import time
-from gittrack.git import Repo
+from gittrack import whereabouts
 from gittrack.index import open_index
-with open_index(Repo.open(sys.argv[1])) as found:
+with open_index(whereabouts.find(sys.argv[1])) as found:
     print(len(found.all()), found._tables.in_memory)
 """
 

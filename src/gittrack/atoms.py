@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-__all__ = ["ABSENT", "NAN", "NONE", "Stored", "decode", "decoded", "encode", "kind"]
+__all__ = ["ABSENT", "NAN", "NONE", "Stored", "decode", "decoded", "encode", "kind", "sortable"]
 
 Stored: TypeAlias = "int | float | str | bytes | None"
 """What a column of SQLite holds."""
@@ -126,3 +126,14 @@ def kind(stored: Stored) -> str:
 
 
 _KINDS: Mapping[bytes, str] = {b"T": "booleans", b"F": "booleans", b"n": "numbers", b"I": "numbers"}
+
+
+def sortable(stored: Stored) -> Stored:
+    """What a value is sorted as: an integer beyond 64 bits among the numbers, near enough."""
+    if type(stored) is not bytes or stored[:1] != b"I":
+        return stored
+    value = _read_large(stored)
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")

@@ -1,79 +1,51 @@
-"""What every run read and kept, asked for by content, path or run, without opening a commit.
+"""What is asked of all recorded runs, without opening a commit: by value, by content, by path.
 
-Knows the questions of lineage and of reuse, and how annotations bear upon them. Where the answers
-are kept, and how they stay fresh, is `tables`' to know; what follows from them, `lineage`'s.
+Knows which SQL stands for a key, and by which way a few rows of very many are found at once. What a
+query means is `clauses`' to know, how the tables come about `census`'s.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gittrack import message
-from gittrack.annotations import ROOT, overlay
-from gittrack.git import Repo
+from gittrack import atoms, rows, tables
+from gittrack.errors import BrokenRecord
 from gittrack.meter import SILENT, Meter
-from gittrack.records import Input
-from gittrack.refs import RunRef
-from gittrack.summary import Status, Summary
+from gittrack.rows import COLUMNS, GROUPS
 from gittrack.tables import NAME, Tables, batches, marks
+from gittrack.ties import Known, Ties, Used
+from gittrack.vocabulary import Count, Vocabulary
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from gittrack.summary import Summary
+    from gittrack.whereabouts import Place
 
 __all__ = ["NAME", "Index", "Known", "Used", "open_index"]
 
-_LATEST = 100
-_OWN_EVENTS = "annotations"
-_TURNED = str.maketrans("0123456789", "9876543210")
-_SELECT = (
-    "SELECT refs.experiment, refs.name, runs.oid, runs.id, runs.status, runs.started,"
-    " runs.command, runs.standing, runs.epoch{more}"
-    " FROM {join} runs CROSS JOIN refs ON refs.oid = runs.oid"
-    " WHERE runs.id IS NOT NULL AND {where}"
+Clause: TypeAlias = "tuple[str, Sequence[Any]]"
+"""A condition in SQL, and its values."""
+
+_FEW = 5_000
+_STEPS = 1_000
+_WALK = 15
+_MISSING = "(x'6e616e', x'4e')"
+_NEWEST = "runs.started DESC, runs.name, runs.experiment"
+_COLUMN = re.compile(r"runs\.([pmt]_[0-9a-f]{12})")
+_RARE = "(SELECT rare.value FROM rare WHERE rare.run = runs.number AND rare.key = {})"
+_FLAGS = frozenset(["archived", "deleted", "dirty"])
+_INDEXED = frozenset(
+    ["branch", "duration", "ended", "exit_code", "experiment", "status", "title", "user"]
 )
-_NEWEST = " ORDER BY runs.started DESC, refs.name, refs.experiment{}"
-_RECORDED_LAST = f" ORDER BY files.rowid DESC LIMIT {_LATEST}"
-_CURRENT, _ARCHIVED, _DELETED = range(3)
+_DAMAGED = (ValueError, TypeError, LookupError, OverflowError, AttributeError)
+_FILES, _RARELY = 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A run as the index knows it.
-
-    `started` is a moment as `message.time_text` writes it, which sorts as text.
-    """
-
-    experiment: str
-    name: str
-    commit: str
-    id: str
-    status: Status
-    started: str
-    command: tuple[str, ...]
-    archived: bool = False
-    deleted: bool = False
-
-    @property
-    def short(self) -> str:
-        """What plain Git resolves: `runs/<experiment>/<name>`."""
-        return RunRef(self.experiment, self.name, self.commit).short
-
-    @property
-    def step(self) -> tuple[str, tuple[str, ...]]:
-        """What it has in common with the runs that did the same work before and after it."""
-        return self.experiment, self.command
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """A file or directory that `run` kept, or read, under `path`."""
-
-    run: Known
-    path: str
-    md5: str
-
-
-def open_index(repo: Repo, *, meter: Meter = SILENT) -> Index:
+def open_index(place: Place, *, meter: Meter = SILENT) -> Index:
     """The index as it is now, to be closed by `with`: what is new was read, what is gone is out.
 
     Fresh, it costs a few `stat` calls, however many runs there are; the first time each run's
@@ -81,21 +53,23 @@ def open_index(repo: Repo, *, meter: Meter = SILENT) -> Index:
     the others wait for. Not for use from several threads.
 
     Raises:
-        GitFailed: Git cannot list the refs.
+        GitFailed: the refs cannot be read.
     """
-    return Index(repo, meter)
+    return Index(place, meter)
 
 
-class Index:
-    """Answers about runs that are recorded here; a run that cannot be read is in none.
+class Index(Ties):
+    """Answers about runs that are recorded here, as they stand after annotation.
 
-    Newest first, of two that began at once by name. Keys are looked up 500 at a time, so that any
-    number may be asked for.
+    Conditions and orders are SQL over the expressions that `expression` gives.
     """
 
-    def __init__(self, repo: Repo, meter: Meter = SILENT) -> None:
-        self._repo = repo
-        self._tables = Tables(repo, notes=ROOT, own=_OWN_EVENTS, meter=meter)
+    def __init__(self, place: Place, meter: Meter = SILENT) -> None:
+        self._place = place
+        self._meter = meter
+        self._keys: dict[str, tuple[int, str | None, tuple[int, ...]]] | None = None
+        self._words: dict[int, str] = {}
+        self._tables = Tables(place, self._refresh)
 
     def __enter__(self) -> Index:
         return self
@@ -107,217 +81,313 @@ class Index:
         """Let go of the file; nothing can be asked any more."""
         self._tables.close()
 
+    def _refresh(self, database: sqlite3.Connection, path: str | None) -> None:
+        if tables.is_fresh(database, self._place.common_dir):
+            return
+        from gittrack import census
+
+        census.refresh(database, self._place, path=path, meter=self._meter)
+
+    def mend(self) -> None:
+        """Go on with tables made anew."""
+        self._tables.mend()
+        self._keys = None
+        self._words.clear()
+
+    @property
+    def apology(self) -> str | None:
+        """Why the index had to be made in memory, and so was slow; None if it was not."""
+        return self._tables.apology
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The connection that is asked, for functions of the caller's; not to be written to."""
+        return self._tables.database
+
+    def connect_read_only(self) -> sqlite3.Connection:
+        """Another connection, which can change nothing, to be closed by the caller."""
+        return self._tables.connect_read_only()
+
+    # -- names ------------------------------------------------------------------------------------
+
+    @property
+    def _known(self) -> dict[str, tuple[int, str | None, tuple[int, ...]]]:
+        """Full key -> number, column, how many numbers, texts, booleans, others and large ones."""
+        if self._keys is None:
+            query = "SELECT place, key, number, column, numbers, texts, booleans, others, large"
+            found = {}
+            for place, key, number, column, *counts in self._tables.ask(f"{query} FROM keys"):
+                found[f"{place}.{atoms.decode(key)}"] = number, column, tuple(counts)
+            self._keys = found
+        return self._keys
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The keys that some run has, deleted ones too."""
+        groups: dict[str, dict[str, Count]] = {group: {} for group in GROUPS}
+        for full, (_, _, counts) in self._known.items():
+            if any(counts[:4]):
+                group, _, key = full.partition(".")
+                groups[group][key] = Count(*counts[:4])
+        return Vocabulary(groups)
+
+    def expression(self, key: str) -> str:
+        """SQL for the value of a full key, as `atoms` keeps it; NULL for a key that no run has.
+
+        Attributes are texts, times microseconds since the epoch, a duration seconds, booleans 0 and
+        1, a command one line of shell. `curve.FUNCTION.METRIC` is what is known of a curve.
+        """
+        if key in rows.ATTRIBUTES:
+            return rows.ATTRIBUTES[key]
+        group, _, rest = key.partition(".")
+        if group == "curve":
+            from gittrack import curvature
+
+            function, _, metric = rest.partition(".")
+            last = self.expression(f"metrics.{metric}")
+            return curvature.expression(self.database, function, metric, last)
+        number, column, _ = self._known.get(key, (0, None, ()))
+        if column is not None:
+            return f"runs.{column}"
+        return _RARE.format(number) if number else "NULL"
+
+    @property
+    def problems(self) -> tuple[BrokenRecord, ...]:
+        """A sentence for each run that cannot be read as it should, and for strays beside them."""
+        query = "SELECT message, stands, hint FROM problems ORDER BY rank, ref, rowid"
+        return tuple(
+            BrokenRecord(message, where=where, hint=hint)
+            for message, where, hint in self._tables.ask(query)
+        )
+
     # -- questions --------------------------------------------------------------------------------
 
-    def all(self) -> list[Known]:
-        """Every run, deleted ones marked."""
-        return [run for run, _ in self._rows("1")]
+    def page(
+        self,
+        where: Clause | None = None,
+        order: Sequence[tuple[str, bool]] = (),
+        limit: int | None = None,
+        *,
+        experiment: str | None = None,
+        archived: bool = True,
+        deleted: bool = False,
+    ) -> list[Summary]:
+        """The runs that a condition holds for, at most `limit`.
 
-    def by_commits(self, commits: Iterable[str]) -> dict[str, Known]:
-        """The runs at these commits, deleted ones marked; of two refs to one, the first by name."""
-        found: dict[str, Known] = {}
-        for run in self._each("runs.oid IN ({})", commits):
-            found.setdefault(run.commit, run)
-        return found
-
-    def by_ids(self, ids: Iterable[str]) -> dict[str, Known]:
-        """The runs of these ids, deleted ones marked; of several with one id, the newest."""
-        found: dict[str, Known] = {}
-        for run in self._each("runs.id IN ({})", ids):
-            found.setdefault(run.id, run)
-        return found
-
-    def with_fingerprint(self, wanted: str) -> list[Known]:
-        """The finished runs to which the same went in, deleted ones left out."""
-        found = self._each("runs.fingerprint IN ({})", [wanted])
-        return [run for run in found if run.status == "finished" and not run.deleted]
-
-    def producers(self, md5s: Iterable[str]) -> dict[str, list[Used]]:
-        """Who kept these bytes as an artifact, deleted runs left out.
-
-        Of runs without number that kept the same, the 100 that were recorded last.
+        `order` are SQL expressions and whether downwards, the weightiest first; what is missing or
+        NaN comes last, always, and of equal ones the newest first. `experiment` is a name or a
+        title.
         """
-        return {md5: found for md5 in dict.fromkeys(md5s) if (found := self._latest("md5", md5))}
-
-    def readers(self, md5s: Iterable[str]) -> dict[str, list[Used]]:
-        """Who read these bytes, deleted runs left out."""
-        return _by_md5(self._used("files.kept = 0 AND files.md5 IN ({})", md5s))
-
-    def keepers_of(self, path: str) -> list[Used]:
-        """Who kept an artifact of this path, whatever was in it; deleted runs left out."""
-        return self._used("files.kept = 1 AND files.path IN ({})", [path])
-
-    def readers_of(self, path: str) -> list[Used]:
-        """Who read this path, a directory above it or a file below it; deleted runs left out."""
-        found = self._used("files.kept = 0 AND files.path IN ({})", _and_above(path))
-        # Not LIKE, to which letters of either case are the same and '_' is any character.
-        below = "files.kept = 0 AND files.path > ? AND files.path < ?"
-        found += self._alive(self._rows(below, (path + "/", path + "0"), files=True))
-        return sorted(found, key=lambda used: _newest_first(used.run))
-
-    def folders(self, names: Iterable[str]) -> list[Used]:
-        """Who kept a directory whose path ends in one of these names; deleted runs left out.
-
-        Of each name the 100 that were recorded last.
-        """
-        found = [used for name in dict.fromkeys(names) for used in self._latest("last", name)]
-        return sorted(found, key=lambda used: _newest_first(used.run))
-
-    def files(self, commits: Iterable[str], *, kept: bool) -> dict[str, dict[str, str]]:
-        """What each of these runs kept, or else read, if anything: path -> md5, by path."""
-        found: dict[str, dict[str, str]] = {}
-        for part in batches(commits):
-            for oid, path, md5 in self._tables.ask(
-                "SELECT runs.oid, files.path, files.md5 FROM runs JOIN files"
-                f" ON files.run = runs.number WHERE runs.oid IN ({marks(part)})"
-                f" AND files.kept = {int(kept)} ORDER BY files.path",
-                part,
-            ):
-                found.setdefault(oid, {})[path] = md5
-        return found
-
-    def inputs(self, commits: Iterable[str] | None = None) -> dict[str, list[Input]]:
-        """The input runs of these runs (None: of all) that have any, as they recorded them."""
-        query = (
-            "SELECT runs.oid, inputs.given, inputs.id, inputs.oid, inputs.path FROM runs"
-            " JOIN inputs ON inputs.run = runs.number{} ORDER BY inputs.rowid"
+        picked = self._picked(where, experiment, archived, deleted)
+        known = [(full, *found[:2]) for full, found in self._known.items() if found[1]]
+        names = [f"runs.{name}" for name in ("number", *COLUMNS)]
+        names += [f"runs.{column}" for _, _, column in known]
+        try:
+            return self._summaries(self._select(names, picked, order, limit), known)
+        except _DAMAGED:
+            if self._tables.in_memory:
+                raise
+            self.mend()
+        return self.page(
+            where, order, limit, experiment=experiment, archived=archived, deleted=deleted
         )
-        rows = self._tables.ask(query.format("")) if commits is None else []
-        for part in batches(commits or ()):
-            rows += self._tables.ask(query.format(f" WHERE runs.oid IN ({marks(part)})"), part)
-        found: dict[str, list[Input]] = {}
-        for oid, *given in rows:
-            found.setdefault(oid, []).append(Input(*given))
-        return found
 
-    def dependants(self, sources: Iterable[Known]) -> list[tuple[Known, Input]]:
-        """The runs that name one of these as an input, by commit or by id, each with that input.
+    def columns(
+        self,
+        where: Clause | None = None,
+        order: Sequence[tuple[str, bool]] = (),
+        limit: int | None = None,
+        keys: Sequence[str] = (),
+        *,
+        experiment: str | None = None,
+        archived: bool = True,
+        deleted: bool = False,
+    ) -> dict[str, list[Any]]:
+        """The values of full keys, of the runs that `page` would give; None where absent.
 
-        Deleted runs are left out.
+        Times are microseconds since the epoch, a duration seconds, a command one line of shell.
         """
-        known = list(sources)
-        found: dict[tuple[str, str, str | None], tuple[Known, Input]] = {}
-        for column, keys in (
-            ("oid", [run.commit for run in known]),
-            ("id", [run.id for run in known]),
-        ):
-            for part in batches(keys):
-                where = f"inputs.{column} IN ({marks(part)})"
-                for run, given in self._rows(where, part, inputs=True):
-                    one = Input(*given)
-                    found.setdefault((run.short, one.commit, one.path), (run, one))
-        alive = [pair for pair in found.values() if not pair[0].deleted]
-        return sorted(alive, key=lambda pair: _newest_first(pair[0]))
+        picked = self._picked(where, experiment, archived, deleted)
+        names = [self.expression(key) for key in keys]
+        found = self._select(names or ["1"], picked, order, limit)
+        turned = list(zip(*found, strict=True)) if found else [()] * len(keys)
+        return {
+            key: list(map(bool, values)) if key in _FLAGS else atoms.decoded(values)
+            for key, values in zip(keys, turned, strict=False)
+        }
+
+    def count(
+        self,
+        where: Clause | None = None,
+        *,
+        experiment: str | None = None,
+        archived: bool = True,
+        deleted: bool = False,
+        patience: int | None = None,
+    ) -> tuple[int, bool]:
+        """How many runs a condition holds for, and whether that is exact.
+
+        After about `patience` steps of SQLite's machine it is what was found by then.
+        """
+        text, values = self._picked(where, experiment, archived, deleted)
+        if patience is None:
+            query = f"SELECT count(*) FROM runs WHERE {text}"
+            return int(self._tables.ask(query, values)[0][0]), True
+        found = 0
+        with self._bounded(patience) as is_over:
+            for _ in self.database.execute(f"SELECT 1 FROM runs WHERE {text}", values):
+                found += 1
+        return found, not is_over()
+
+    def need(self, keys: Iterable[str]) -> None:
+        """Get ready for questions that filter or sort by these full keys.
+
+        Where there are many runs, columns get an index each, which the meter shows; `curves` and
+        `packages` are read.
+        """
+
+    # -- SQL --------------------------------------------------------------------------------------
+
+    def _picked(
+        self, where: Clause | None, experiment: str | None, archived: bool, deleted: bool
+    ) -> tuple[str, list[Any]]:
+        """The whole condition."""
+        texts: list[str] = []
+        values: list[Any] = []
+        if where is not None:
+            texts.append(f"({where[0]})")
+            values += where[1]
+        if experiment is not None:
+            texts.append(f"(runs.experiment = ? OR {rows.ATTRIBUTES['experiment_title']} = ?)")
+            values += [experiment, experiment]
+        if not deleted:
+            texts.append("NOT runs.deleted")
+        if not archived:
+            texts.append("(runs.deleted OR NOT runs.archived)")
+        return " AND ".join(texts) or "1", values
+
+    def _select(
+        self,
+        names: Sequence[str],
+        picked: tuple[str, list[Any]],
+        order: Sequence[tuple[str, bool]],
+        limit: int | None,
+    ) -> list[tuple[Any, ...]]:
+        """The rows in their order: those that have the first key before those that have not."""
+        text, values = picked
+        if not order:
+            return self._few(names, text, values, _NEWEST, limit)
+        (first, descending), *rest = order
+        terms = [self._term(first, descending), *(_whole(self._sortable(e), d) for e, d in rest)]
+        there = f"{first} < x'6e616e' AND {first} <> x'4e' AND {text}"
+        found = self._few(names, there, values, ", ".join([*terms, _NEWEST]), limit)
+        left = None if limit is None else limit - len(found)
+        if left == 0:
+            return found
+        gone = f"({first} IS NULL OR {first} IN {_MISSING}) AND {text}"
+        return found + self._select(names, (gone, values), rest, left)
+
+    def _term(self, expression: str, descending: bool) -> str:
+        return f"{self._sortable(expression)} {'DESC' if descending else 'ASC'}"
+
+    def _sortable(self, expression: str) -> str:
+        """The expression, where some values are integers too large for SQLite as a number."""
+        if not any(counts[4] for _, _, counts in self._known.values()):
+            return expression
+        return f"gittrack_order({expression})"
+
+    def _few(
+        self, names: Sequence[str], text: str, values: Sequence[Any], order: str, limit: int | None
+    ) -> list[tuple[Any, ...]]:
+        query = f"SELECT {', '.join(names)} FROM runs WHERE {text} ORDER BY {order}"
+        if limit is None:
+            return self._tables.ask(query, values)
+        return self._tables.ask(f"{query} LIMIT ?", [*values, limit])
+
+    @contextmanager
+    def _bounded(self, steps: int) -> Iterator[Callable[[], bool]]:
+        """Stop what SQLite does after so many steps; the value tells whether it was stopped."""
+        import sqlite3
+
+        left = max(steps // _STEPS, 1)
+        over = False
+
+        def tick() -> int:
+            nonlocal left, over
+            left -= 1
+            over = left < 0
+            return int(over)
+
+        self.database.set_progress_handler(tick, _STEPS)
+        try:
+            yield lambda: over
+        except sqlite3.OperationalError:
+            if not over:
+                raise
+        finally:
+            self.database.set_progress_handler(None, 0)
 
     # -- rows -------------------------------------------------------------------------------------
 
-    def _each(self, where: str, keys: Iterable[str]) -> list[Known]:
-        parts = list(batches(keys))
-        found = [r for part in parts for r, _ in self._rows(where.format(marks(part)), part)]
-        return found if len(parts) < 2 else sorted(found, key=_newest_first)
-
-    def _used(self, where: str, keys: Iterable[str]) -> list[Used]:
-        parts = list(batches(keys))
-        found: list[Used] = []
-        for part in parts:
-            found += self._alive(self._rows(where.format(marks(part)), part, files=True))
-        if len(parts) > 1:
-            found.sort(key=lambda used: _newest_first(used.run))
+    def _summaries(
+        self, lines: Sequence[tuple[Any, ...]], known: Sequence[tuple[str, int, str | None]]
+    ) -> list[Summary]:
+        """The runs of rows: number, the columns that every run has, and those of keys."""
+        first = 1 + len(COLUMNS)
+        more = 1 + COLUMNS.index("more")
+        files = self._files_of([line[0] for line in lines if line[more] & _FILES])
+        rare = self._rare_of([line[0] for line in lines if line[more] & _RARELY])
+        places = [
+            (GROUPS.index(group), key, position)
+            for position, (full, _, _) in enumerate(known, first)
+            for group, _, key in [full.partition(".")]
+        ]
+        self._learn(lines)
+        found = []
+        for line in lines:
+            groups: tuple[dict[str, Any], ...] = ({}, {}, {})
+            for group, key, position in places:
+                value = line[position]
+                if value is not None:
+                    groups[group][key] = atoms.decode(value) if type(value) is bytes else value
+            for group, key, value in rare.get(line[0], ()):
+                groups[group][key] = value
+            there = files.get(line[0], _NO_FILES)
+            found.append(rows.summary(line[1:first], groups, there, self._words.__getitem__))
         return found
 
-    def _latest(self, column: str, key: str) -> list[Used]:
-        where = f"files.kept = 1 AND files.{column} = ?"
-        found = self._alive(self._rows(where, [key], files=True, latest=True))
-        return sorted(found, key=lambda used: _newest_first(used.run))
+    def _learn(self, lines: Sequence[tuple[Any, ...]]) -> None:
+        """Look up the words that rows stand for by number."""
+        places = [1 + COLUMNS.index(name) for name in ("experiment_title", "command", "base")]
+        numbers = {line[place] for line in lines for place in places if type(line[place]) is int}
+        for part in batches(numbers - self._words.keys()):
+            query = f"SELECT number, text FROM words WHERE number IN ({marks(part)})"
+            self._words.update(self._tables.ask(query, part))
 
-    def _alive(self, rows: Iterable[tuple[Known, tuple[Any, ...]]]) -> list[Used]:
-        return [Used(run, *more) for run, more in rows if not run.deleted]
+    def _files_of(self, numbers: Sequence[int]) -> dict[int, tuple[dict[str, str], dict[str, str]]]:
+        found: dict[int, tuple[dict[str, str], dict[str, str]]] = {}
+        for part in batches(numbers):
+            query = f"SELECT run, kept, path, md5 FROM files WHERE run IN ({marks(part)})"
+            for run, kept, path, md5 in self._tables.ask(query, part):
+                there = found.setdefault(run, ({}, {}))[kept]
+                there[atoms.decode(path)] = rows.undigested(md5)
+        return found
 
-    def _rows(
-        self,
-        where: str,
-        values: Sequence[str] = (),
-        *,
-        files: bool = False,
-        inputs: bool = False,
-        latest: bool = False,
-    ) -> list[tuple[Known, tuple[Any, ...]]]:
-        more = join = last = ""
-        if files:
-            more = last = ", files.path, files.md5"
-            join = "files CROSS JOIN"
-            where = f"files.run = runs.number AND {where}"
-        elif inputs:
-            more = ", inputs.given, inputs.id, inputs.oid, inputs.path"
-            join, last = "inputs CROSS JOIN", ", inputs.rowid"
-            where = f"inputs.run = runs.number AND {where}"
-        order = _RECORDED_LAST if latest else _NEWEST.format(last)
-        query = _SELECT.format(more=more, join=join, where=where) + order
-        try:
-            return self._read_rows(self._tables.ask(query, values))
-        except (ValueError, TypeError):
-            self._tables.mend()
-        return self._read_rows(self._tables.ask(query, values))
-
-    def _read_rows(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Known, tuple[Any, ...]]]:
-        standing = self._standing(rows)
-        return [(_known(row, standing.get(row[2], row[7])), tuple(row[9:])) for row in rows]
-
-    def _standing(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, int]:
-        """How the runs of these rows stand after annotation, where their rows do not know it."""
-        if not self._tables.annotated:
-            return {row[2]: _CURRENT for row in rows if row[7]}
-        open_ones = {row[2]: row for row in rows if row[8] != self._tables.epoch}
-        if not open_ones:
-            return {}
-        found = {
-            run.commit or "": _DELETED if run.deleted else _ARCHIVED if run.archived else _CURRENT
-            for run in overlay(self._repo, map(_bare_summary, open_ones.values()))
-        }
-        self._tables.remember(found)
+    def _rare_of(self, numbers: Sequence[int]) -> dict[int, list[tuple[int, str, Any]]]:
+        names = {number: full for full, (number, _, _) in self._known.items()} if numbers else {}
+        found: dict[int, list[tuple[int, str, Any]]] = {}
+        for part in batches(numbers):
+            query = f"SELECT run, key, value FROM rare WHERE run IN ({marks(part)})"
+            for run, key, value in self._tables.ask(query, part):
+                group, _, name = names[key].partition(".")
+                found.setdefault(run, []).append((GROUPS.index(group), name, atoms.decode(value)))
         return found
 
 
-def _known(row: Sequence[Any], standing: int | None) -> Known:
-    experiment, name, oid, run_id, status, started, command = row[:7]
-    return Known(
-        experiment,
-        name,
-        oid,
-        run_id,
-        status,
-        started,
-        tuple(json.loads(command)),
-        archived=standing == _ARCHIVED,
-        deleted=standing == _DELETED,
-    )
+_NO_FILES: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
 
 
-def _bare_summary(row: Sequence[Any]) -> Summary:
-    """As much of a run as annotations need."""
-    return Summary(
-        experiment=row[0],
-        name=row[1],
-        commit=row[2],
-        id=row[3],
-        status=row[4],
-        started=message.parse_time(row[5]),
-    )
-
-
-def _newest_first(run: Known) -> tuple[str, str, str]:
-    """A key that sorts as the tables do: digits are turned over, which turns times around."""
-    return run.started.translate(_TURNED), run.name, run.experiment
-
-
-def _by_md5(found: Iterable[Used]) -> dict[str, list[Used]]:
-    grouped: dict[str, list[Used]] = {}
-    for used in found:
-        grouped.setdefault(used.md5, []).append(used)
-    return grouped
-
-
-def _and_above(path: str) -> list[str]:
-    """The path and the directories above it."""
-    parts = path.split("/")
-    return ["/".join(parts[:count]) for count in range(1, len(parts) + 1) if parts[count - 1]]
+def _whole(expression: str, descending: bool) -> str:
+    """A further term of an order: what is missing last, always."""
+    last = f"({expression} IS NULL OR {expression} IN {_MISSING})"
+    return f"{last}, {expression} {'DESC' if descending else 'ASC'}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
+from gittrack import whereabouts
 from gittrack.errors import GittrackError, RunNotFound
 from gittrack.git import Repo
 from gittrack.index import Index, Known, Used, open_index
@@ -67,7 +68,7 @@ def inputs_of(
     wanted = [item for item in data if item.size and item.md5 not in _EMPTY]
     if not wanted:
         return ()
-    with open_index(repo) as index:
+    with open_index(whereabouts.of(repo)) as index:
         makers = _Makers(repo, index, wanted, None if before is None else time_text(before))
         found: dict[tuple[str, str], Input] = {}
         for item in wanted:
@@ -275,7 +276,7 @@ def of_run(repo: Repo, commit: str, way: Way, *, meter: Meter = SILENT) -> Graph
         RunNotFound: there is no run that can be read at this commit.
         GitFailed: Git cannot list the refs.
     """
-    with open_index(repo, meter=meter) as index:
+    with open_index(whereabouts.of(repo), meter=meter) as index:
         run = index.by_commits([commit]).get(commit)
         if run is None:
             raise RunNotFound(
@@ -308,7 +309,7 @@ def of_file(
     Raises:
         GitFailed: Git cannot list the refs.
     """
-    with open_index(repo, meter=meter) as index:
+    with open_index(whereabouts.of(repo), meter=meter) as index:
         root = Node(f"file:{path}", path=path, md5=md5)
         sketch = _Sketch({root.key: root})
         now = (
@@ -473,7 +474,7 @@ def stale(repo: Repo, *, meter: Meter = SILENT) -> dict[str, Stale]:
     Raises:
         GitFailed: Git cannot list the refs.
     """
-    with open_index(repo, meter=meter) as index:
+    with open_index(whereabouts.of(repo), meter=meter) as index:
         return _Standing(index).stale()
 
 

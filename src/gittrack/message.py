@@ -23,6 +23,7 @@ __all__ = [
     "FORMAT",
     "check_format",
     "compose",
+    "excerpt",
     "inputs",
     "is_run",
     "moment",
@@ -217,6 +218,51 @@ def summary(message: str, *, experiment: str, name: str, commit: str) -> Summary
     except (ValueError, TypeError) as error:
         reason = str(error)
     raise BrokenRecord(f"{where}: its summary is damaged ({reason[:200]})", where=where)
+
+
+def excerpt(message: str) -> dict[str, Any] | None:
+    """What the summary of a run's commit message says, as it says it, where nothing is odd.
+
+    The short way for many runs: times are texts, and what is left out is as `summary` has it. None
+    where `summary` has to be asked, or `is_run`.
+    """
+    lines = _last_paragraph(message)
+    if f"{_MARK}{FORMAT}" not in lines or sum(line.startswith(_MARK) for line in lines) != 1:
+        return None
+    text = next((line[len(_SUMMARY) :] for line in lines if line.startswith(_SUMMARY)), "null")
+    try:
+        known = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if type(known) is not dict or any(type(known.get(k)) is not str for k in ("id", "started")):
+        return None
+    if known.get("status") not in _STATUSES:
+        return None
+    for key, value in known.items():
+        if type(value) is not _EXACT.get(key, type(value)) or value is None:
+            return None
+    for key in ("tags", "data", "artifacts"):
+        if key in known and set(map(type, known[key].values())) - {str}:
+            return None
+    if "command" in known and set(map(type, known["command"])) - {str}:
+        return None
+    metrics = known.get("metrics", {})
+    if set(map(type, metrics.values())) - {int, float}:
+        try:
+            known["metrics"] = {key: _number(value) for key, value in metrics.items()}
+        except TypeError:
+            return None
+    return known
+
+
+_EXACT: Mapping[str, type] = {
+    **dict.fromkeys(("id", "started", "ended", "title", "experiment_title", "user", "base"), str),
+    **dict.fromkeys(("branch", "parent", "fingerprint", "source"), str),
+    **dict.fromkeys(("params", "metrics", "tags", "data", "artifacts"), dict),
+    "exit_code": int,
+    "command": list,
+    "dirty": bool,
+}
 
 
 def _parse_summary(known: dict[str, Any], experiment: str, name: str, commit: str) -> Summary:

@@ -100,9 +100,10 @@ def find(
     not deleted, its record is whole, it kept something for each of the `--out` patterns
     (absolute), and what it was seen to read besides `data` is still the same.
     """
+    from gittrack import whereabouts
     from gittrack.index import open_index
 
-    with open_index(repo) as index:
+    with open_index(whereabouts.of(repo)) as index:
         candidates = index.with_fingerprint(wanted)
     reasons = []
     trusts_all = repo.flag("track.reusefetched", default=False)

@@ -16,6 +16,7 @@ from typing import Any
 from crash.faults import buffered, empty_directories_stay, leftovers_stay
 from crash.world import Fault
 from gittrack import (
+    census,
     groundwork,
     harvest,
     hashing,
@@ -338,23 +339,20 @@ def alone_by_existence() -> None:
 
 def row_by_row() -> None:
     """Each row is there by itself, and those of a run that was begun are taken for all."""
-    _replace(tables, _transaction=lambda database: nullcontext())
+    _replace(tables, transaction=lambda database: nullcontext())
 
 
 def stamped_first() -> None:
     """What was looked at is written down before what was seen."""
-    original = tables.Tables._read_new
+    original = census._Census._read_all
 
-    def read(self: Any, database: Any, new: Any) -> None:
-        top = self._repo.common_dir
-        for path in ("refs/runs", "refs/runs/default"):
-            stamp = tables._stamp(top / path)
-            database.execute("INSERT OR REPLACE INTO places VALUES (?, ?)", (path, stamp))
-        database.execute("COMMIT")
-        database.execute("BEGIN IMMEDIATE")
-        original(self, database, new)
+    def read(self: Any, survey: Any, waiting: Any) -> None:
+        tables.set_places(self._database, survey.looked)
+        self._database.execute("COMMIT")
+        self._database.execute("BEGIN IMMEDIATE")
+        original(self, survey, waiting)
 
-    _replace(tables.Tables, _read_new=read)
+    _replace(census._Census, _read_all=read)
 
 
 NOTICED_BY: Mapping[str, tuple[Fault, ...]] = {

@@ -20,7 +20,7 @@ from crash.ptrace import isolated, kill_at
 from crash.scenarios import Scenario, Trial
 from crash.things import Thing, cache_of, damage, empty, lacking, remains, thing
 from crash.world import Fault, World, leftovers, nothing, shown
-from gittrack import commits, groundwork, index, names, prune, setup
+from gittrack import commits, groundwork, index, names, prune, setup, whereabouts
 from gittrack.annotations import append
 from gittrack.cache import Cache
 from gittrack.events import Change
@@ -202,13 +202,13 @@ def indexing(world: World, seed: int, point: int | None, fault: Fault = nothing)
         return Repo.open(world.path)
 
     def refresh(repo: Repo) -> None:
-        index.open_index(repo).close()
+        index.open_index(whereabouts.of(repo)).close()
 
     death = kill_at(point, prepare, lambda repo, _: refresh(repo))
 
     def ask() -> list[str]:
         wrong = []
-        with index.open_index(prepare()) as found:
+        with index.open_index(whereabouts.of(prepare())) as found:
             listed = {run.short for run in found.all() if run.name.startswith("run-")}
             there = {name.removeprefix("refs/") for name in shown(world) if "/run-" in name}
             if listed != there:

@@ -1,0 +1,367 @@
+"""One run as a row of the index, and the row as a run again: which column says what.
+
+Knows the columns that every run has, and what SQL gives the values of them. Columns of params,
+metrics and tags are named after their keys. Pure: knows nothing of files, Git or transactions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from gittrack import atoms
+from gittrack.atoms import Stored
+from gittrack.quoting import command_line
+from gittrack.summary import Summary
+
+__all__ = [
+    "ATTRIBUTES",
+    "COLUMNS",
+    "GROUPS",
+    "Words",
+    "column",
+    "command",
+    "digest",
+    "fixed",
+    "hexadecimal",
+    "known",
+    "microseconds",
+    "moment",
+    "notes",
+    "packed",
+    "shell",
+    "summary",
+    "undigested",
+    "unpacked",
+]
+
+GROUPS = ("params", "metrics", "tags")
+"""Whose keys have columns."""
+
+COLUMNS = (
+    "experiment",
+    "name",
+    "oid",
+    "id",
+    "status",
+    "started",
+    "lasted",
+    "exit_code",
+    "title",
+    "experiment_title",
+    "user",
+    "command",
+    "blanks",
+    "base",
+    "branch",
+    "dirty",
+    "parent",
+    "fingerprint",
+    "source",
+    "archived",
+    "deleted",
+    "notes",
+    "more",
+    "stamp",
+)
+"""What every row has: `lasted` in microseconds, `more` tells what stands in other tables."""
+
+_STATUSES = ("finished", "failed", "killed", "running")
+_SOURCE = "cli"
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH_DAY = _EPOCH.toordinal()
+_MICROSECOND = timedelta(microseconds=1)
+_HEX = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{8})?")
+_SIZES = (16, 17, 20)
+_LARGEST = (1 << 63) - 1
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?")
+_BLANK = "\x01"
+
+
+def _hex_sql(name: str) -> str:
+    return f"CASE typeof(runs.{name}) WHEN 'blob' THEN lower(hex(runs.{name})) ELSE runs.{name} END"
+
+
+def _word_sql(name: str) -> str:
+    return (
+        f"CASE typeof(runs.{name}) WHEN 'integer' THEN"
+        f" (SELECT words.text FROM words WHERE words.number = runs.{name})"
+        f" WHEN 'blob' THEN lower(hex(runs.{name})) ELSE runs.{name} END"
+    )
+
+
+_STATUS_SQL = " ".join(f"WHEN {number} THEN '{name}'" for number, name in enumerate(_STATUSES))
+
+ATTRIBUTES: Mapping[str, str] = {
+    "name": "runs.name",
+    "experiment": "runs.experiment",
+    "status": f"(CASE runs.status {_STATUS_SQL} END)",
+    "started": "runs.started",
+    "ended": "(runs.started + runs.lasted)",
+    "duration": "(runs.lasted / 1000000.0)",
+    "exit_code": "runs.exit_code",
+    "title": "runs.title",
+    "user": "runs.user",
+    "command": (
+        "gittrack_command((SELECT words.text FROM words WHERE words.number = runs.command),"
+        " runs.blanks)"
+    ),
+    "base": f"({_word_sql('base')})",
+    "branch": "runs.branch",
+    "dirty": "runs.dirty",
+    "source": f"coalesce(runs.source, '{_SOURCE}')",
+    "id": f"({_hex_sql('id')})",
+    "commit": "lower(hex(runs.oid))",
+    "archived": "runs.archived",
+    "deleted": "runs.deleted",
+    "notes": "gittrack_notes(runs.notes)",
+    "experiment_title": f"({_word_sql('experiment_title')})",
+    "parent": f"({_hex_sql('parent')})",
+    "fingerprint": f"({_hex_sql('fingerprint')})",
+}
+"""SQL for the value of each attribute: texts, times in microseconds, booleans as 0 and 1."""
+
+
+def column(group: str, key: str) -> str:
+    """The name of a key's column, the same in every index."""
+    name = f"{group}.{key}".encode("utf-8", "surrogatepass")
+    return f"{group[0]}_{hashlib.md5(name, usedforsecurity=False).hexdigest()[:12]}"
+
+
+# -- words ----------------------------------------------------------------------------------------
+
+
+class Words:
+    """Texts that many runs share, by number; beyond `limit` texts, new ones have none."""
+
+    def __init__(self, known: Mapping[str, int], limit: int) -> None:
+        self._numbers = dict(known)
+        self._limit = limit
+        self.new: list[tuple[int, str]] = []
+
+    def number(self, text: str) -> int | None:
+        """The number of a text, given to it if there is room."""
+        found = self._numbers.get(text)
+        if found is None and len(self._numbers) < self._limit and type(atoms.encode(text)) is str:
+            found = len(self._numbers) + 1
+            self._numbers[text] = found
+            self.new.append((found, text))
+        return found
+
+    def taken(self) -> list[tuple[int, str]]:
+        """The texts that got a number since the last call."""
+        new, self.new = self.new, []
+        return new
+
+
+# -- values ---------------------------------------------------------------------------------------
+
+
+def microseconds(text: object) -> int:
+    """A moment as `message.time_text` writes it, in microseconds since the epoch.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(text, str) or not text.endswith("Z"):
+        raise ValueError(f"no moment in UTC: {str(text)[:40]!r}")
+    found = datetime.fromisoformat(text[:-1])
+    days = found.toordinal() - _EPOCH_DAY
+    seconds = (days * 24 + found.hour) * 3600 + found.minute * 60 + found.second
+    return seconds * 1_000_000 + found.microsecond
+
+
+def moment(count: int) -> datetime:
+    """So many microseconds after the epoch, as a moment in UTC.
+
+    Raises:
+        OverflowError: it is beyond what a calendar has.
+    """
+    return _EPOCH + timedelta(microseconds=count)
+
+
+def hexadecimal(stored: Any) -> Any:
+    """A text that may be kept as the bytes that its digits stand for."""
+    return stored.hex() if type(stored) is bytes else stored
+
+
+def packed(text: str | None) -> Any:
+    """An id of 16 or 20 bytes as such, any other text as `atoms` has it; None is absent."""
+    if text is None or not _HEX.fullmatch(text):
+        return _apart(text)
+    return bytes.fromhex(text)
+
+
+def _apart(text: str | None) -> Stored:
+    """A text as `atoms` has it, but never as long as the bytes of an id."""
+    stored = None if text is None else atoms.encode(text)
+    while type(stored) is bytes and len(stored) in _SIZES:
+        stored += b" "
+    return stored
+
+
+def digest(md5: str) -> Stored:
+    """A hash as DVC writes it: 16 bytes, and one more for a directory; any other text as it is."""
+    digits = md5.removesuffix(".dir")
+    if len(digits) != 32 or not _HEX.fullmatch(digits):
+        return _apart(md5)
+    return bytes.fromhex(digits) + (b"d" if len(digits) < len(md5) else b"")
+
+
+def undigested(stored: Stored) -> str:
+    """The hash again."""
+    if type(stored) is not bytes:
+        return str(stored)
+    if len(stored) in _SIZES:
+        return stored[:16].hex() + (".dir" if len(stored) == 17 else "")
+    return str(atoms.decode(stored))
+
+
+def _text(value: str | None) -> Stored:
+    return None if value is None else atoms.encode(value)
+
+
+def _command(words: Sequence[str], known: Words) -> tuple[int | None, str | None]:
+    """A command as the number of what it shares with others, and the numbers in it."""
+    if not words:
+        return None, None
+    whole = "\0".join(words)
+    if _BLANK not in whole and whole.isascii() and whole.count("\0") == len(words) - 1:
+        number = known.number(_NUMBER.sub(_BLANK, whole))
+        if number is not None:
+            return number, " ".join(_NUMBER.findall(whole)) or None
+    return None, json.dumps(list(words))
+
+
+def command(template: str | None, blanks: str | None) -> tuple[str, ...]:
+    """The words of a command that was kept in two parts.
+
+    Raises:
+        ValueError: they do not fit.
+    """
+    if template is None:
+        return () if blanks is None else tuple(json.loads(blanks))
+    parts = template.split(_BLANK)
+    numbers = blanks.split(" ") if blanks else []
+    if len(parts) != len(numbers) + 1:
+        raise ValueError("a command and its numbers do not fit")
+    whole = "".join(a + b for a, b in zip(parts, [*numbers, ""], strict=True))
+    return tuple(whole.split("\0"))
+
+
+def shell(template: str | None, blanks: str | None) -> str | None:
+    """A command as one line of shell, None if there is none: for SQL."""
+    words = command(template, blanks)
+    return command_line(words) if words else None
+
+
+def notes(kept: str | None) -> str | None:
+    """Notes as one text, None if there are none: for SQL."""
+    return None if kept is None else "\n".join(json.loads(kept))
+
+
+# -- a run as a row -------------------------------------------------------------------------------
+
+
+def known(run: Summary) -> dict[str, Any]:
+    """A run as `fixed` takes it."""
+    made = {name: getattr(run, name) for name in Summary.__slots__}
+    made["started"] = (run.started - _EPOCH) // _MICROSECOND
+    made["ended"] = None if run.ended is None else (run.ended - _EPOCH) // _MICROSECOND
+    return made
+
+
+def fixed(
+    run: Mapping[str, Any], experiment: str, name: str, oid: bytes, more: int, words: Words
+) -> list[Stored]:
+    """The values of `COLUMNS` but the last. Of `run`, times are microseconds since the epoch."""
+    get = run.get
+    started, ended, exit_code = run["started"], get("ended"), get("exit_code")
+    template, blanks = _command(get("command") or (), words)
+    base, title = get("base"), get("experiment_title")
+    source, said = get("source"), get("notes")
+    return [
+        experiment,
+        name,
+        oid,
+        packed(run["id"]),
+        _STATUSES.index(run["status"]),
+        started,
+        None if ended is None else ended - started,
+        exit_code if type(exit_code) is not int else atoms.encode(exit_code),
+        _text(get("title")),
+        None if title is None else words.number(title) or _text(title),
+        _text(get("user", "")),
+        template,
+        blanks,
+        None if base is None else words.number(base) or packed(base),
+        _text(get("branch")),
+        1 if get("dirty") else 0,
+        packed(get("parent")),
+        packed(get("fingerprint")),
+        None if source in (None, _SOURCE) else _text(source),
+        1 if get("archived") else 0,
+        1 if get("deleted") else 0,
+        json.dumps(said) if said else None,
+        more,
+    ]
+
+
+def summary(
+    row: Sequence[Any],
+    groups: Sequence[Mapping[str, Any]],
+    files: Sequence[Mapping[str, str]],
+    words: Callable[[int], str],
+) -> Summary:
+    """The run that a row is of: values of `COLUMNS`, params, metrics and tags, data and artifacts.
+
+    Raises:
+        ValueError, TypeError, LookupError, OverflowError: it is no such row.
+    """
+    values: Iterator[Any] = iter(row)
+    experiment, name, oid, run_id, status, started, lasted = (next(values) for _ in range(7))
+    exit_code, title, experiment_title, user, template, blanks = (next(values) for _ in range(6))
+    base, branch, dirty, parent, fingerprint, source = (next(values) for _ in range(6))
+    archived, deleted, said = (next(values) for _ in range(3))
+    return Summary(
+        id=unpacked(run_id),
+        name=name,
+        experiment=experiment,
+        status=_STATUSES[status],  # type: ignore[arg-type]
+        started=moment(started),
+        ended=None if lasted is None else moment(started + lasted),
+        exit_code=atoms.decode(exit_code),
+        title=atoms.decode(title),
+        experiment_title=_word(experiment_title, words),
+        user=atoms.decode(user),
+        command=command(None if template is None else words(template), blanks),
+        base=_word(base, words),
+        branch=atoms.decode(branch),
+        dirty=bool(dirty),
+        parent=unpacked(parent),
+        params=groups[0],
+        metrics=groups[1],
+        tags=groups[2],
+        data=files[0],
+        artifacts=files[1],
+        fingerprint=unpacked(fingerprint),
+        source=_SOURCE if source is None else atoms.decode(source),
+        commit=oid.hex(),
+        archived=bool(archived),
+        deleted=bool(deleted),
+        notes=tuple(json.loads(said)) if said is not None else (),
+    )
+
+
+def unpacked(stored: Any) -> Any:
+    """The text again."""
+    is_id = type(stored) is bytes and len(stored) in _SIZES
+    return stored.hex() if is_id else atoms.decode(stored)
+
+
+def _word(stored: Any, words: Callable[[int], str]) -> Any:
+    return words(stored) if type(stored) is int else unpacked(stored)
