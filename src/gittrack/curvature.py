@@ -28,6 +28,7 @@ __all__ = [
     "faults",
     "fill",
     "installed",
+    "names",
     "normalised",
 ]
 
@@ -147,6 +148,12 @@ def installed(database: _Connection, package: str) -> list[tuple[str, str]]:
         [normalised(package)],
     )
     return [(commit, version) for commit, version in rows]
+
+
+def names(database: _Connection) -> list[str]:
+    """Every package that a run had, as PEP 503 compares names; as far as was read."""
+    _prepare(database)
+    return [name for (name,) in database.execute("SELECT DISTINCT plain FROM packages")]
 
 
 def normalised(package: str) -> str:
