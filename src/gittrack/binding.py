@@ -36,9 +36,9 @@ from gittrack.conditions import (
 )
 from gittrack.constants import KINDS, kind, of_milliseconds, seconds, spellings
 from gittrack.errors import GittrackError, QueryError, UsageError
+from gittrack.frozen import Frozen
 from gittrack.keys import nearest
 from gittrack.quoting import one_line
-from gittrack.summary import STATUSES
 from gittrack.terms import INSTEAD, OF_DATASETS, Terms, Typed
 from gittrack.tokens import OF_WORDS
 from gittrack.vocabulary import Vocabulary
@@ -81,7 +81,7 @@ Moment: TypeAlias = Callable[[str], int | None]
 
 
 _FLIPPED = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_HEX = re.compile(r"[0-9a-f]{4,39}")
+_HEX = r"[0-9a-f]{4,39}"
 _NO_ORDER = "truth values have no order"
 
 
@@ -105,7 +105,7 @@ def bind_value(tree: syntax.Node, text: str, vocabulary: Vocabulary) -> Term:
     return Terms(text, vocabulary).term(tree).term
 
 
-def uses(bound: Bound | Term) -> frozenset[str]:
+def uses(bound: Frozen) -> frozenset[str]:
     """What must be known of runs: full keys, and `curves` where the message does not tell."""
     if isinstance(bound, (Field, Holds, Among)):
         return frozenset((bound.key,))
@@ -113,14 +113,8 @@ def uses(bound: Bound | Term) -> frozenset[str]:
         return frozenset((f"metrics.{bound.metric}",) if bound.function == "last" else ("curves",))
     if isinstance(bound, Value):
         return frozenset()
-    parts: tuple[object, ...] = bound.parts if isinstance(bound, (All, Any)) else bound
-    return frozenset().union(*(uses(part) for part in parts if isinstance(part, _BOUND)))
-
-
-_BOUND = (
-    *(Absolute, All, Among, Any, Compare, Curve, Field, Holds, In, Like, Match, Minus),
-    *(Missing, Not, Spelled, Sum, Value),
-)
+    parts = bound.parts if isinstance(bound, (All, Any)) else bound.fields()
+    return frozenset().union(*(uses(part) for part in parts if isinstance(part, Frozen)))
 
 
 class _Binder(Terms):
@@ -172,7 +166,7 @@ class _Binder(Terms):
         if not isinstance(operand, syntax.Name) or self.attribute(operand) != "run_name":
             return None
         title, name = (
-            self.condition(_with_operand(node, operand._replace(group="attributes", key=key)))
+            self.condition(_with_operand(node, operand.changed(group="attributes", key=key)))
             for key in ("title", "name")
         )
         untitled = Missing(Field("title", "text"))
@@ -228,7 +222,7 @@ class _Binder(Terms):
         value = self.converted(left, value, right, node)
         if isinstance(value, bool) and op not in ("=", "!="):
             raise self.refusal(_NO_ORDER, node)
-        if left.key in ("commit", "base") and op in ("=", "!=") and _HEX.fullmatch(str(value)):
+        if left.key in ("commit", "base") and op in ("=", "!=") and re.fullmatch(_HEX, str(value)):
             begins = Like(left.term, f"{value}%", False)
             return begins if op == "=" else All((Not(Missing(left.term)), Not(begins)))
         return Compare(op, left.term, Value(value))
@@ -375,6 +369,8 @@ class _Binder(Terms):
         return found
 
     def status(self, value: str, node: syntax.Node) -> str:
+        from gittrack.summary import STATUSES
+
         if value.lower() not in (*STATUSES, "scheduled"):
             near = nearest(value, STATUSES)
             hint = f"did you mean '{near}'?" if near else f"there are {', '.join(STATUSES)}."
@@ -393,6 +389,6 @@ def _is_dataset(node: syntax.Node) -> TypeGuard[syntax.Name]:
 
 def _with_operand(node: syntax.Node, operand: syntax.Name) -> syntax.Node:
     if isinstance(node, syntax.Comparison):
-        return node._replace(left=operand)
+        return node.changed(left=operand)
     assert isinstance(node, (syntax.Member, syntax.Null))
-    return node._replace(operand=operand)
+    return node.changed(operand=operand)

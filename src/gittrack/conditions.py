@@ -7,7 +7,9 @@ and `Not` of it does.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from gittrack.frozen import Frozen
 
 __all__ = [
     "Absolute",
@@ -39,7 +41,7 @@ Scalar: TypeAlias = int | float | str | bool
 # -- values of a run ------------------------------------------------------------------------------
 
 
-class Field(NamedTuple):
+class Field(Frozen):
     """What a run has under a full key; `kind` is number, text, boolean, time or mixed.
 
     A time is microseconds since the epoch, a duration seconds, `command` one line of shell. Params
@@ -50,20 +52,20 @@ class Field(NamedTuple):
     kind: str
 
 
-class Curve(NamedTuple):
+class Curve(Frozen):
     """One number of a metric's curve; `function` is last, first, min, max, count or NAME_step."""
 
     function: str
     metric: str
 
 
-class Value(NamedTuple):
+class Value(Frozen):
     """What stands in the query itself."""
 
     value: Scalar
 
 
-class Spelled(NamedTuple):
+class Spelled(Frozen):
     """A param as MLflow keeps it: a text as it is, a number or truth value as its str(), or None.
 
     None, and so missing, where the param is missing, NaN, a list or a mapping.
@@ -72,7 +74,7 @@ class Spelled(NamedTuple):
     operand: Field
 
 
-class Sum(NamedTuple):
+class Sum(Frozen):
     """Two numbers, `op` one of + - * / (true division); missing if one is, and where it is x/0."""
 
     op: str
@@ -80,13 +82,13 @@ class Sum(NamedTuple):
     right: Term
 
 
-class Minus(NamedTuple):
+class Minus(Frozen):
     """A number with its sign turned."""
 
     operand: Term
 
 
-class Absolute(NamedTuple):
+class Absolute(Frozen):
     """A number without its sign."""
 
     operand: Term
@@ -98,7 +100,7 @@ Term: TypeAlias = Field | Curve | Value | Spelled | Sum | Minus | Absolute
 # -- conditions -----------------------------------------------------------------------------------
 
 
-class Compare(NamedTuple):
+class Compare(Frozen):
     """Two values of one type, `op` one of = != < <= > >=; texts by code point, NaN to nothing.
 
     True is not 1. Of truth values there is no order.
@@ -109,7 +111,7 @@ class Compare(NamedTuple):
     right: Term
 
 
-class Like(NamedTuple):
+class Like(Frozen):
     """A text, the whole of it, and a pattern with % and _; `fold` if case does not count."""
 
     operand: Term
@@ -117,52 +119,52 @@ class Like(NamedTuple):
     fold: bool
 
 
-class Match(NamedTuple):
+class Match(Frozen):
     """A text in which a regular expression is found."""
 
     operand: Term
     expression: str
 
 
-class In(NamedTuple):
+class In(Frozen):
     """A value that equals one of several, each as in `Compare`."""
 
     operand: Term
     values: tuple[Scalar, ...]
 
 
-class Missing(NamedTuple):
+class Missing(Frozen):
     """A value that is not there; NaN is there."""
 
     operand: Term
 
 
-class Among(NamedTuple):
+class Among(Frozen):
     """What Git or lineage knew already: the run's `key` (commit, base or id) is one of these."""
 
     key: str
     values: frozenset[str]
 
 
-class Holds(NamedTuple):
+class Holds(Frozen):
     """A truth value by itself, such as `dirty`: that it is true."""
 
     key: str
 
 
-class All(NamedTuple):
+class All(Frozen):
     """What holds where each part does: everywhere, without any."""
 
     parts: tuple[Bound, ...]
 
 
-class Any(NamedTuple):
+class Any(Frozen):
     """What holds where one of the parts does: nowhere, without any."""
 
     parts: tuple[Bound, ...]
 
 
-class Not(NamedTuple):
+class Not(Frozen):
     """What holds exactly where `part` does not."""
 
     part: Bound

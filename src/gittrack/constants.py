@@ -21,7 +21,7 @@ KINDS = {
 }
 """The kinds of values, to people."""
 
-_LENGTH = re.compile(r"\s*(\d{1,15}\.?\d{0,15}|\.\d{1,15})\s*([a-z]*)")
+_LENGTH = r"\s*(\d{1,15}\.?\d{0,15}|\.\d{1,15})\s*([a-z]*)"
 _UNITS = {
     **dict.fromkeys(("ms",), 0.001),
     **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), 1),
@@ -55,9 +55,10 @@ def spellings(text: str) -> tuple[Scalar, ...]:
 
 def seconds(text: str) -> float | None:
     """The length of a time such as `90s`, `5 min` or `1h30m`; None if it is none."""
+    part_of = re.compile(_LENGTH)
     total, place, text = 0.0, 0, text.strip().lower()
     while place < len(text):
-        part = _LENGTH.match(text, place)
+        part = part_of.match(text, place)
         if part is None or part[2] not in _UNITS:
             return None
         total += float(part[1]) * _UNITS[part[2]]

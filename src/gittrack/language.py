@@ -84,11 +84,11 @@ def _parse(text: str, rule: str, start: int, end: int) -> Node:
 
 @cache
 def _grammar() -> Any:
-    from importlib.resources import files
-
     from parsimonious.grammar import TokenGrammar
 
-    lines = files("gittrack").joinpath("query.peg").read_text("utf-8").split("\n")
+    # `importlib.resources` would cost more than the grammar.
+    with open(__file__.removesuffix("language.py") + "query.peg", encoding="utf-8") as file:
+        lines = file.read().split("\n")
     # Comments are cut off here: parsimonious takes a millisecond for them.
     return TokenGrammar("\n".join(line for line in lines if line and line[0] != "#"))
 
@@ -249,7 +249,7 @@ class _Builder:
     def group(self, node: Any) -> Node:
         built = self.build(node.children[1])
         start, end = self.span(node)
-        return built._replace(start=start, end=end)
+        return built.changed(start=start, end=end)
 
     def refuse(self, reason: str, node: Any, hint: str | None = None) -> NoReturn:
         start, end = (node.start, node.end) if not hasattr(node, "expr_name") else self.span(node)

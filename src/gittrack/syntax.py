@@ -6,7 +6,9 @@ queries are written nor what they mean.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from gittrack.frozen import Frozen
 
 __all__ = [
     "GROUPS",
@@ -36,7 +38,7 @@ GROUPS = {
 """The words before the first dot of a name -> the group that they mean; MLflow's are among them."""
 
 
-class Literal(NamedTuple):
+class Literal(Frozen):
     """A number, text or truth value, as it is; `quote` is the mark around a text."""
 
     value: int | float | str | bool
@@ -45,7 +47,7 @@ class Literal(NamedTuple):
     end: int
 
 
-class Name(NamedTuple):
+class Name(Frozen):
     """A key; `group` is one of the values of `GROUPS`, or None for a bare name."""
 
     group: str | None
@@ -54,7 +56,7 @@ class Name(NamedTuple):
     end: int
 
 
-class Word(NamedTuple):
+class Word(Frozen):
     """A selector, revision, path or the like that needs no quotes where it stands."""
 
     text: str
@@ -62,7 +64,7 @@ class Word(NamedTuple):
     end: int
 
 
-class Call(NamedTuple):
+class Call(Frozen):
     """A function of `FUNCTIONS` with as many arguments as it takes."""
 
     function: str
@@ -71,7 +73,7 @@ class Call(NamedTuple):
     end: int
 
 
-class Negative(NamedTuple):
+class Negative(Frozen):
     """A number with a minus before it."""
 
     operand: Node
@@ -79,7 +81,7 @@ class Negative(NamedTuple):
     end: int
 
 
-class Arithmetic(NamedTuple):
+class Arithmetic(Frozen):
     """`op` is one of + - * /."""
 
     op: str
@@ -89,7 +91,7 @@ class Arithmetic(NamedTuple):
     end: int
 
 
-class Comparison(NamedTuple):
+class Comparison(Frozen):
     """`op` is one of = != < <= > >= like ilike =~."""
 
     op: str
@@ -99,7 +101,7 @@ class Comparison(NamedTuple):
     end: int
 
 
-class Member(NamedTuple):
+class Member(Frozen):
     """`x in (1, 2)`; the options are literals, or such with a minus."""
 
     operand: Node
@@ -109,7 +111,7 @@ class Member(NamedTuple):
     end: int
 
 
-class Range(NamedTuple):
+class Range(Frozen):
     """`x in a..b`, or with `symmetric`, `x in a...b`; an end that is left out is HEAD."""
 
     operand: Node
@@ -121,7 +123,7 @@ class Range(NamedTuple):
     end: int
 
 
-class Null(NamedTuple):
+class Null(Frozen):
     """`x is null`."""
 
     operand: Node
@@ -130,7 +132,7 @@ class Null(NamedTuple):
     end: int
 
 
-class Not(NamedTuple):
+class Not(Frozen):
     """What holds where `operand` does not."""
 
     operand: Node
@@ -138,7 +140,7 @@ class Not(NamedTuple):
     end: int
 
 
-class And(NamedTuple):
+class And(Frozen):
     """What holds where all of `operands` do: everywhere, without any."""
 
     operands: tuple[Node, ...]
@@ -146,7 +148,7 @@ class And(NamedTuple):
     end: int
 
 
-class Or(NamedTuple):
+class Or(Frozen):
     """What holds where one of `operands` does."""
 
     operands: tuple[Node, ...]

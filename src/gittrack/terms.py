@@ -38,7 +38,7 @@ _MLFLOW = {
 }
 _MILLISECONDS = ("start_time", "end_time", "created", "Created")
 
-_JOINED = re.compile(r"[\w@.]+(?:[/-][\w@.]+)+")
+_JOINED = r"[\w@.]+(?:[/-][\w@.]+)+"
 
 INSTEAD = {
     ("text", "number"): "a text stands in quotes.",
@@ -124,7 +124,7 @@ class Terms:
             term = Sum(node.op, self.number(node.left), self.number(node.right))
         except QueryError:
             raw = self.text[node.start : node.end]
-            if _JOINED.fullmatch(raw):
+            if re.fullmatch(_JOINED, raw):
                 self._suggest(raw, node)
             raise
         return Typed(term, "number", node)
@@ -132,7 +132,7 @@ class Terms:
     def _joined(self, node: syntax.Node) -> str | None:
         """The key that `train/loss` or `learning-rate` is, if it stands there without spaces."""
         raw = self.text[node.start : node.end]
-        if not _JOINED.fullmatch(raw):
+        if not re.fullmatch(_JOINED, raw):
             return None
         group, dot, rest = raw.partition(".")
         raw = f"{syntax.GROUPS[group]}.{rest}" if dot and group in syntax.GROUPS else raw
