@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from gittrack import names, recorded, whereabouts
+from gittrack import answers, names, recorded, whereabouts
 from gittrack.active import current
 from gittrack.errors import GittrackError, RunNotFound, UnknownKey, UsageError
 from gittrack.foreign import plain
@@ -80,8 +80,9 @@ def runs(
     question = Question(query, experiment, archived, deleted, True, _order(sort))
     with open_search(whereabouts.of(repo)) as search:
         if narrowing == _NOTHING:
-            found = search.find(question._replace(limit=limit))
-            return Runs(found.runs, repo.git_dir, found.problems)
+            question = question._replace(limit=limit)
+            kept, problems = answers.found(search, question, repo.git_dir)
+            return Runs(kept, repo.git_dir, problems, question)
         found = search.find(question)
         kept = _narrowed(search, found.runs, narrowing)
         return Runs(kept[:limit], repo.git_dir, found.problems)

@@ -10,18 +10,18 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
-from gittrack import commits, report, revisions
+from gittrack import answers, commits, revisions
 from gittrack.active import current
 from gittrack.annotations import overlay
 from gittrack.errors import BrokenRecord, RunNotFound
 from gittrack.git import Repo
 from gittrack.origin import Origin
-from gittrack.quoting import command_line
+from gittrack.pages import Pages
 from gittrack.records import Artifact, Code, Data, Environment, Input, Run
+from gittrack.search import Question
 from gittrack.summary import Number, Status, Summary, Value
 
 if TYPE_CHECKING:
@@ -239,17 +239,23 @@ def _restored(told: Mapping[str, Any], place: str) -> RecordedRun:
 class Runs(Sequence[RecordedRun]):
     """Runs in order, as `runs` found them: a sequence that nothing changes; a slice is one too.
 
-    `problems` are the runs that could not be read.
+    `problems` are the runs that could not be read. Of very many runs each is read when somebody
+    looks at it: RunNotFound where it has been removed since.
     """
 
-    __slots__ = ("_found", "_place", "_problems")
+    __slots__ = ("_found", "_place", "_problems", "_question")
 
     def __init__(
-        self, found: Iterable[Summary], place: Path, problems: Iterable[BrokenRecord] = ()
+        self,
+        found: Iterable[Summary],
+        place: Path,
+        problems: Iterable[BrokenRecord] = (),
+        question: Question | None = None,
     ) -> None:
-        self._found = tuple(found)
+        self._found = found if isinstance(found, Pages) else tuple(found)
         self._place = place
         self._problems = tuple(problems)
+        self._question = question or Question()
 
     @property
     def problems(self) -> tuple[BrokenRecord, ...]:
@@ -264,7 +270,7 @@ class Runs(Sequence[RecordedRun]):
 
     def __getitem__(self, index: int | slice) -> RecordedRun | Runs:
         if isinstance(index, slice):
-            return Runs(self._found[index], self._place, self._problems)
+            return Runs(self._found[index], self._place, self._problems, self._question)
         return _recorded(self._found[index], self._place)
 
     def __len__(self) -> int:
@@ -276,12 +282,10 @@ class Runs(Sequence[RecordedRun]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Runs):
             return NotImplemented
-        return [(run.id, run.commit) for run in self._found] == [
-            (run.id, run.commit) for run in other._found
-        ]
+        return answers.marks(self._found) == answers.marks(other._found)
 
     def __hash__(self) -> int:
-        return hash(tuple((run.id, run.commit) for run in self._found))
+        return hash(tuple(answers.marks(self._found)))
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame, a row for each run: its attributes, then `params.K`, `metrics.K` and
@@ -295,7 +299,7 @@ class Runs(Sequence[RecordedRun]):
         """
         from gittrack import frames
 
-        return frames.pandas(_columns(self._found))
+        return frames.pandas(self._columns(), moments=answers.MOMENTS)
 
     def to_polars(self) -> Any:
         """A polars DataFrame, as `to_pandas`; what a run does not have is null.
@@ -305,7 +309,10 @@ class Runs(Sequence[RecordedRun]):
         """
         from gittrack import frames
 
-        return frames.polars(_columns(self._found))
+        return frames.polars(self._columns(), moments=answers.MOMENTS)
+
+    def _columns(self) -> Mapping[str, Sequence[Any]]:
+        return answers.columns(self._place, self._question, self._found)
 
     def __reduce__(self) -> Any:
         problems = [(p.message, p.where, p.hint) for p in self._problems]
@@ -330,28 +337,6 @@ def _restored_runs(
 ) -> Runs:
     said = [BrokenRecord(words, where=where, hint=hint) for words, where, hint in problems]
     return Runs((Summary(**fields) for fields in told), Path(place), said)
-
-
-def _columns(found: Sequence[Summary]) -> dict[str, list[Any]]:
-    """The columns of a full table, None where a run has nothing; a command is one line of shell."""
-    made: dict[str, list[Any]] = {
-        name: list(map(attrgetter(name), found)) for name in report.ATTRIBUTES
-    }
-    words: dict[str, str] = {}
-    made["command"] = [_line(command, words) for command in made["command"]]
-    made["notes"] = ["\n".join(notes) or None for notes in made["notes"]]
-    for group, keys in report.keys_of(found).items():
-        having = list(map(attrgetter(group), found))
-        made |= {f"{group}.{key}": [values.get(key) for values in having] for key in keys}
-    return made
-
-
-def _line(command: Sequence[str], words: dict[str, str]) -> str | None:
-    """A command as one line; `words` remembers each word as a shell reads it."""
-    for word in command:
-        if word not in words:
-            words[word] = command_line([word])
-    return " ".join([words[word] for word in command]) or None
 
 
 # -- found --------------------------------------------------------------------------------------

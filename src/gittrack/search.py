@@ -6,7 +6,7 @@ Where runs are kept, what a query means and how it looks are for others to know.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import report, revisions, vocabulary
@@ -92,6 +92,10 @@ class Search:
         found = report.in_order(found, order)
         shown = list(found if question.limit is None else found[: question.limit])
         return Found(shown, len(found), True, self._listing.problems, order)
+
+    def by_ids(self, ids: Collection[str]) -> list[Summary]:
+        """The runs of these ids, deleted and running ones too, in no order."""
+        return [run for run in self._listing.runs if run.id in ids]
 
     def columns(self, question: Question, keys: Sequence[str]) -> dict[str, list[Any]]:
         """The values of the runs that answer, by full key, in their order; None where absent.
