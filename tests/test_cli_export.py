@@ -85,7 +85,7 @@ def test_only_force_overwrites(place: Path, track: Track, tmp_path: Path, form: 
     assert os.listdir(tmp_path) == ["x"]
 
 
-@forms
+@pytest.mark.parametrize("form", ["csv"])
 def test_no_run_is_no_export(place: Path, track: Track, tmp_path: Path, form: str) -> None:
     """A job that waits for the file must hear that there is none."""
     other = tmp_path / "none"
@@ -96,7 +96,7 @@ def test_no_run_is_no_export(place: Path, track: Track, tmp_path: Path, form: st
     assert not target.exists()
 
 
-@forms
+@pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_a_place_that_cannot_be_is_said(
     place: Path, track: Track, tmp_path: Path, form: str
 ) -> None:
@@ -106,7 +106,7 @@ def test_a_place_that_cannot_be_is_said(
     assert told.stderr == f"error: cannot write '{target}': No such file or directory\n"
 
 
-@forms
+@pytest.mark.parametrize("form", ["jsonl", "sqlite"])
 def test_a_run_that_cannot_be_read_does_not_hide_the_others(
     repo_dir: Path, track: Track, git: Git, tmp_path: Path, form: str
 ) -> None:
