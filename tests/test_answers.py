@@ -16,8 +16,8 @@ from gittrack import annotations, answers, commits, listing, refs
 from gittrack.errors import RunNotFound
 from gittrack.events import Change, set_tag
 from gittrack.git import Identity, Repo
-from gittrack.records import Run
 from gittrack.recorded import Runs
+from gittrack.records import Run
 
 ADA = Identity("Ada", "ada@example.org")
 NOON = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
