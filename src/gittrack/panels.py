@@ -86,13 +86,14 @@ def panel(
             lines.append(Line(label, thinned(smoothed(shown, smooth)), thinned(shown)))
         else:
             lines.append(Line(label, thinned(shown)))
-    if lost and not any(line.points for line in lines):
+    there = any(line.points for line in lines)
+    if lost and not there:
         raise UsageError(
             f"'{metric}' has no value above 0, and so none on a logarithmic scale",
             hint="without --log it is drawn.",
         )
     x = "step" if by_step else "time (seconds)"
-    return Panel(_with_unit(metric), x, tuple(lines), log, lost)
+    return Panel(_with_unit(metric), x, tuple(lines), log and there, lost)
 
 
 def smoothed(points: Curve, weight: float) -> Curve:
@@ -123,8 +124,9 @@ def thinned(points: Curve) -> Curve:
 
 
 def log_marks(values: Collection[float]) -> list[float]:
-    """Round numbers to mark on a logarithmic axis of these values, some of which there must be:
-    powers of ten, and between few of them more.
+    """Round numbers to mark on a logarithmic axis: powers of ten, and between few of them more.
+
+    `values` are what is drawn there, one at least, each above 0.
     """
     low, high = min(values), max(values)
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))

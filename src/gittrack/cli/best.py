@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -93,17 +93,20 @@ def best(
         keys = [resolved(key, known) for key in several(group_by, known)]
         text = asked(place, query, saved)
         question = Question(query=text, experiment=experiment, archived=False)
-        columns = search.columns(question, list(dict.fromkeys([goal.key, *keys])))
+        columns = search.columns(question, list(dict.fromkeys([goal.key, *keys, "id"])))
         values = columns[goal.key]
         winners = ranking.best(
             values, [columns[key] for key in keys], lowest=goal.lowest, count=count
         )
         if not winners:
             raise targets.without(goal, len(values))
-        found = search.find(question)
-    for problem in found.problems:
+        ids = {place: columns["id"][place] for winner in winners for place in _places(winner)}
+        by_id = {run.id: run for run in search.by_ids(frozenset(ids.values()))}
+        problems = search.find(question._replace(limit=1)).problems
+    for problem in problems:
         say(f"warning: {problem.message}")
-    answer = _Answer(goal, keys, winners, found.runs, len(values))
+    runs = {place: by_id[ids[place]] for place in ids}
+    answer = _Answer(goal, keys, winners, runs, len(values))
     if form is not None:
         page_data(place, _data(answer, form))
     elif len(winners) == 1 and not keys:
@@ -112,13 +115,17 @@ def best(
         _print(place, answer)
 
 
+def _places(winner: Winner) -> list[int]:
+    return [place for place in (winner.place, winner.next) if place is not None]
+
+
 class _Answer(NamedTuple):
-    """The winners among `runs`, of which `total` were looked at."""
+    """The winners and who they are, by their places, and how many runs were looked at."""
 
     target: Target
     keys: Sequence[str]
     winners: Sequence[Winner]
-    runs: Sequence[Summary]
+    runs: Mapping[int, Summary]
     total: int
 
     def run(self, winner: Winner) -> Summary:
