@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from gittrack.errors import BrokenRecord, RunNotFound
 from gittrack.meter import SILENT, Meter
@@ -32,6 +32,13 @@ _KEYS = 16
 _WORD = 1 << 63
 
 
+class _Mark(NamedTuple):
+    id: str
+    commit: str | None
+    experiment: str
+    name: str
+
+
 class Extract:
     """The runs that answer one question; `problems` grows with what could not be read of them."""
 
@@ -46,7 +53,7 @@ class Extract:
         self._place = place
         self._search = search
         self._question = question
-        self._total: int | None = None
+        self._marks: list[_Mark] | None = None
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -56,25 +63,37 @@ class Extract:
     @property
     def total(self) -> int:
         """How many runs there are."""
-        if self._total is None:
-            self._total = len(self.columns(["id"])["id"])
-        return self._total
+        return len(self._found())
+
+    def _found(self) -> list[_Mark]:
+        """The runs, found once: those that come later are not among them."""
+        if self._marks is None:
+            table = self.columns(_Mark._fields)
+            self._marks = list(map(_Mark, *(table[name] for name in _Mark._fields)))
+        return self._marks
 
     def columns(self, keys: Sequence[str]) -> Mapping[str, Sequence[Any]]:
         """Values by full key, as `Search.columns` gives them."""
         return self._search.columns(self._question, keys)
 
     def batches(self) -> Iterator[Sequence[Summary]]:
-        """The runs, some at once, in the order of the question."""
-        runs = self._search.find(self._question).runs
-        for start in range(0, len(runs), _BATCH):
-            yield runs[start : start + _BATCH]
+        """The runs, some at once, in the order of the question; without those that went since."""
+        marks = self._found()
+        for start in range(0, len(marks), _BATCH):
+            part = marks[start : start + _BATCH]
+            there = self._search.by_ids({mark.id for mark in part})
+            exact = {(run.id, run.commit, run.experiment, run.name): run for run in there}
+            # One that was running when it was found may be recorded by now.
+            by_id = {run.id: run for run in there}
+            found = [exact.get(mark) or by_id.get(mark.id) for mark in part]
+            yield [run for run in found if run is not None]
 
     def kinds(self, *, meter: Meter = SILENT) -> dict[str, Kind]:
         """The type of each param, metric and tag that any of these runs has, by full key, sorted.
 
         Params come first, then metrics, which are numbers, then tags, which are texts.
         """
+        self._found()
         names = self.vocabulary
         keys = [
             f"{group}.{key}" for group in ("params", "metrics", "tags") for key in names.keys(group)
