@@ -281,6 +281,7 @@ class _Functions:
                 hint="such as 'torch', 'numpy<2' or 'scikit-learn>=1.4,<1.6'.",
             )
         self._index.need([curvature.PACKAGES])
+        curvature.fill(self._index.database, lambda: self._repo, packages=True)
         installed = curvature.installed(self._index.database, asked.name)
         if not installed and self._commits:
             near = nearest(asked.name, curvature.names(self._index.database))
