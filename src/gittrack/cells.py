@@ -7,7 +7,6 @@ sees it. Knows nothing of tables and files.
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -154,6 +153,8 @@ def width_of(text: str) -> int:
 def _char_width(char: str) -> int:
     if char.isascii():
         return 1
+    import unicodedata
+
     if unicodedata.category(char) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1

@@ -12,13 +12,13 @@ __all__ = ["command_line", "one_line", "printable", "quote_path", "utf8"]
 
 # C0, DEL and C1 controls; zero-width and bidirectional marks; line and paragraph separators;
 # lone surrogates and the byte-order mark: whatever moves the cursor or hides text.
-_UNSAFE = re.compile(
+_UNSAFE = (
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
-_UNSAFE_BUT_LINES = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+_UNSAFE_BUT_LINES = _UNSAFE.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f")
 _SPECIAL = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 34: '"', 92: "\\"}
-_SHELL_SAFE = re.compile(r"[A-Za-z0-9@%+=:,./_-]+")
+_SHELL_SAFE = r"[A-Za-z0-9@%+=:,./_-]+"
 
 
 def quote_path(raw: bytes) -> str:
@@ -30,7 +30,7 @@ def quote_path(raw: bytes) -> str:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         text = ""
-    if text and not _UNSAFE.search(text) and '"' not in text and "\\" not in text:
+    if text and not re.search(_UNSAFE, text) and '"' not in text and "\\" not in text:
         return text
     parts = []
     for byte in raw:
@@ -65,12 +65,22 @@ def _raw(text: str) -> bytes:
 
 def one_line(text: str) -> str:
     """The text with control, invisible and bidirectional characters escaped, and line breaks."""
-    return _UNSAFE.sub(_escape, text)
+    return text if _is_plain(text) else re.sub(_UNSAFE, _escape, text)
 
 
 def printable(text: str) -> str:
     """The text made safe for a terminal: escaped like `one_line`, tabs and line breaks kept."""
-    return _UNSAFE_BUT_LINES.sub(_escape, text)
+    if _is_plain(text.replace("\n", "")):
+        return text
+    return re.sub(_UNSAFE_BUT_LINES, _escape, text)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether there is nothing to escape, seen without the expressions, which are slow to compile.
+
+    Below the combining marks Python's own word for printable is enough.
+    """
+    return text.isprintable() and (text.isascii() or max(text) < "\u0300")
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -88,12 +98,12 @@ def command_line(argv: Sequence[str]) -> str:
 
 
 def _shell_word(word: str) -> str:
-    if _SHELL_SAFE.fullmatch(word):
+    if re.fullmatch(_SHELL_SAFE, word):
         return word
-    if not _UNSAFE.search(word):
+    if _is_plain(word) or not re.search(_UNSAFE, word):
         return "'" + word.replace("'", "'\"'\"'") + "'"
     escaped = word.replace("\\", "\\\\").replace("'", "\\'")
-    return "$'" + _UNSAFE.sub(_escape_for_shell, escaped) + "'"
+    return "$'" + re.sub(_UNSAFE, _escape_for_shell, escaped) + "'"
 
 
 def _escape_for_shell(found: re.Match[str]) -> str:

@@ -5,16 +5,18 @@ Called while the user types: whatever fails here is silence.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from gittrack.cli.asking import ALIAS
 from gittrack.errors import GittrackError, UnknownKey
 from gittrack.vocabulary import ATTRIBUTES, GROUPS
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from gittrack.summary import Summary
     from gittrack.vocabulary import Vocabulary
 
@@ -51,11 +53,7 @@ def run_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     else:
         found += ["best:", "worst:", *sorted({f"{run.experiment}/" for run in known})]
     found += _branches()
-    return [
-        CompletionItem(head + dots + name)
-        for name in dict.fromkeys(found)
-        if name.startswith(start)
-    ]
+    return _items(head + dots + name for name in dict.fromkeys(found) if name.startswith(start))
 
 
 def running_names(
@@ -69,7 +67,7 @@ def running_names(
         names = [directory.name for directory in sessions.live(Repo.open().state)]
     except GittrackError:
         return []
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return _items(name for name in names if name.startswith(incomplete))
 
 
 def deleted_runs(
@@ -77,7 +75,7 @@ def deleted_runs(
 ) -> list[CompletionItem]:
     """Names of deleted runs, which answer to nothing else."""
     names = dict.fromkeys(run.name for run in _runs() if run.deleted)
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return _items(name for name in names if name.startswith(incomplete))
 
 
 def experiments(
@@ -85,14 +83,14 @@ def experiments(
 ) -> list[CompletionItem]:
     """Names of experiments."""
     known = {run.experiment for run in _runs()}
-    return [CompletionItem(name) for name in sorted(known) if name.startswith(incomplete)]
+    return _items(name for name in sorted(known) if name.startswith(incomplete))
 
 
 def metrics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of metrics that any run has."""
     known = _vocabulary()
     names = known.keys("metrics") if known is not None else []
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return _items(name for name in names if name.startswith(incomplete))
 
 
 def columns(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -105,7 +103,7 @@ def columns(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     last = incomplete[len(head) :]
     sign = last[:1] if last[:1] in ("-", "+") else ""
     head, start = head + sign, last.removeprefix(sign)
-    return [CompletionItem(head + key) for key in _keys(start)]
+    return _items(head + key for key in _keys(start))
 
 
 def queries(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -125,7 +123,7 @@ def queries(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
         words = ["and ", "or "]
     else:
         words = [*_COMPARISONS, "and ", "or "]
-    return [CompletionItem(head + word) for word in words if word.startswith(start)]
+    return _items(head + word for word in words if word.startswith(start))
 
 
 def saved(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -137,11 +135,7 @@ def saved(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
     except GittrackError:
         return []
     names = [key.removeprefix(ALIAS) for key in settings if key.startswith(ALIAS)]
-    return [
-        CompletionItem(name, help=settings[ALIAS + name])
-        for name in sorted(names)
-        if name.startswith(incomplete)
-    ]
+    return _items(name for name in sorted(names) if name.startswith(incomplete))
 
 
 def _keys(start: str) -> list[str]:
@@ -169,6 +163,13 @@ def _means(key: str, full: str, known: Vocabulary) -> bool:
 def _wants(start: str, group: str) -> bool:
     """Whether what is typed may be the beginning of the group's name."""
     return bool(start) and f"{group}.".startswith(start[: len(group) + 1])
+
+
+def _items(texts: Iterable[str]) -> list[CompletionItem]:
+    """What is offered; loaded only here, as every command that completes loads this module."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(text) for text in texts]
 
 
 def _vocabulary() -> Vocabulary | None:

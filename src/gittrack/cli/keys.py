@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Told", "is_expression", "plain_key", "resolved", "several", "told", "unquoted"]
 
 _QUOTES = "\"`'"
-_OPENS = re.compile(r"\s*[-+]?\s*(?:\w+\.)?")
-_CALL = re.compile(r"\s*(\w+)\s*\((.*)\)\s*", re.DOTALL)
+_OPENS = r"\s*[-+]?\s*(?:\w+\.)?"
+_CALL = r"(?s)\s*(\w+)\s*\((.*)\)\s*"
 
 
 class Told(NamedTuple):
@@ -55,7 +55,7 @@ def _split(text: str) -> list[str]:
     for char in text:
         if quote:
             quote = "" if char == quote else quote
-        elif char in _QUOTES and (depth or _OPENS.fullmatch(part)):
+        elif char in _QUOTES and (depth or re.fullmatch(_OPENS, part)):
             # A quote in the middle of a name is a letter of it.
             quote = char
         elif char == "," and depth <= 0:
@@ -93,7 +93,11 @@ def plain_key(name: str, known: Vocabulary) -> str:
 
 def is_expression(name: str, known: Vocabulary) -> bool:
     """Whether this is to be computed, such as `max(acc)`: it calls a function, and is no key."""
-    return _CALL.fullmatch(name) is not None and not _named(name, known)
+    return _call(name) is not None and not _named(name, known)
+
+
+def _call(text: str) -> re.Match[str] | None:
+    return re.fullmatch(_CALL, text) if text.endswith((")", " ")) else None
 
 
 def _named(name: str, known: Vocabulary) -> bool:
@@ -106,5 +110,5 @@ def _named(name: str, known: Vocabulary) -> bool:
 
 def told(text: str) -> Told | None:
     """A text as the call of a function with one argument; None if it is none."""
-    found = _CALL.fullmatch(text)
+    found = _call(text)
     return None if found is None else Told(found[1].lower(), found[2].strip())

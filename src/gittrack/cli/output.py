@@ -28,6 +28,8 @@ __all__ = [
     "wants_color",
 ]
 
+_USUAL = 80, 24
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -48,10 +50,25 @@ def screen() -> Screen:
     """Look at stdout; Git's pager, which shows what we write on a terminal, counts as one."""
     piped = os.environ.get("GIT_PAGER_IN_USE", "").lower() in ("1", "true")
     terminal = _is_terminal(sys.stdout) or piped
-    from shutil import get_terminal_size
+    color = wants_color(sys.stdout, piped)
+    if not terminal:
+        return Screen(None, _USUAL[1], color)
+    columns, lines = _size()
+    return Screen(columns, lines, color)
 
-    size = get_terminal_size()
-    return Screen(size.columns if terminal else None, size.lines, wants_color(sys.stdout, piped))
+
+def _size() -> tuple[int, int]:
+    """Columns and lines of the terminal as `shutil` finds them, which takes long to load."""
+    told = [os.environ.get(name, "") for name in ("COLUMNS", "LINES")]
+    given = [int(text) if text.isdecimal() else 0 for text in told]
+    seen: tuple[int, int] = (0, 0)
+    if not all(given) and sys.__stdout__ is not None:
+        try:
+            seen = os.get_terminal_size(sys.__stdout__.fileno())
+        except (OSError, ValueError):
+            pass
+    columns, lines = (a or b or c for a, b, c in zip(given, seen, _USUAL, strict=True))
+    return columns, lines
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
