@@ -40,7 +40,7 @@ _SPACE = r"\s*"
 
 _TOKEN = re.compile(
     rf"(?P<quoted>(?:`\w+`|[^\W\d]\w*)\.(?:`[^`]+`|{_DOUBLE})|`\w+`\.{_TAIL}|`[^`]+`)"
-    rf"|(?P<name>[^\W\d]{_TAIL}|[^\W\d])"
+    r"|(?P<name>[^\W\d][\w@]*(?:\.[\w@]+)*)"
     r"|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))"
     rf"|(?P<text>'[^']*(?:''[^']*)*'|{_DOUBLE})"
     r"|(?P<match>=~)"
