@@ -17,6 +17,11 @@ SMALL = {
     "startup": ["--rounds", "1"],
     "read": ["--rounds", "1", "--runs", "3"],
     "run_overhead": ["--rounds", "1", "--files", "20", "--runs", "3", *_NO_PEERS],
+    "scale": ["--rounds", "1", "--runs", "10,20"],
+    "search": [
+        *("--rounds", "1", "--runs", "10", "--more", "12", "--many", "14", "--experiments", "2"),
+        *_NO_PEERS,
+    ],
     "snapshot": ["--rounds", "1", "--files", "20", "--changed", "2"],
     "size": ["--runs", "3", "--points", "3"],
     "data": ["--rounds", "1", "--files", "20", "--megabytes", "1", "--dvc", "false"],

@@ -95,6 +95,9 @@ def look(database: sqlite3.Connection, place: Place, stored: Mapping[str, str]) 
         before, after = _all(database, place, now)
     else:
         before, after = _some(database, place, changed, now)
+        if stamps.stamp(f"{top}/{_PACKED}") != listed[_PACKED]:
+            # A ref that no row is of was packed before its directory was looked at.
+            before, after = _all(database, place, now)
     watched = {path: was for path, was in stored.items() if path.startswith(_OBJECTS)}
     return _compared(
         before,
