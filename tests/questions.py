@@ -13,7 +13,7 @@ from gittrack.binding import Among, Bound
 from gittrack.errors import QueryError, UnknownKey
 from gittrack.summary import Summary
 
-__all__ = ["bound", "find", "refusal"]
+__all__ = ["Known", "bound", "find", "refusal"]
 
 Curves = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -65,11 +65,8 @@ def find(
 ) -> list[str]:
     """The names of the runs for which a query holds, in their order."""
     tree = bound(query, runs, known)
-    of_curves = curves or {}
     return [
-        run.name
-        for run in runs
-        if predicate.holds(tree, run, lambda metric: of_curves.get(run.name, {}).get(metric))
+        run.name for run in runs if predicate.holds(tree, run, (curves or {}).get(run.name, {}).get)
     ]
 
 
