@@ -450,6 +450,7 @@ def test_packages_are_found_by_any_spelling(runs: Runs) -> None:
     versions = {version for _, version in curvature.installed(runs.database, "NumPy")}
     assert versions == {"2.0.0", "1.26"}
     assert curvature.installed(runs.database, "num") == []
+    assert curvature.names(runs.database) == ["numpy", "scikit-learn"]
 
 
 def test_an_environment_that_runs_share_is_read_once(
