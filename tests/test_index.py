@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from conftest import Git
 from gittrack import commits, index, refs, tables, whereabouts
 from gittrack.annotations import append
 from gittrack.events import Change
-from gittrack.git import Commit, Identity, Repo
+from gittrack.git import Identity, Repo
 from gittrack.index import Index, Known
 from gittrack.records import Artifact, Code, Data, Input, Run
 from gittrack.refs import RunRef
@@ -284,7 +284,7 @@ def test_a_fresh_index_asks_git_for_nothing(repo: Repo, monkeypatch: pytest.Monk
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("asked")
 
-    for name in ("git", "refs", "ref", "read_commit", "notes"):
+    for name in ("git", "refs", "ref", "read_commit", "messages", "notes"):
         monkeypatch.setattr(Repo, name, refuse)
     assert names(repo) == ["one-aaaaaa"]
     with open_index(repo) as found:
@@ -299,14 +299,15 @@ def test_one_new_run_does_not_list_the_others(repo: Repo, monkeypatch: pytest.Mo
     names(repo)
     record(repo, 2, "two-aaaaaa")
     read: list[str] = []
-    real = Repo.read_commit
+    real = Repo.messages
     monkeypatch.setattr(Repo, "refs", None)
 
-    def watched(self: Repo, oid: str) -> Commit:
-        read.append(oid)
-        return real(self, oid)
+    def watched(self: Repo, oids: Iterable[str]) -> Iterator[str | None]:
+        wanted = list(oids)
+        read.extend(wanted)
+        return real(self, wanted)
 
-    monkeypatch.setattr(Repo, "read_commit", watched)
+    monkeypatch.setattr(Repo, "messages", watched)
     assert names(repo) == ["two-aaaaaa", "one-aaaaaa"]
     assert len(read) == 1
 

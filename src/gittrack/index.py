@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gittrack import atoms, rows, tables
@@ -199,6 +200,7 @@ class Index(Ties):
         limit: int | None = None,
         keys: Sequence[str] = (),
         *,
+        computed: Mapping[str, str] = MappingProxyType({}),
         experiment: str | None = None,
         archived: bool = True,
         deleted: bool = False,
@@ -206,9 +208,10 @@ class Index(Ties):
         """The values of full keys, of the runs that `page` would give; None where absent.
 
         Times are microseconds since the epoch, a duration seconds, a command one line of shell.
+        `computed` gives SQL for what is no key.
         """
         picked = self._picked(where, experiment, archived, deleted)
-        names = [self.expression(key) for key in keys]
+        names = [computed.get(key) or self.expression(key) for key in keys]
         found = self._select(names or ["1"], picked, order, limit)
         turned = list(zip(*found, strict=True)) if found else [()] * len(keys)
         return {

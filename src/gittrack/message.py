@@ -220,44 +220,53 @@ def summary(message: str, *, experiment: str, name: str, commit: str) -> Summary
     raise BrokenRecord(f"{where}: its summary is damaged ({reason[:200]})", where=where)
 
 
-def excerpt(message: str) -> dict[str, Any] | None:
-    """What the summary of a run's commit message says, as it says it, where nothing is odd.
+def excerpt(message: str) -> tuple[dict[str, Any], tuple[Input, ...]] | None:
+    """What a run's commit message says of it, as it says it, and its inputs, if nothing is odd.
 
     The short way for many runs: times are texts, and what is left out is as `summary` has it. None
-    where `summary` has to be asked, or `is_run`.
+    where `is_run`, `summary` and `inputs` have to be asked.
     """
-    lines = _last_paragraph(message)
-    if f"{_MARK}{FORMAT}" not in lines or sum(line.startswith(_MARK) for line in lines) != 1:
+    text = message.rstrip("\n")
+    start = max(text.rfind("\n\n"), 0)
+    mark = text.find("\n" + _MARK, start)
+    place = text.find("\n" + _SUMMARY, start)
+    if mark < 0 or place < 0 or not text.startswith(f"{FORMAT}\n", mark + 1 + len(_MARK)):
         return None
-    text = next((line[len(_SUMMARY) :] for line in lines if line.startswith(_SUMMARY)), "null")
+    if text.find("\n" + _MARK, mark + 1) > 0:
+        return None
+    given = inputs(text) if text.find("\n" + _INPUT, start) > 0 else ()
+    end = text.find("\n", place + 1)
     try:
-        known = json.loads(text)
-    except (ValueError, RecursionError):
+        known = json.loads(text[place + 1 + len(_SUMMARY) : None if end < 0 else end])
+        return (known, given) if given is not None and _is_usual(known) else None
+    except (ValueError, TypeError, RecursionError):
         return None
-    if type(known) is not dict or any(type(known.get(k)) is not str for k in ("id", "started")):
-        return None
+
+
+def _is_usual(known: Any) -> bool:
+    """Whether a summary has what `summary` asks of it; names for numbers become numbers."""
+    if type(known) is not dict or type(known.get("started")) is not str or "id" not in known:
+        return False
     if known.get("status") not in _STATUSES:
-        return None
+        return False
     for key, value in known.items():
-        if type(value) is not _EXACT.get(key, type(value)) or value is None:
-            return None
+        if type(value) is not _EXACT.get(key, dict) and key in _EXACT:
+            return False
     for key in ("tags", "data", "artifacts"):
-        if key in known and set(map(type, known[key].values())) - {str}:
-            return None
-    if "command" in known and set(map(type, known["command"])) - {str}:
-        return None
+        if key in known and set(map(type, known[key].values())) - _TEXT:
+            return False
+    if set(map(type, known.get("command", ()))) - _TEXT:
+        return False
     metrics = known.get("metrics", {})
-    if set(map(type, metrics.values())) - {int, float}:
-        try:
-            known["metrics"] = {key: _number(value) for key, value in metrics.items()}
-        except TypeError:
-            return None
-    return known
+    if set(map(type, metrics.values())) - _NUMBERS:
+        known["metrics"] = {key: _number(value) for key, value in metrics.items()}
+    return True
 
 
+_TEXT, _NUMBERS = frozenset([str]), frozenset([int, float])
 _EXACT: Mapping[str, type] = {
-    **dict.fromkeys(("id", "started", "ended", "title", "experiment_title", "user", "base"), str),
-    **dict.fromkeys(("branch", "parent", "fingerprint", "source"), str),
+    **dict.fromkeys(("id", "status", "started", "ended", "title", "experiment_title"), str),
+    **dict.fromkeys(("user", "base", "branch", "parent", "fingerprint", "source"), str),
     **dict.fromkeys(("params", "metrics", "tags", "data", "artifacts"), dict),
     "exit_code": int,
     "command": list,

@@ -72,6 +72,7 @@ COLUMNS = (
 
 _STATUSES = ("finished", "failed", "killed", "running")
 _SOURCE = "cli"
+_STATUS_NUMBERS = {name: number for number, name in enumerate(_STATUSES)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _EPOCH_DAY = _EPOCH.toordinal()
 _MICROSECOND = timedelta(microseconds=1)
@@ -191,14 +192,14 @@ def hexadecimal(stored: Any) -> Any:
 
 def packed(text: str | None) -> Any:
     """An id of 16 or 20 bytes as such, any other text as `atoms` has it; None is absent."""
-    if text is None or not _HEX.fullmatch(text):
-        return _apart(text)
-    return bytes.fromhex(text)
+    if text is None:
+        return None
+    return bytes.fromhex(text) if _HEX.fullmatch(text) else _apart(text)
 
 
-def _apart(text: str | None) -> Stored:
+def _apart(text: str) -> Stored:
     """A text as `atoms` has it, but never as long as the bytes of an id."""
-    stored = None if text is None else atoms.encode(text)
+    stored = atoms.encode(text)
     while type(stored) is bytes and len(stored) in _SIZES:
         stored += b" "
     return stored
@@ -219,10 +220,6 @@ def undigested(stored: Stored) -> str:
     if len(stored) in _SIZES:
         return stored[:16].hex() + (".dir" if len(stored) == 17 else "")
     return str(atoms.decode(stored))
-
-
-def _text(value: str | None) -> Stored:
-    return None if value is None else atoms.encode(value)
 
 
 def _command(words: Sequence[str], known: Words) -> tuple[int | None, str | None]:
@@ -275,40 +272,40 @@ def known(run: Summary) -> dict[str, Any]:
     return made
 
 
-def fixed(
-    run: Mapping[str, Any], experiment: str, name: str, oid: bytes, more: int, words: Words
-) -> list[Stored]:
-    """The values of `COLUMNS` but the last. Of `run`, times are microseconds since the epoch."""
-    get = run.get
-    started, ended, exit_code = run["started"], get("ended"), get("exit_code")
-    template, blanks = _command(get("command") or (), words)
-    base, title = get("base"), get("experiment_title")
-    source, said = get("source"), get("notes")
+def fixed(runs: Sequence[Mapping[str, Any]], words: Words) -> list[Sequence[Stored]]:
+    """The values of `COLUMNS` between the place of a run and `more`, column by column.
+
+    Of the runs, times are microseconds since the epoch.
+    """
+    started, ended = [run["started"] for run in runs], _all(runs, "ended")
+    commands = [_command(run.get("command") or (), words) for run in runs]
+    bases, titles = _all(runs, "base"), _all(runs, "experiment_title")
+    sources, said = _all(runs, "source"), _all(runs, "notes")
     return [
-        experiment,
-        name,
-        oid,
-        packed(run["id"]),
-        _STATUSES.index(run["status"]),
+        [packed(run["id"]) for run in runs],
+        [_STATUS_NUMBERS[run["status"]] for run in runs],
         started,
-        None if ended is None else ended - started,
-        exit_code if type(exit_code) is not int else atoms.encode(exit_code),
-        _text(get("title")),
-        None if title is None else words.number(title) or _text(title),
-        _text(get("user", "")),
-        template,
-        blanks,
-        None if base is None else words.number(base) or packed(base),
-        _text(get("branch")),
-        1 if get("dirty") else 0,
-        packed(get("parent")),
-        packed(get("fingerprint")),
-        None if source in (None, _SOURCE) else _text(source),
-        1 if get("archived") else 0,
-        1 if get("deleted") else 0,
-        json.dumps(said) if said else None,
-        more,
+        [None if end is None else end - start for start, end in zip(started, ended, strict=True)],
+        atoms.encoded(_all(runs, "exit_code")),
+        atoms.encoded(_all(runs, "title")),
+        [None if title is None else words.number(title) or _apart(title) for title in titles],
+        atoms.encoded([run.get("user", "") for run in runs]),
+        [template for template, _ in commands],
+        [blanks for _, blanks in commands],
+        [None if base is None else words.number(base) or packed(base) for base in bases],
+        atoms.encoded(_all(runs, "branch")),
+        [1 if run.get("dirty") else 0 for run in runs],
+        [packed(parent) for parent in _all(runs, "parent")],
+        [packed(fingerprint) for fingerprint in _all(runs, "fingerprint")],
+        atoms.encoded([None if source == _SOURCE else source for source in sources]),
+        [1 if run.get("archived") else 0 for run in runs],
+        [1 if run.get("deleted") else 0 for run in runs],
+        [json.dumps(notes) if notes else None for notes in said],
     ]
+
+
+def _all(runs: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
+    return [run.get(name) for run in runs]
 
 
 def summary(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from gittrack import refs, stamps, tables
 from gittrack.errors import GitFailed
 from gittrack.git import Ref
+from gittrack.refs import RunRef
 from gittrack.whereabouts import Place
 
 if TYPE_CHECKING:
@@ -60,14 +61,14 @@ _After: TypeAlias = "dict[str, tuple[str | None, int | None]]"
 class Survey(NamedTuple):
     """What is to be done. Refs are full names, an oid None where a ref points nowhere.
 
-    `new` are refs that no row is of, with experiment and name where they have our form. `gone` are
+    `new` are refs that no row is of, as runs where they have our form. `gone` are
     the numbers of rows, `lost` other refs that are no more. `restamped` are stamps with the numbers
     of their rows, `stamps` those of loose refs. `looked` are the places that were looked at, with
     their stamps from before. `said_changed`: so may have annotations. `retry`: what could not be
     read may be readable now.
     """
 
-    new: list[tuple[str, tuple[str, str] | None, str | None]]
+    new: list[tuple[str, RunRef | None, str | None]]
     gone: list[int]
     lost: list[str]
     restamped: list[tuple[int | None, int]]
@@ -125,7 +126,7 @@ def _compared(
     for full, (oid, stamp) in after.items():
         known = before.get(full)
         if known is None or known.oid != oid:
-            new.append((full, _parts(full), oid))
+            new.append((full, refs.parse(Ref(full, oid or "")), oid))
             if known is not None and known.number is not None:
                 gone.append(known.number)
         elif known.stamp != stamp and known.number is not None:
@@ -137,11 +138,6 @@ def _compared(
             gone.append(number)
     loose = {full: stamp for full, (_, stamp) in after.items() if stamp is not None}
     return Survey(new, gone, lost, restamped, loose, looked, said_changed, retry)
-
-
-def _parts(full: str) -> tuple[str, str] | None:
-    run = refs.parse(Ref(full, ""))
-    return None if run is None else (run.experiment, run.name)
 
 
 # -- all of them ----------------------------------------------------------------------------------
@@ -211,7 +207,7 @@ def _target(place: Place, full: str) -> str | None:
         raise
     except OSError:
         data = b""
-    is_plain = full.isascii() and (_parts(full) is not None or full.startswith(NOTES))
+    is_plain = full.isascii() and (refs.parse(Ref(full, "")) or full.startswith(NOTES))
     if is_plain and _HEX.fullmatch(data.rstrip()) and data[:40] != _ZERO:
         return data[:40].decode()
     return place.repo.ref(full)

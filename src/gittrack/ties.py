@@ -104,6 +104,47 @@ class Ties:
             found.setdefault(run.id, run)
         return found
 
+    def named(
+        self,
+        start: str,
+        *,
+        length: int | None = None,
+        experiments: Sequence[str] = (),
+        limit: int | None = None,
+    ) -> list[tuple[str, str, str, int]]:
+        """The runs whose names begin so, by name, deleted ones left out; of all these experiments.
+
+        Of each its experiment, name, commit, and the microseconds from the epoch to its start.
+        """
+        within = "".join(" AND experiment = ?" for _ in experiments)
+        lines = self._tables.ask(
+            "SELECT experiment, name, oid, started FROM runs WHERE name >= ? AND name < ?"
+            f" AND (? IS NULL OR length(name) = ?) AND NOT deleted{within}"
+            " ORDER BY name, experiment LIMIT ?",
+            [start, start[:-1] + chr(ord(start[-1]) + 1), length, length, *experiments,
+             -1 if limit is None else limit],
+        )  # fmt: skip
+        return [(experiment, name, oid.hex(), started) for experiment, name, oid, started in lines]
+
+    def is_one_of(self, key: str, values: Sequence[str]) -> tuple[str, list[Any]]:
+        """A condition: the run's `commit`, `id` or `base` is one of these, found by an index."""
+        wanted = [rows.packed(value) for value in dict.fromkeys(values)]
+        if key == "base":
+            query = f"SELECT number FROM words WHERE text IN ({marks(values)})"
+            wanted += [number for (number,) in self._tables.ask(query, values)]
+            return f"runs.base IN ({marks(wanted)})", wanted
+        where = {"commit": _OF_COMMIT, "id": _OF_ID}[key].format(marks(wanted), marks(wanted))
+        return where, [*(one[:5] for one in wanted), *wanted]
+
+    def begins(self, key: str, digits: str) -> tuple[str, list[Any]]:
+        """A condition: the run's `commit` or `id` begins with these hexadecimal digits."""
+        name = {"commit": "oid", "id": "id"}[key]
+        # A part of its own, so that no order makes SQLite walk through all runs instead.
+        part = f"substr({name}, 1, 5) BETWEEN ? AND ? AND substr(lower(hex({name})), 1, ?) = ?"
+        first, last = (bytes.fromhex(digits[:10].ljust(10, end)) for end in "0f")
+        where = f"runs.number IN (SELECT number FROM runs WHERE {part})"
+        return where, [first, last, len(digits), digits]
+
     def with_fingerprint(self, wanted: str) -> list[Known]:
         """The finished runs to which the same went in, deleted ones left out."""
         found = self._rows("runs.fingerprint = ?", [rows.packed(wanted)])

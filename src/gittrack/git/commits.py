@@ -6,7 +6,7 @@ of what a message means.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pygit2
 
@@ -18,6 +18,7 @@ from gittrack.git.values import Commit, Identity
 __all__ = ["Commits"]
 
 _LIMIT = 1 << 20
+_COMMIT = int(pygit2.enums.ObjectType.COMMIT)
 
 
 class Commits(Objects):
@@ -110,6 +111,22 @@ class Commits(Objects):
             elif word == b"parent":
                 parents.append(text(rest))
         return Commit(oid, tree, tuple(parents), message.decode("utf-8", "replace"))
+
+    def messages(self, oids: Iterable[str]) -> Iterator[str | None]:
+        """The message of each commit, as `read_commit` gives it; None where that would raise."""
+        odb, limited = self._handle.odb, hasattr(self._handle.odb, "read_header")
+        for oid in oids:
+            try:
+                if limited and odb.read_header(oid)[1] <= _LIMIT:
+                    kind, raw = odb.read(oid)
+                    is_commit = kind == _COMMIT
+                    yield (
+                        raw.partition(b"\n\n")[2].decode("utf-8", "replace") if is_commit else None
+                    )
+                else:
+                    yield self.read_commit(oid).message
+            except (pygit2.GitError, KeyError, ValueError, GitFailed):
+                yield None
 
     def first_parents(self, commit: str) -> Iterator[str]:
         """`commit`, its first parent, and so on to the root; a shallow history just ends."""
