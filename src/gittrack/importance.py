@@ -17,7 +17,7 @@ from gittrack.summary import Number, Value
 
 __all__ = ["Forest", "forest"]
 
-_TREES = 60
+_TREES = 50
 _MOST = 1000
 _RANDOM_COLUMNS = 3
 _SEED = 0
@@ -65,7 +65,7 @@ def forest(target: Sequence[Number], params: Mapping[str, Sequence[Value]]) -> F
         columns.append([source.random() for _ in seen])
         owners.append(number)
     trees = library.RandomForestRegressor(
-        n_estimators=_TREES, min_samples_leaf=2, max_features=0.5, random_state=_SEED, n_jobs=1
+        n_estimators=_TREES, min_samples_leaf=2, max_features=1.0, random_state=_SEED, n_jobs=1
     )
     trees.fit(numpy.array(columns).T, numpy.array(ranks([target[place] for place in seen])))
     found: dict[str | int, float] = {}

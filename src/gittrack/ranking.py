@@ -103,7 +103,7 @@ def _winners(
 def _margin(one: Number, other: Number) -> Number:
     if one == other:
         # Two infinities have no difference.
-        return 0
+        return 0 if isinstance(one, int) and isinstance(other, int) else 0.0
     try:
         return abs(one - other)
     except OverflowError:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gittrack.git import Repo
     from gittrack.panels import Panel, Point
     from gittrack.refs import RunRef
+    from gittrack.summary import Value
 
 __all__ = ["plot"]
 
@@ -147,7 +148,9 @@ def _all_points(repo: Repo, found: Sequence[_Named], metric: str) -> Drawn:
         return {metric: _collected(repo, found, metric)}
     except UnknownKey:
         names = list(dict.fromkeys(name.strip() for name in metric.split(",") if name.strip()))
-    if not names or len(names) > _MOST_METRICS:
+    if not names:
+        raise UsageError(f"'{metric}' names no metrics")
+    if len(names) > _MOST_METRICS:
         raise UsageError(
             f"{len(names)} metrics cannot be drawn together, at most {_MOST_METRICS} can"
         )
@@ -195,7 +198,6 @@ def _curves(metric: str, points: Mapping[str, Sequence[Point]]) -> dict[str, Seq
 def _labels(repo: Repo, found: Sequence[_Named], drawn: set[str]) -> dict[str, str]:
     """What each run is called in the legend: its name, and the params that tell it apart."""
     from gittrack import commits
-    from gittrack.cells import plain
 
     shown = [named for named in found if named.name in drawn]
     if len(shown) < 2:
@@ -206,7 +208,7 @@ def _labels(repo: Repo, found: Sequence[_Named], drawn: set[str]) -> dict[str, s
     }
     own = {name: params.get((ref.experiment, ref.name), {}) for name, ref in shown}
     texts = {
-        key: {name: plain(values[key]) for name, values in own.items() if key in values}
+        key: _texts({name: values[key] for name, values in own.items() if key in values})
         for key in sorted({key for values in own.values() for key in values})
     }
     varied = {
@@ -221,6 +223,14 @@ def _labels(repo: Repo, found: Sequence[_Named], drawn: set[str]) -> dict[str, s
     }
 
 
+def _texts(values: Mapping[str, Value]) -> dict[str, str]:
+    """Values as short as tells them apart."""
+    from gittrack.cells import cell, plain
+
+    short, full = ({name: write(v) for name, v in values.items()} for write in (cell, plain))
+    return short if len(set(short.values())) == len(set(full.values())) else full
+
+
 def _panels(
     curves: Drawn, labels: Mapping[str, str], over: str | None, log: bool, smooth: float
 ) -> list[Panel]:
@@ -233,10 +243,11 @@ def _panels(
             named = {labels[name]: series for name, series in points.items()}
             made.append(panel(metric, named, over=over, log=log, smooth=smooth))
             if made[-1].lost:
-                say(
-                    f"note: {made[-1].lost} points of '{metric}' are not above 0, and so not on a "
-                    "logarithmic scale"
+                lost = made[-1].lost
+                many = (
+                    f"{lost} points of '{metric}' are" if lost > 1 else f"1 point of '{metric}' is"
                 )
+                say(f"note: {many} not above 0, and so not on a logarithmic scale")
     return made
 
 

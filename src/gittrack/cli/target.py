@@ -113,5 +113,5 @@ def without(target: Target, total: int) -> GittrackError:
     """The error for `total` runs none of which has a value of the target."""
     if not total:
         return GittrackError("no run matches")
-    which = "the one run has" if total == 1 else f"none of the {total} runs has"
-    return GittrackError(f"{which} a number as {target.title}")
+    which = "the one run has no" if total == 1 else f"none of the {total} runs has a"
+    return GittrackError(f"{which} number as {target.title}")
