@@ -61,6 +61,8 @@ def seconds(text: str) -> float | None:
         part = part_of.match(text, place)
         if part is None or part[2] not in _UNITS:
             return None
+        if not part[2] and part[0] != text:  # only a number by itself is seconds
+            return None
         total += float(part[1]) * _UNITS[part[2]]
         place = part.end()
     return total if text else None
