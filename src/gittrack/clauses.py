@@ -68,7 +68,7 @@ def where(
     return text, values
 
 
-def term(bound: conditions.Bound, expression: Expression) -> Clause:
+def term(bound: conditions.Term, expression: Expression) -> Clause:
     """SQL for a value, as `atoms` keeps it, to sort by; NULL where it is missing.
 
     Raises:

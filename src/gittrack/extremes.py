@@ -14,7 +14,7 @@ from gittrack.errors import BadFile
 from gittrack.series import number
 from gittrack.summary import Number
 
-__all__ = ["Extremes", "extremes"]
+__all__ = ["Extremes", "extremes", "of_points"]
 
 _LARGEST_HEADER = 8 << 20
 _MOST_METRICS = 50_000
@@ -53,7 +53,7 @@ def extremes(data: bytes, where: str) -> dict[str, Extremes]:
     try:
         for lines in _lines(data, start):
             for metric, steps, values in _columns(lines, metrics):
-                part = _extremes(steps, values)
+                part = of_points(steps, values)
                 known = found.get(metric)
                 found[metric] = part if known is None else _joined(known, part)
     except ValueError as error:
@@ -97,7 +97,8 @@ def _columns(
             yield metric, their, list(map(float if floats else number, cells))
 
 
-def _extremes(steps: Sequence[int | None], values: Sequence[Number]) -> Extremes:
+def of_points(steps: Sequence[int | None], values: Sequence[Number]) -> Extremes:
+    """What is known of a curve, given as the steps and the values of its points, at least one."""
     some = [value for value in values if value == value]
     least, greatest = (min(some), max(some)) if some else (None, None)
     return Extremes(

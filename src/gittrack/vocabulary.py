@@ -61,6 +61,9 @@ class Count(NamedTuple):
         return self.numbers + self.texts + self.booleans + self.others
 
 
+_NONE = Count()
+
+
 class Vocabulary:
     """The keys of some runs: a mapping of group to key to `Count`."""
 
@@ -82,6 +85,19 @@ class Vocabulary:
         """Whether `key` is a full key: an attribute, or `params.K` and the like of some run."""
         group, dot, name = key.partition(".")
         return key in ATTRIBUTES or (bool(dot) and name in self._groups.get(group, ()))
+
+    def joined(self, other: Vocabulary) -> Vocabulary:
+        """The vocabulary of the runs of both."""
+        groups = {}
+        for group in GROUPS:
+            mine, theirs = self._groups.get(group, {}), other._groups.get(group, {})
+            pairs = {
+                key: (mine.get(key, _NONE), theirs.get(key, _NONE)) for key in {**mine, **theirs}
+            }
+            groups[group] = {
+                k: Count(*map(sum, zip(a, b, strict=True))) for k, (a, b) in pairs.items()
+            }
+        return Vocabulary(groups)
 
     def resolve(self, name: str) -> str:
         """The full key that a name stands for: `lr` is `params.lr` if nothing else is called so.
