@@ -70,6 +70,17 @@ def test_all_runs_are_written(place: Path, track: Track, tmp_path: Path, form: s
     assert os.listdir(tmp_path) == [target.name]
 
 
+def test_a_query_says_which_runs(place: Path, track: Track) -> None:
+    """In the language of every other command."""
+    told = track(place, "export", "--csv", "-", "params.fast or metrics.acc > 0.8", check=0)
+    names = {row["name"] for row in csv.DictReader(io.StringIO(told.stdout))}
+    assert names == {"amber-otter-aaaaaa", "calm-lynx-cccccc", "eager-crab-eeeeee"}
+    told = track(place, "export", "--csv", "-", "metrics.acc > 99", check=1)
+    assert (told.stdout, told.stderr.splitlines()[0]) == (
+        "", "error: no run matches: nothing was written",
+    )  # fmt: skip
+
+
 @forms
 def test_only_force_overwrites(place: Path, track: Track, tmp_path: Path, form: str) -> None:
     """And then as a whole: nothing of the former export is left."""
@@ -163,6 +174,7 @@ def test_curves_are_written_unless_they_are_not_wanted(
         ["--sqlite", "-"],
         ["--csv", "a", "-x", "none"],
         ["--csv", "a", "one", "two"],
+        ["--csv", "a", "metrics.ac > 0.8"],
     ],
 )
 def test_what_makes_no_sense_is_usage(

@@ -124,6 +124,16 @@ def test_experiments_narrow_the_runs_that_all_tables_show(place: Path, track: Tr
     assert "no run is of experiment" in track(place, "sql", statement, "-x", "swep", check=2).stderr
 
 
+def test_a_query_narrows_the_runs_that_all_tables_show(place: Path, track: Track) -> None:
+    """A mistake in it is told as everywhere, even where no table is read."""
+    statement = "select (select count(*) from runs) r, count(distinct run) p from params"
+    query = "params.fast or metrics.acc > 0.8"
+    told = track(place, "sql", statement, "--where", query, "--csv", check=0)
+    assert told.stdout.split() == ["r,p", "3,3"]
+    told = track(place, "sql", "select 1", "--where", "metrics.ac > 0.8", check=2)
+    assert "metrics.ac > 0.8\n    ^^^^^^^^^^" in told.stderr
+
+
 def test_curves_packages_and_inputs_are_read_from_records(place: Path, track: Track) -> None:
     """The whole way, from the commit to the row."""
 

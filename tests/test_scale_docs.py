@@ -42,7 +42,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, git: Git, track: Track) -> P
 
 def test_every_export_is_there(place: Path) -> None:
     """What the rest of the section reads."""
-    made = {"export", "runs.db", "finished.csv", "runs.jsonl"}
+    made = {"export", "runs.db", "good.csv", "runs.jsonl"}
     assert made <= set(os.listdir(place))
     file = sqlite3.connect(place / "runs.db")
     assert file.execute("select count(*) from metrics").fetchone()[0] > 0

@@ -55,13 +55,21 @@ class Held:
         self.asked.append("rows")
         return self._rows
 
-    def extremes(self, run: Summary) -> Mapping[str, Sequence[Any]]:
-        self.asked.append("extremes")
-        return dict.fromkeys(run.metrics, (0.5, 0.25, 0.75, 3, 0, 2, 1, 2))
+    def curve(self, metric: str) -> Mapping[str, Sequence[Any]]:
+        self.asked.append("curve")
+        known = dict(zip(EXTREMES, (0.5, 0.25, 0.75, 3, 0, 2, 1, 2), strict=True))
+        return {
+            "run": [run.id for run in self.runs],
+            "value": [run.metrics.get(metric) for run in self.runs],
+            **{name: [value] * len(self.runs) for name, value in known.items()},
+        }
 
-    def record(self, run: Summary) -> Run | None:
-        self.asked.append("record")
-        return self._kept
+    def inputs(self, run: Summary) -> Sequence[Input]:
+        return () if self._kept is None else self._kept.inputs
+
+    def packages(self, run: Summary) -> Mapping[str, str]:
+        environment = None if self._kept is None else self._kept.environment
+        return {} if environment is None else environment.packages
 
 
 RUNS = (
@@ -151,7 +159,7 @@ def test_curves_records_and_files_have_tables_too() -> None:
         ("select name from runs", {"name"}),
         ("select count(*) from runs", {"id"}),
         ("select key, value from metrics", {"id", "metrics.acc", "metrics.loss"}),
-        ("select max from metrics", {"extremes"}),
+        ("select max from metrics", {"curve"}),
         ("select count(*) from series", {"rows"}),
         ("select 1", set()),
     ],

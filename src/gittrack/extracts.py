@@ -7,16 +7,18 @@ them. What cannot be read is among the problems. Knows nothing of formats of fil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
-from gittrack.errors import BrokenRecord, RunNotFound
+from gittrack.errors import BrokenRecord, GitFailed, RunNotFound
 from gittrack.meter import SILENT, Meter
 from gittrack.quoting import utf8
 
 if TYPE_CHECKING:
     from gittrack.origin import Origin
-    from gittrack.records import Row, Run
+    from gittrack.records import Input, Row, Run
+    from gittrack.refs import RunRef
     from gittrack.search import Question, Search
     from gittrack.summary import Summary
     from gittrack.vocabulary import Vocabulary
@@ -30,6 +32,10 @@ Kind: TypeAlias = Literal["boolean", "integer", "number", "text"]
 _BATCH = 1000
 _KEYS = 16
 _WORD = 1 << 63
+_MOST_ENVIRONMENTS = 256
+_ENVIRONMENT = "environment.yaml"
+
+_Part = TypeVar("_Part")
 
 
 class _Mark(NamedTuple):
@@ -54,6 +60,8 @@ class Extract:
         self._search = search
         self._question = question
         self._marks: list[_Mark] | None = None
+        self._built: frozenset[str] | None = None
+        self._packages: dict[str, Mapping[str, str]] = {}
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -73,8 +81,13 @@ class Extract:
         return self._marks
 
     def columns(self, keys: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        """Values by full key, as `Search.columns` gives them."""
-        return self._search.columns(self._question, keys)
+        """Values by full key, as `Search.columns` gives them; `parent` is one, too."""
+        if "parent" not in keys:
+            return self._search.columns(self._question, keys)
+        rest = [key for key in keys if key != "parent"]
+        found = self._search.columns(self._question, ["id", *rest])
+        parents = {run.id: run.parent for batch in self.batches() for run in batch}
+        return {**found, "parent": [parents.get(one) for one in found["id"]]}
 
     def batches(self) -> Iterator[Sequence[Summary]]:
         """The runs, some at once, in the order of the question; without those that went since."""
@@ -113,43 +126,105 @@ class Extract:
         return found
 
     def rows(self, run: Summary) -> Sequence[Row]:
-        """The curves of a run; none where they cannot be read, which is a problem then."""
+        """The curves of a run; none where they cannot be read, which is a problem then.
+
+        Where it logged none there is a row of its last values, as `commits.load_series` has it.
+        """
         from gittrack import commits
-        from gittrack.refs import RunRef
 
-        try:
-            if run.commit is None:
-                return self._origin(run).rows()
-            ref = RunRef(run.experiment, run.name, run.commit)
-            return commits.load_series(self._place.repo, ref)
-        except BrokenRecord as error:
-            self._complain(error)
-        except RunNotFound:
-            # It was removed while we went through the others.
-            pass
-        return ()
+        if run.commit is not None and commits.CURVES not in self._files(run):
+            from gittrack.records import Row
 
-    def record(self, run: Summary) -> Run | None:
+            return (Row(None, run.duration or 0.0, run.metrics),) if run.metrics else ()
+        ref = self._ref(run)
+        return self._read(
+            (lambda: self._origin(run).rows())
+            if ref is None
+            else (lambda: commits.load_series(self._place.repo, ref)),
+            (),
+        )
+
+    def inputs(self, run: Summary) -> Sequence[Input]:
+        """The runs that a run was built from; none where its record cannot be read."""
+        if self._built is None:
+            from gittrack.index import open_index
+
+            with open_index(self._place) as index:
+                self._built = frozenset(index.inputs())
+        if run.commit is not None and run.commit not in self._built:
+            return ()
+        record = self._record(run)
+        return () if record is None else record.inputs
+
+    def packages(self, run: Summary) -> Mapping[str, str]:
+        """The packages of a run's environment; none where its record cannot be read."""
+        blob = self._files(run).get(_ENVIRONMENT) if run.commit is not None else None
+        if run.commit is not None and blob is None:
+            return {}
+        if blob is None or blob not in self._packages:
+            record = self._record(run)
+            environment = None if record is None else record.environment
+            found = {} if environment is None else environment.packages
+            if blob is None or record is None:
+                return found
+            if len(self._packages) >= _MOST_ENVIRONMENTS:
+                self._packages.clear()
+            self._packages[blob] = found
+        return self._packages[blob]
+
+    def _record(self, run: Summary) -> Run | None:
         """The record of a run; None where it cannot be read, which is a problem then."""
         from gittrack import commits
-        from gittrack.refs import RunRef
 
+        ref = self._ref(run)
+        return self._read(
+            (lambda: self._origin(run).record())
+            if ref is None
+            else (lambda: commits.load(self._place.repo, ref)),
+            None,
+        )
+
+    def _files(self, run: Summary) -> Mapping[str, str]:
+        """The files of a run's record and the ids of their blobs; none where nobody can tell."""
+        from gittrack import commits
+
+        repo = self._place.repo
         try:
-            if run.commit is None:
-                return self._origin(run).record()
-            return commits.load(self._place.repo, RunRef(run.experiment, run.name, run.commit))
+            entry = repo.entry(repo.read_commit(run.commit or "").tree, commits.RECORD)
+            found = () if entry is None else repo.tree(entry.id)
+            return {os.fsdecode(item.name): item.id for item in found}
+        except GitFailed as error:
+            self._complain(
+                BrokenRecord(f"{run.experiment}/{run.name}: {error.message}", where=run.name)
+            )
+            return {}
+
+    def _read(self, read: Callable[[], _Part], otherwise: _Part) -> _Part:
+        """What is read, or something else where that cannot be: it is broken, or gone meanwhile."""
+        try:
+            return read()
         except BrokenRecord as error:
             self._complain(error)
         except RunNotFound:
             pass
-        return None
+        return otherwise
 
-    def extremes(self, run: Summary) -> Mapping[str, Sequence[Any]]:
-        """`relations.EXTREMES` of each metric of a run that has a curve."""
-        from gittrack import series
+    @staticmethod
+    def _ref(run: Summary) -> RunRef | None:
+        from gittrack.refs import RunRef
 
-        rows = self.rows(run)
-        return {key: _extremes(series.points(rows, key)) for key in series.last(rows)}
+        return None if run.commit is None else RunRef(run.experiment, run.name, run.commit)
+
+    def curve(self, metric: str) -> Mapping[str, Sequence[Any]]:
+        """What is known of a metric in each run: `run`, `value`, and `relations.EXTREMES`."""
+        from gittrack.relations import EXTREMES
+
+        name = 'metrics."' + metric.replace('"', '""') + '"'
+        asked = {function: f"{function}({name})" for function in EXTREMES}
+        full = f"metrics.{metric}"
+        found = self._search.columns(self._question, ["id", full, *asked.values()])
+        known = {function: found[text] for function, text in asked.items()}
+        return {"run": found["id"], "value": found[full], **known}
 
     def _origin(self, run: Summary) -> Origin:
         from pathlib import Path
@@ -161,23 +236,6 @@ class Extract:
     def _complain(self, error: BrokenRecord) -> None:
         if error.message not in {known.message for known in self.problems}:
             self.problems.append(error)
-
-
-def _extremes(points: Sequence[tuple[int | None, float, Any]]) -> Sequence[Any]:
-    lowest = highest = None
-    for step, _, value in points:
-        if value == value:
-            if lowest is None or (value, _order(step)) < (lowest[0], _order(lowest[1])):
-                lowest = value, step
-            if highest is None or (-value, _order(step)) < (-highest[0], _order(highest[1])):
-                highest = value, step
-    low, high = lowest or (None, None), highest or (None, None)
-    (first_step, _, first), (last_step, _, _) = points[0], points[-1]
-    return first, low[0], high[0], len(points), first_step, last_step, low[1], high[1]
-
-
-def _order(step: int | None) -> float:
-    return float("inf") if step is None else step
 
 
 def kind_of(values: Sequence[Any]) -> Kind | None:

@@ -19,7 +19,7 @@ from gittrack.meter import SILENT, Meter
 from gittrack.quoting import utf8
 
 if TYPE_CHECKING:
-    from gittrack.records import Row, Run
+    from gittrack.records import Input, Row
     from gittrack.summary import Summary
     from gittrack.vocabulary import Vocabulary
 
@@ -182,11 +182,14 @@ class Source(Protocol):
     def rows(self, run: Summary) -> Sequence[Row]:
         """The curves of a run; none where they cannot be read."""
 
-    def extremes(self, run: Summary) -> Mapping[str, Sequence[Any]]:
-        """What `EXTREMES` says, of each metric of a run that has a curve."""
+    def curve(self, metric: str) -> Mapping[str, Sequence[Any]]:
+        """`run`, `value` (the last one) and `EXTREMES` of a metric; None where a run has none."""
 
-    def record(self, run: Summary) -> Run | None:
-        """The record of a run; None where it cannot be read."""
+    def inputs(self, run: Summary) -> Sequence[Input]:
+        """The runs that a run was built from; none where that cannot be read."""
+
+    def packages(self, run: Summary) -> Mapping[str, str]:
+        """The packages of a run's environment; none where they cannot be read."""
 
 
 # -- the rows --------------------------------------------------------------------------------------
@@ -267,14 +270,14 @@ def _metrics(source: Source, wanted: Sequence[str]) -> Iterator[_Rows]:
     if not set(wanted) & set(EXTREMES):
         yield from _keyed("metrics")(source, wanted)
         return
-    for batch in source.batches():
-        for run in batch:
-            known = source.extremes(run)
-            lone = (None,) * len(EXTREMES)
-            yield (
-                (run.id, utf8(key), _value(value), *map(_value, known.get(key, lone)))
-                for key, value in run.metrics.items()
-            )
+    for key in source.vocabulary.keys("metrics"):
+        found, name = source.curve(key), utf8(key)
+        columns = [map(_value, found[function]) for function in EXTREMES]
+        yield (
+            (run, name, _value(value), *known)
+            for run, value, *known in zip(found["run"], found["value"], *columns, strict=True)
+            if value is not None
+        )
 
 
 def _series(source: Source, run: Summary) -> Iterator[tuple[Any, ...]]:
@@ -296,7 +299,6 @@ def _artifacts(source: Source, run: Summary) -> _Rows:
 
 
 def _inputs(source: Source, run: Summary) -> _Rows:
-    record = source.record(run)
     return (
         (
             run.id,
@@ -304,15 +306,12 @@ def _inputs(source: Source, run: Summary) -> _Rows:
             used.run.rpartition("/")[2],
             None if used.path is None else utf8(used.path),
         )
-        for used in (() if record is None else record.inputs)
+        for used in source.inputs(run)
     )
 
 
 def _packages(source: Source, run: Summary) -> _Rows:
-    record = source.record(run)
-    environment = None if record is None else record.environment
-    packages = {} if environment is None else environment.packages
-    return ((run.id, utf8(name), utf8(version)) for name, version in packages.items())
+    return ((run.id, utf8(name), utf8(version)) for name, version in source.packages(run).items())
 
 
 _FILL: Mapping[str, Callable[[Source, Sequence[str]], Iterator[_Rows]]] = {
