@@ -6,13 +6,11 @@ query means is `clauses`' to know, how the tables come about `census`'s.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gittrack import atoms, rows, tables
+from gittrack import access, atoms, rows, tables
 from gittrack.errors import BrokenRecord
 from gittrack.meter import SILENT, Meter
 from gittrack.rows import COLUMNS, GROUPS
@@ -31,12 +29,8 @@ __all__ = ["NAME", "Index", "Known", "Used", "open_index"]
 Clause: TypeAlias = "tuple[str, Sequence[Any]]"
 """A condition in SQL, and its values."""
 
-_FEW = 5_000
-_STEPS = 1_000
-_WALK = 15
 _MISSING = "(x'6e616e', x'4e')"
 _NEWEST = "runs.started DESC, runs.name, runs.experiment"
-_COLUMN = re.compile(r"runs\.([pmt]_[0-9a-f]{12})")
 _RARE = "(SELECT rare.value FROM rare WHERE rare.run = runs.number AND rare.key = {})"
 _FLAGS = frozenset(["archived", "deleted", "dirty"])
 _INDEXED = frozenset(
@@ -70,6 +64,7 @@ class Index(Ties):
         self._meter = meter
         self._keys: dict[str, tuple[int, str | None, tuple[int, ...]]] | None = None
         self._words: dict[int, str] = {}
+        self._indexes: set[str] | None = None
         self._tables = Tables(place, self._refresh)
 
     def __enter__(self) -> Index:
@@ -83,17 +78,14 @@ class Index(Ties):
         self._tables.close()
 
     def _refresh(self, database: sqlite3.Connection, path: str | None) -> None:
+        # Numbers are another file's, if this one was made anew.
+        self._keys, self._indexes = None, None
+        self._words = {}
         if tables.is_fresh(database, self._place.common_dir):
             return
         from gittrack import census
 
         census.refresh(database, self._place, path=path, meter=self._meter)
-
-    def mend(self) -> None:
-        """Go on with tables made anew."""
-        self._tables.mend()
-        self._keys = None
-        self._words.clear()
 
     @property
     def apology(self) -> str | None:
@@ -232,15 +224,33 @@ class Index(Ties):
 
         After about `patience` steps of SQLite's machine it is what was found by then.
         """
+        if where is None and experiment is None:
+            return self._shown(archived, deleted), True
         text, values = self._picked(where, experiment, archived, deleted)
         if patience is None:
             query = f"SELECT count(*) FROM runs WHERE {text}"
             return int(self._tables.ask(query, values)[0][0]), True
         found = 0
-        with self._bounded(patience) as is_over:
+        with access.bounded(self.database, patience) as is_over:
             for _ in self.database.execute(f"SELECT 1 FROM runs WHERE {text}", values):
                 found += 1
         return found, not is_over()
+
+    @property
+    def total(self) -> int:
+        """How many runs there are, deleted ones too."""
+        found = self._tables.ask("SELECT value FROM facts WHERE name = 'total'")
+        return int(found[0][0]) if found else 0
+
+    def _shown(self, archived: bool, deleted: bool) -> int:
+        query = "SELECT archived, deleted, count(*) FROM runs"
+        away = self._tables.ask(f"{query} WHERE archived + deleted > 0 GROUP BY archived, deleted")
+        hidden = [
+            count
+            for is_archived, is_deleted, count in away
+            if (not deleted if is_deleted else is_archived and not archived)
+        ]
+        return self.total - int(sum(hidden))
 
     def need(self, keys: Iterable[str]) -> None:
         """Get ready for questions that filter or sort by these full keys.
@@ -248,6 +258,24 @@ class Index(Ties):
         Where there are many runs, columns get an index each, which the meter shows; `curves` and
         `packages` are read.
         """
+        wanted = set(keys)
+        if wanted & {"curves", "packages"}:
+            from gittrack import curvature
+
+            curvature.fill(
+                self.database,
+                lambda: self._place.repo,
+                curves="curves" in wanted,
+                packages="packages" in wanted,
+                meter=self._meter,
+            )
+        if self.total <= access.FEW:
+            return
+        known = [key for key in sorted(wanted) if key in _INDEXED or "." in key]
+        found = [self.expression(key) for key in known if not key.startswith("curve.")]
+        columns = [one for one in found if one != "NULL" and "SELECT" not in one]
+        access.prepare(self.database, columns, self._meter)
+        self._indexes = None
 
     # -- SQL --------------------------------------------------------------------------------------
 
@@ -279,11 +307,11 @@ class Index(Ties):
         """The rows in their order: those that have the first key before those that have not."""
         text, values = picked
         if not order:
-            return self._few(names, text, values, _NEWEST, limit)
+            return self._few(names, picked, "runs.started", _NEWEST, limit)
         (first, descending), *rest = order
         terms = [self._term(first, descending), *(_whole(self._sortable(e), d) for e, d in rest)]
         there = f"{first} < x'6e616e' AND {first} <> x'4e' AND {text}"
-        found = self._few(names, there, values, ", ".join([*terms, _NEWEST]), limit)
+        found = self._few(names, (there, values), first, ", ".join([*terms, _NEWEST]), limit)
         left = None if limit is None else limit - len(found)
         if left == 0:
             return found
@@ -300,35 +328,30 @@ class Index(Ties):
         return f"gittrack_order({expression})"
 
     def _few(
-        self, names: Sequence[str], text: str, values: Sequence[Any], order: str, limit: int | None
+        self,
+        names: Sequence[str],
+        picked: tuple[str, list[Any]],
+        first: str,
+        order: str,
+        limit: int | None,
     ) -> list[tuple[Any, ...]]:
-        query = f"SELECT {', '.join(names)} FROM runs WHERE {text} ORDER BY {order}"
-        if limit is None:
-            return self._tables.ask(query, values)
-        return self._tables.ask(f"{query} LIMIT ?", [*values, limit])
+        """Rows in an order that has `first` first: of many, along its index if that is short."""
+        text, values = picked
 
-    @contextmanager
-    def _bounded(self, steps: int) -> Iterator[Callable[[], bool]]:
-        """Stop what SQLite does after so many steps; the value tells whether it was stopped."""
-        import sqlite3
+        def query(by: str, order: str = order) -> str:
+            some = "" if limit is None else f" LIMIT {limit}"
+            return f"SELECT {', '.join(names)} FROM runs{by} WHERE {text} ORDER BY {order}{some}"
 
-        left = max(steps // _STEPS, 1)
-        over = False
+        index = access.index_of(first)
+        if limit is None or self.total <= access.FEW or not self._has(index):
+            return self._tables.ask(query(""), values)
+        walk, search = query(f" INDEXED BY {index}"), query("", f"+{order}")
+        return self._tables.guarded(lambda database: access.race(database, walk, search, values))
 
-        def tick() -> int:
-            nonlocal left, over
-            left -= 1
-            over = left < 0
-            return int(over)
-
-        self.database.set_progress_handler(tick, _STEPS)
-        try:
-            yield lambda: over
-        except sqlite3.OperationalError:
-            if not over:
-                raise
-        finally:
-            self.database.set_progress_handler(None, 0)
+    def _has(self, index: str) -> bool:
+        if self._indexes is None:
+            self._indexes = access.present(self.database)
+        return index in self._indexes
 
     # -- rows -------------------------------------------------------------------------------------
 

@@ -144,7 +144,13 @@ class Register:
             following += entry.number is None
         if following != first:
             set_fact(self._database, "next", following)
+            self._grow(following - first)
         return numbers
+
+    def _grow(self, count: int) -> None:
+        """There are so many runs more, or less."""
+        facts = dict(self._database.execute("SELECT name, value FROM facts WHERE name = 'total'"))
+        set_fact(self._database, "total", facts.get("total", 0) + count)
 
     def _allot(self, entries: Iterable[Entry]) -> None:
         """Give columns to new keys, to those of the most runs first, as long as there are some."""
@@ -190,8 +196,11 @@ class Register:
 
     def drop(self, numbers: Iterable[int]) -> None:
         """Take runs out of the tables."""
-        gone = list(numbers)
+        gone = list(dict.fromkeys(numbers))
+        if not gone:
+            return
         self._forget(gone)
+        self._grow(-len(gone))
         for table, column in (("files", "run"), ("inputs", "run"), ("runs", "number")):
             command = f"DELETE FROM {table} WHERE {column} = ?"
             self._database.executemany(command, [(number,) for number in gone])

@@ -13,7 +13,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gittrack import atoms, rows, stamps
 from gittrack.whereabouts import Place
@@ -39,6 +39,8 @@ __all__ = [
     "transaction",
     "unspelled",
 ]
+
+_Answer = TypeVar("_Answer")
 
 NAME = "index-2.sqlite"
 """The file, in the repository's `state`. Other tables take another number."""
@@ -96,6 +98,8 @@ CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started DESC);
 CREATE INDEX IF NOT EXISTS runs_loose ON runs (experiment) WHERE stamp IS NOT NULL;
 CREATE INDEX IF NOT EXISTS runs_by_fingerprint ON runs (fingerprint)
   WHERE fingerprint IS NOT NULL;
+CREATE INDEX IF NOT EXISTS runs_put_away ON runs (archived, deleted)
+  WHERE archived + deleted > 0;
 CREATE INDEX IF NOT EXISTS files_by_run ON files (run, kept);
 CREATE INDEX IF NOT EXISTS files_by_md5 ON files (md5, kept);
 CREATE INDEX IF NOT EXISTS files_by_path ON files (path, kept);
@@ -140,15 +144,23 @@ class Tables:
         Raises:
             sqlite3.Error: the query makes no sense, or was interrupted.
         """
+        return self.guarded(lambda database: database.execute(query, values).fetchall())
+
+    def guarded(self, ask: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
+        """The same for more than one query.
+
+        Raises:
+            sqlite3.Error: as `ask`.
+        """
         import sqlite3
 
         try:
-            return self.database.execute(query, values).fetchall()
+            return ask(self.database)
         except sqlite3.Error as error:
             if not is_damage(error) or self.in_memory:
                 raise
             self.mend()
-        return self.database.execute(query, values).fetchall()
+        return ask(self.database)
 
     def mend(self) -> None:
         """Go on with tables made anew."""
