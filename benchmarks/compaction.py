@@ -102,6 +102,9 @@ def _remote(place: Path, here: Path, name: str) -> Path:
 def _beside(place: Path, here: Path, loose: Path, packed: Path, rounds: int) -> Iterable[Claim]:
     _git(here, "remote", "add", "loose", os.fspath(loose))
     _git(here, "remote", "add", "packed", os.fspath(packed))
+    # As `git gc` leaves them.
+    for there in (here, loose, packed):
+        _git(there, "commit-graph", "write", "--reachable")
     seen: dict[str, list[Cost]] = {}
     for name, spec in (
         ("loose", "+refs/runs/*:refs/runs/*"),

@@ -80,6 +80,9 @@ def _measured(place: Path, count: int, rounds: int) -> Iterator[tuple[str, Told]
     fetch = git("fetch", "-q", "origin", _REFSPEC)
     yield f"git fetch, {_NEW} new runs", _once(fetch)
     yield "git fetch, nothing new", _median(fetch, min(rounds, 3))
+    yield "git fetch of the code alone", _median(git("fetch", "-q", "origin", "main"), rounds)
+    one = "+refs/runs/default/*:refs/runs/default/*"
+    yield "git fetch of one experiment of ten", _median(git("fetch", "-q", "origin", one), rounds)
     listed = subprocess.run(
         ["git", "ls-remote", "origin", "refs/runs/*"], cwd=here, check=True, capture_output=True
     )
@@ -88,7 +91,16 @@ def _measured(place: Path, count: int, rounds: int) -> Iterator[tuple[str, Told]
 
     (here / "train.py").write_text("print('accuracy: 0.95')\n")
     git("commit", "-qam", "Train better")()
-    yield "git push of a commit of code", _once(git("push", "-q", "origin", "main"))
+    push = git("push", "-q", "origin", "main")
+    yield "git push of a commit of code", _once(push)
+
+    graph = ("commit-graph", "write", "--reachable")
+    yield "git commit-graph write", _once(git(*graph))
+    _program("git", there)(*graph)()
+    yield "git fetch after it, nothing new", _median(fetch, min(rounds, 3))
+    yield "git fetch after it of the code", _median(git("fetch", "-q", "origin", "main"), rounds)
+    git("commit", "-q", "--allow-empty", "-m", "Train on")()
+    yield "git push after it", _once(push)
     shutil.rmtree(there)
 
 
