@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from gittrack.errors import BadName
 
-__all__ = ["SUFFIX", "check", "generate", "matching", "near", "run_id", "slug", "suggest"]
+__all__ = ["SUFFIX", "check", "generate", "matching", "near", "run_id", "slug", "stem", "suggest"]
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,78}[a-z0-9])?")
 SUFFIX = re.compile(r"-[0-9a-hjkmnp-tv-z]{6}$")
@@ -120,6 +120,11 @@ def generate(random: bytes, prefix: str | None = None) -> str:
 def _quintets(random: bytes) -> Iterable[int]:
     number = int.from_bytes(random[:4], "big")
     return [(number >> shift) & 31 for shift in range(25, -1, -5)]
+
+
+def stem(name: str) -> str:
+    """A run's name without its random ending; the whole of one that has none."""
+    return SUFFIX.sub("", name)
 
 
 def matching(selector: str, names: Iterable[str]) -> list[str]:

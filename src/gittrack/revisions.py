@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Sequence
 
 from gittrack import commits, names, refs
 from gittrack.annotations import overlay
@@ -19,6 +18,7 @@ from gittrack.errors import AmbiguousRun, RunNotFound, UnknownKey
 from gittrack.git import Repo
 from gittrack.keys import nearest
 from gittrack.refs import RunRef
+from gittrack.roster import Roster, key_of, ref_of
 from gittrack.summary import Summary
 
 __all__ = [
@@ -35,7 +35,9 @@ __all__ = [
 _LATEST = re.compile(r"latest(?:~([0-9]{0,9}))?|(-)")
 _EXTREME = re.compile(r"(best|worst):(.+)", re.DOTALL)
 _HEX = re.compile(r"[0-9a-f]{4,40}")
+_WHOLE = 40
 _SHOWN = 10
+_MOST_NEAR = 3_000
 
 
 def catalogue(
@@ -121,21 +123,23 @@ def running_one(repo: Repo, selector: str | None) -> Summary | None:
         AmbiguousRun: a prefix that other runs have, too.
     """
     alive = _newest_first(running(repo))
-    if selector is None or (alive and selector == "latest" and not _Book(repo, None).current):
+    if selector is None:
         return alive[0] if alive else None
     group, _, start = selector.rpartition("/")
-    if not alive or not start or _LATEST.fullmatch(selector) or _EXTREME.fullmatch(selector):
+    if not alive or not start or (selector != "latest" and _is_computed(selector)):
         return None
     known = [run for run in alive if group in ("", run.experiment)]
     exact = next((run for run in known if start in (run.name, run.id)), None)
     if exact is not None:
         return exact
-    book = _Book(repo, None)
-    begun = [run for run in known if run.name.startswith(start)]
-    done = book.beginning(selector)
-    if not begun and not done and _HEX.fullmatch(selector.lower()):
-        begun = [run for run in alive if run.id.startswith(selector.lower())]
-        done = book.identified(selector.lower()) if begun else []
+    with Roster(repo) as roster:
+        if selector == "latest":
+            return alive[0] if roster.newest() is None else None
+        begun = [run for run in known if run.name.startswith(start)]
+        done = _beginning(roster, selector)
+        if not begun and not done and _HEX.fullmatch(selector.lower()):
+            begun = [run for run in alive if run.id.startswith(selector.lower())]
+            done = roster.identified(selector.lower(), _SHOWN + 1) if begun else []
     return _one_of(selector, begun, done) if begun else None
 
 
@@ -146,7 +150,7 @@ def _one_of(selector: str, begun: Sequence[Summary], done: Sequence[RunRef]) -> 
     known = list(dict.fromkeys([*(run.name for run in begun), *(ref.name for ref in done)]))
     if start in known:
         return None
-    whole = [name for name in known if _stem(name) == start]
+    whole = [name for name in known if names.stem(name) == start]
     if len(whole) == 1:
         return next((run for run in begun if run.name == whole[0]), None)
     if len(known) == 1:
@@ -187,7 +191,8 @@ def resolve(repo: Repo, selector: str, *, experiment: str | None = None) -> RunR
         UnknownKey: no run has the METRIC.
         BadName: `experiment` is no name.
     """
-    return _Book(repo, experiment).one(selector)
+    with Roster(repo, experiment) as roster:
+        return _Reading(repo, roster, experiment).one(selector)
 
 
 def resumable(repo: Repo, selector: str) -> RunRef:
@@ -203,12 +208,8 @@ def resumable(repo: Repo, selector: str) -> RunRef:
         return resolve(repo, selector)
     except AmbiguousRun:
         group, _, name = selector.rpartition("/")
-        called = [
-            _ref(run)
-            for run in catalogue(repo).runs
-            if _stem(run.name) == name and group in ("", run.experiment)
-            if run.commit is not None
-        ]
+        with Roster(repo) as roster:
+            called = roster.of_stem(name, group or None)
         if not called or not {ref.commit for ref in called} <= _chain(repo, called[0]):
             raise
         return called[0]
@@ -233,34 +234,22 @@ def resolve_many(
     Raises:
         RunNotFound, AmbiguousRun, UnknownKey, BadName: as `resolve`.
     """
-    book = _Book(repo, experiment)
-    found: dict[str, RunRef] = {}
-    for selector in selectors:
-        for ref in book.some(selector):
-            found.setdefault(ref.full, ref)
+    with Roster(repo, experiment) as roster:
+        reading = _Reading(repo, roster, experiment)
+        found: dict[str, RunRef] = {}
+        for selector in selectors:
+            for ref in reading.some(selector):
+                found.setdefault(ref.full, ref)
     return list(found.values())
 
 
-class _Book:
-    """The runs of a repository, read only as far as a selector needs it."""
+class _Reading:
+    """The readings of selectors, one after the other."""
 
-    def __init__(self, repo: Repo, experiment: str | None) -> None:
+    def __init__(self, repo: Repo, roster: Roster, experiment: str | None) -> None:
         self._repo = repo
+        self._roster = roster
         self._experiment = experiment
-
-    @cached_property
-    def refs(self) -> list[RunRef]:
-        return refs.all_runs(self._repo, experiment=self._experiment)
-
-    @cached_property
-    def runs(self) -> tuple[Summary, ...]:
-        """What is not deleted, newest first."""
-        return catalogue(self._repo, experiment=self._experiment, live=False).runs
-
-    @cached_property
-    def current(self) -> list[Summary]:
-        """What is neither deleted nor archived, newest first."""
-        return [run for run in self.runs if not run.archived]
 
     # -- one ------------------------------------------------------------------------------------
 
@@ -271,116 +260,75 @@ class _Book:
             or self._prefix(selector)
             or self._hexadecimal(selector)
             or self._revision(selector)
+            or self._foreign(selector)
         )
         if found is None:
             raise self._missing(selector)
         return found
 
     def _exact(self, selector: str) -> RunRef | None:
-        named = [ref for ref in self.refs if ref.name == selector and _is_generated(ref)]
-        if not named:
-            path = selector.removeprefix("refs/").removeprefix("runs/")
-            named = [ref for ref in self.refs if f"{ref.experiment}/{ref.name}" == path]
-        # A single one is named exactly: that it is no run of ours, opening it will say.
-        return self._only(selector, self._ours(named) if len(named) > 1 else named)
+        if _is_generated(selector) and (named := self._roster.called(selector)):
+            return _only(selector, named)
+        group, slash, name = _path(selector).partition("/")
+        if not slash or self._experiment not in (None, group):
+            return None
+        # That it is no run of ours, opening it will say.
+        return refs.find(self._repo, group, name)
+
+    def _foreign(self, selector: str) -> RunRef | None:
+        """A ref of our form by its name alone, whatever it points to: opening it says that."""
+        if not _is_generated(selector):
+            return None
+        every = refs.all_runs(self._repo, experiment=self._experiment)
+        return _only(selector, [ref for ref in every if ref.name == selector])
 
     def _computed(self, selector: str) -> RunRef | None:
         if latest := _LATEST.fullmatch(selector):
             back = 1 if latest[2] or latest[1] == "" else int(latest[1] or 0)
-            if back < len(self.current):
-                return _ref(self.current[back])
-            raise self._too_few(selector, back)
+            found = self._roster.newest(back)
+            if found is None:
+                raise self._too_few(selector)
+            return found
         if extreme := _EXTREME.fullmatch(selector):
             return self._extreme(selector, extreme[1], extreme[2])
         return None
 
-    def _too_few(self, selector: str, back: int) -> RunNotFound:
-        count = len(self.current)
+    def _too_few(self, selector: str) -> RunNotFound:
+        count = self._roster.count()
         runs_text = {0: "no runs", 1: "1 run"}.get(count, f"{count} runs")
-        place = f"experiment '{self._experiment}'" if self._experiment else "this repository"
         oldest = f"the oldest is latest~{count - 1}."
         return RunNotFound(
-            f"there is no '{selector}': {place} has {runs_text}",
+            f"there is no '{selector}': {self._where()} has {runs_text}",
             selector=selector,
             hint=oldest if count else "`git track run -- COMMAND` records one.",
         )
 
+    def _where(self) -> str:
+        return f"experiment '{self._experiment}'" if self._experiment else "this repository"
+
     def _extreme(self, selector: str, which: str, metric: str) -> RunRef:
-        having = [run for run in self.current if metric in run.metrics]
-        if not having:
-            known = {key for run in self.current for key in run.metrics}
-            near = nearest(metric, known)
+        found = self._roster.extreme(metric, highest=which == "best")
+        if found is None:
+            near = nearest(metric, set(self._roster.metrics()) - {metric})
             listed = "`git track ls --all-columns` shows the metrics."
             hint = f"did you mean '{which}:{near}'?" if near else listed
             raise UnknownKey(f"no run has a metric '{metric}'", key=metric, hint=hint)
-        comparable = [run for run in having if not math.isnan(run.metrics[metric])]
-        if not comparable:
+        if math.isnan(found.metrics[metric]):
             raise RunNotFound(f"'{metric}' is NaN in every run that has it", selector=selector)
-        # Both take the first of equals, and the newest comes first.
-        choose = max if which == "best" else min
-        return _ref(choose(comparable, key=lambda run: run.metrics[metric]))
+        return ref_of(found)
 
     def _prefix(self, selector: str) -> RunRef | None:
-        found = self.beginning(selector)
+        found = _beginning(self._roster, selector)
         start = selector.rpartition("/")[2]
-        whole = [ref for ref in found if _stem(ref.name) == start]
-        return whole[0] if len(whole) == 1 else self._only(selector, found)
-
-    def beginning(self, selector: str) -> list[RunRef]:
-        """The runs whose names begin so; those that are called so but for the ending come first."""
-        path = selector.removeprefix("refs/").removeprefix("runs/")
-        group, slash, start = path.rpartition("/")
-        if not start or (slash and not group):
-            return []
-        matching = [
-            ref
-            for ref in self.refs
-            if ref.name.startswith(start)
-            and (not slash or ref.experiment == group)
-            and _is_generated(ref)
-        ]
-        return self._undeleted(sorted(matching, key=lambda ref: _stem(ref.name) != start))
-
-    def _undeleted(self, found: Iterable[RunRef]) -> list[RunRef]:
-        """Those that are runs and not deleted; a broken one counts, so that it can be named."""
-        kept = []
-        for ref in found:
-            listed = commits.listing(self._repo, [ref])
-            known = overlay(self._repo, listed.runs)
-            if (not listed.runs and listed.problems) or any(not run.deleted for run in known):
-                kept.append(ref)
-                if len(kept) > _SHOWN:
-                    break
-        return kept
-
-    def _ours(self, found: Iterable[RunRef]) -> list[RunRef]:
-        """Those that are runs; refs of our form on commits that are not ours are nobody's."""
-        kept = []
-        for ref in found:
-            listed = commits.listing(self._repo, [ref])
-            if listed.runs or listed.problems:
-                kept.append(ref)
-        return kept
+        whole = [ref for ref in found if names.stem(ref.name) == start]
+        return whole[0] if len(whole) == 1 else _only(selector, found)
 
     def _hexadecimal(self, selector: str) -> RunRef | None:
         digits = selector.lower()
         if not _HEX.fullmatch(digits):
             return None
-        exact = self._ours(ref for ref in self.refs if ref.commit == digits)
-        if exact:
-            return self._only(selector, exact)
-        return self._only(selector, self.identified(digits))
-
-    def identified(self, digits: str) -> list[RunRef]:
-        """The runs whose id or commit id begins with these."""
-        ids = {_key(run) for run in self.runs if run.id.startswith(digits)}
-        alive = {_key(run) for run in self.runs}
-        return [
-            ref
-            for ref in self.refs
-            if (ref.experiment, ref.name) in ids
-            or (ref.commit.startswith(digits) and (ref.experiment, ref.name) in alive)
-        ]
+        exact = self._roster.at(digits) if len(digits) == _WHOLE else []
+        return _only(selector, exact or self._roster.identified(digits, _SHOWN + 1))
 
     def _revision(self, selector: str) -> RunRef | None:
         if not selector or selector.startswith("-") or "\0" in selector:
@@ -389,18 +337,13 @@ class _Book:
         if commit is None:
             self._check_target(selector)
             return None
-        own = self._ours(ref for ref in self.refs if ref.commit == commit)
-        if own:
+        if own := self._roster.at(commit):
             return own[0]
         self._check_live(selector, commit)
-        newest: dict[str, Summary] = {}
-        for run in self.current:
-            if run.base is not None:
-                newest.setdefault(run.base, run)
-        if newest:
-            for step in self._repo.first_parents(commit):
-                if step in newest:
-                    return _ref(newest[step])
+        if self._roster.newest() is not None:
+            found = self._roster.newest_on(self._repo.first_parents(commit))
+            if found is not None:
+                return found
         raise RunNotFound(
             f"no run was made on '{selector}' ({commit[:7]}) or on a commit before it",
             selector=selector,
@@ -428,30 +371,22 @@ class _Book:
                     hint="`git fsck` tells what else is.",
                 )
 
-    def _only(self, selector: str, found: Sequence[RunRef]) -> RunRef | None:
-        if len(found) < 2:
-            return found[0] if found else None
-        same = len({ref.name for ref in found}) < len(found)
-        candidates = [f"{ref.experiment}/{ref.name}" if same else ref.name for ref in found]
-        raise _ambiguous(selector, candidates)
-
     def _missing(self, selector: str) -> RunNotFound:
-        place = f"experiment '{self._experiment}'" if self._experiment else "this repository"
-        message = f"no run named '{selector}' in {place}"
+        message = f"no run named '{selector}' in {self._where()}"
         if any(run.name.startswith(selector) for run in running(self._repo)):
             return RunNotFound(
                 f"'{selector}' is still running",
                 selector=selector,
                 hint="`git track show`, `watch` and `logs` show it; all else when it has ended.",
             )
-        ours = self._ours(self.refs)
-        if not ours:
+        known = self._roster.all_names(_MOST_NEAR)
+        if not known and self._roster.is_empty():
             return RunNotFound(
                 message,
                 selector=selector,
                 hint="there are no runs yet: `git track run -- COMMAND`.",
             )
-        near = names.near(selector, [ref.name for ref in ours if _is_generated(ref)])
+        near = names.near(selector, known)
         if near:
             hint = f"did you mean {' or '.join(near)}?"
         else:
@@ -467,47 +402,67 @@ class _Book:
         if first.endswith("/") or last.startswith(("/", ".")):
             # A path, or the three dots of Git: its halves would be names that nobody typed.
             raise self._missing(selector)
-        known = self.runs[::-1]
-        places = {_key(run): number for number, run in enumerate(known)}
-        start = self._place(first, places) if first else 0
-        stop = self._place(last, places) if last else len(known) - 1
+        ends = [self._end(end) if end else None for end in (first, last)]
+        oldest, newest = (None if end is None else end.started for end in ends)
+        if oldest is not None and newest is not None and oldest > newest:
+            raise _backwards(selector, first, last)
+        known = self._roster.between(oldest, newest)
+        places = {key_of(run): number for number, run in enumerate(known)}
+        start = 0 if ends[0] is None else places[key_of(ends[0])]
+        stop = len(known) - 1 if ends[1] is None else places[key_of(ends[1])]
         if start > stop and first and last:
-            raise RunNotFound(
-                f"'{selector}' holds no run: '{first}' began after '{last}'",
-                selector=selector,
-                hint=f"'{last}..{first}' holds some.",
-            )
+            raise _backwards(selector, first, last)
         # Archived runs stay out unless they were named.
         return [
-            _ref(run)
+            ref_of(run)
             for number, run in enumerate(known[start : stop + 1], start)
             if not run.archived or number in (start, stop)
         ]
 
-    def _place(self, selector: str, places: Mapping[tuple[str, str], int]) -> int:
-        ref = self.one(selector)
-        place = places.get((ref.experiment, ref.name))
-        if place is None:
+    def _end(self, selector: str) -> Summary:
+        found = self._roster.run(self.one(selector))
+        if found is None:
             raise RunNotFound(
                 f"'{selector}' is deleted or unreadable and can be no end of a range",
                 selector=selector,
             )
-        return place
+        return found
 
 
-def _is_generated(ref: RunRef) -> bool:
-    return names.SUFFIX.search(ref.name) is not None
+def _backwards(selector: str, first: str, last: str) -> RunNotFound:
+    return RunNotFound(
+        f"'{selector}' holds no run: '{first}' began after '{last}'",
+        selector=selector,
+        hint=f"'{last}..{first}' holds some.",
+    )
 
 
-def _stem(name: str) -> str:
-    """What stands before the random ending."""
-    return names.SUFFIX.sub("", name)
+def _beginning(roster: Roster, selector: str) -> list[RunRef]:
+    """The runs whose names begin so, those that are called so but for the ending first."""
+    group, slash, start = _path(selector).rpartition("/")
+    if not start or (slash and not group):
+        return []
+    whole = roster.of_stem(start, group or None, _SHOWN + 1)
+    more = roster.beginning(start, group or None, _SHOWN + 1)
+    return list({ref.full: ref for ref in [*whole, *more]}.values())
 
 
-def _key(run: Summary) -> tuple[str, str]:
-    return run.experiment, run.name
+def _path(selector: str) -> str:
+    return selector.removeprefix("refs/").removeprefix("runs/")
 
 
-def _ref(run: Summary) -> RunRef:
-    assert run.commit is not None
-    return RunRef(run.experiment, run.name, run.commit)
+def _is_computed(selector: str) -> bool:
+    return bool(_LATEST.fullmatch(selector) or _EXTREME.fullmatch(selector))
+
+
+def _only(selector: str, found: Sequence[RunRef]) -> RunRef | None:
+    if len(found) < 2:
+        return found[0] if found else None
+    same = len({ref.name for ref in found}) < len(found)
+    raise _ambiguous(
+        selector, [f"{ref.experiment}/{ref.name}" if same else ref.name for ref in found]
+    )
+
+
+def _is_generated(name: str) -> bool:
+    return names.SUFFIX.search(name) is not None
