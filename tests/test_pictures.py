@@ -221,7 +221,8 @@ def test_no_value_stops_a_picture(values: list[float], log: bool) -> None:
 
 def test_the_users_own_settings_do_not_count(tmp_path: Any) -> None:
     """A picture looks the same for a colleague, and a foreign back end is no reason to fail."""
-    (tmp_path / "matplotlibrc").write_text("axes.grid: False\nfont.size: 40\ntext.usetex: True\n")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "matplotlibrc").write_text("axes.facecolor: red\nxtick.labelsize: 40\n")
     code = (
         "import sys; from gittrack import panels, pictures; "
         "made = panels.panel('loss', {'a': [(n, 0.0, n) for n in range(9)]}); "
@@ -229,9 +230,9 @@ def test_the_users_own_settings_do_not_count(tmp_path: Any) -> None:
     )
     made = [
         subprocess.run(
-            [sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path,
+            [sys.executable, "-c", code], check=True, capture_output=True, cwd=place,
             env=os.environ | more,
         ).stdout
-        for more in ({}, {"MATPLOTLIBRC": str(tmp_path), "MPLBACKEND": "pdf"})
+        for place, more in ((tmp_path, {}), (tmp_path / "own", {"MPLBACKEND": "pdf"}))
     ]  # fmt: skip
     assert made[0] == made[1] and re.search(rb"</svg>\s*$", made[0])

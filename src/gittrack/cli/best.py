@@ -102,9 +102,7 @@ def best(
             raise targets.without(goal, len(values))
         ids = {place: columns["id"][place] for winner in winners for place in _places(winner)}
         by_id = {run.id: run for run in search.by_ids(frozenset(ids.values()))}
-        problems = search.find(question._replace(limit=1)).problems
-    for problem in problems:
-        say(f"warning: {problem.message}")
+        targets.warn(search, question)
     runs = {place: by_id[ids[place]] for place in ids}
     answer = _Answer(goal, keys, winners, runs, len(values))
     if form is not None:

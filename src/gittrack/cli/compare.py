@@ -113,9 +113,7 @@ def compare(
         text = asked(place, query, saved)
         question = Question(query=text, experiment=experiment, archived=False, live=False)
         columns = search.columns(question, [goal.key, *keys])
-        problems = search.find(question._replace(limit=1)).problems
-    for problem in problems:
-        say(f"warning: {problem.message}")
+        targets.warn(search, question)
     values = columns[goal.key]
     params = {key.removeprefix(_PREFIX): columns[key] for key in keys}
     study = effects.study(values, params, lowest=goal.lowest)

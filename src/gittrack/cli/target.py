@@ -12,10 +12,11 @@ from gittrack.cli.output import Command, say
 from gittrack.errors import GittrackError, UnknownKey, UsageError
 
 if TYPE_CHECKING:
+    from gittrack.search import Question, Search
     from gittrack.vocabulary import Vocabulary
     from gittrack.whereabouts import Place
 
-__all__ = ["Target", "ask", "direction_options", "without"]
+__all__ = ["Target", "ask", "direction_options", "warn", "without"]
 
 _SETTING = "track.lowest"
 _OPERATOR = re.compile(r"\s[-+*/]\s")
@@ -107,6 +108,14 @@ def _metric(known: Vocabulary, key: str) -> str | None:
         bare = unquoted(call.argument).removeprefix("metrics.")
         return bare if known.has(f"metrics.{bare}") else None
     return key.removeprefix("metrics.") if key.startswith("metrics.") else None
+
+
+def warn(search: Search, question: Question) -> None:
+    """Say which runs cannot be read, and why the answer was slow if it was."""
+    apology = getattr(search, "apology", None)
+    problems = search.find(question._replace(limit=1)).problems
+    for text in [*([apology] if apology else []), *(problem.message for problem in problems)]:
+        say(f"warning: {text}")
 
 
 def without(target: Target, total: int) -> GittrackError:
