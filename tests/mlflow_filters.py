@@ -133,7 +133,15 @@ FILTERS = [
     "dataset.name = 'custom'",
     "datasets.name = 'also custom'",
     "dataset.name IN ('custom', 'also custom')",
+    "dataset.name = 'cust'",
+    "dataset.name != 'custom'",
+    "dataset.name LIKE '%custom%'",
+    "dataset.name LIKE 'Custom'",
+    "dataset.name ILIKE 'Custom'",
+    "dataset.name NOT IN ('custom', 'none')",
     "dataset.digest = 's8ds293b'",
+    "dataset.digest != 's8ds293b'",
+    "dataset.digest IN ('s8ds293b', 'jks834s2') and dataset.name LIKE 'also%'",
     "datasets.digest = 's8ds293b' and datasets.name = 'custom'",
 ]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gittrack import binding, language, predicate, vocabulary
+from gittrack import binding, language, predicate, scalars, vocabulary
 from gittrack.binding import Among, Bound
 from gittrack.errors import QueryError, UnknownKey
 from gittrack.summary import Summary
@@ -37,6 +37,13 @@ class Known:
 
     def __call__(self, name: str, arguments: tuple[str, ...]) -> Among:
         self.asked.append((name, arguments))
+        if name == "dataset":
+            found = [
+                run.id
+                for run in self.runs
+                if any(_fits(*arguments, file=f) for f in run.data.items())
+            ]
+            return Among("id", frozenset(found))
         if name != "reads":
             return Among("base", frozenset(self.answers[name]))
         path = arguments[0]
@@ -47,6 +54,13 @@ class Known:
             raise UnknownKey(f"no run reads '{path}'", key=path, hint="`git track lineage` shows.")
         read = [r.id for r in self.runs if path in r.data or path[4:] in r.data.values()]
         return Among("id", frozenset(read))
+
+
+def _fits(part: str, op: str, *texts: str, file: tuple[str, str]) -> bool:
+    text = file[0] if part == "name" else file[1]
+    if op in ("like", "ilike"):
+        return scalars.like(texts[0], op == "ilike")(text)
+    return (text in texts) is (op in ("=", "in"))
 
 
 def bound(query: str, runs: Sequence[Summary], known: Known | None = None) -> Bound:

@@ -146,6 +146,7 @@ def test_a_list_of_numbers_and_texts_is_both() -> None:
         ("amp > true", "truth values have no order", "amp > true", ""),
         ("dirty < archived", "truth values have no order", "dirty < archived", ""),
         ("name = acc", "a text does not compare to a number", "name = acc", ""),
+        ("started = lr", "a time does not compare to a param", "started = lr", ""),
         ("acc = opt", "no run has a number in 'opt', which holds texts", "acc = opt", ""),
         ("acc", "'acc' is a number, and no condition by itself", "acc", "acc is not null"),
         ("opt and acc > 1", "'opt' is a param, and no condition by itself", "opt", "compare it"),
@@ -180,11 +181,13 @@ def test_a_list_of_numbers_and_texts_is_both() -> None:
         ("status = 'finshed'", "no run can have the status 'finshed'", "'finshed'", "'finished'"),
         ("name in a..b", "a range of commits goes with 'commit'", "name", "in ('a', 'b')"),
         ("notes is null", "notes cannot be asked for in a query", "notes", ""),
-        ("dataset.name like 'a'", "data sets are found by = or in, and texts", "'a'", "reads("),
-        ("dataset.context = 'a'", "no data set has a 'dataset.context'", "dataset.context",
-         "reads("),
-        ("dataset.name is null", "data sets can only be compared", "dataset.name", "reads("),
-        ("dataset.name = 'no'", "no run reads 'no'", "'no'", "lineage"),
+        ("dataset.name < 'a'", "data sets are not compared with '<'", "dataset.name", "like"),
+        ("dataset.name = 3", "data sets are compared with texts", "3", "like"),
+        ("dataset.name in ('a', 3)", "data sets are compared with texts", "'a'", "like"),
+        ("dataset.name = opt", "data sets are compared with texts", "opt", "like"),
+        ("dataset.context = 'a'", "no data set has a 'dataset.context'", "dataset.context", "name"),
+        ("dataset.name is null", "data sets can only be compared", "dataset.name", "name"),
+        ("reads('no')", "no run reads 'no'", "reads('no')", "lineage"),
         ("3 is null", "'is null' asks of a name", "3 is null", ""),
         ("`a\nb\x1b` = 1", "no param, metric, tag or attribute named 'a\\nb\\x1b'", "`a\nb\x1b`",
          ""),
@@ -213,6 +216,7 @@ def test_functions_are_asked_with_their_words() -> None:
     query = (
         "commit in a..b and base not in a...b and touches('x y', latest~1) and ancestor(best:acc)"
         " and descendant(z) and keeps(model.*) and uses('numpy<2,>1')"
+        " and dataset.name not in ('a', 'b') and 'c' = dataset.digest"
     )
     tree = bound(query, RUNS, functions)
     assert functions.asked == [
@@ -223,6 +227,8 @@ def test_functions_are_asked_with_their_words() -> None:
         ("descendant", ("z",)),
         ("keeps", ("model.*",)),
         ("uses", ("numpy<2,>1",)),
+        ("dataset", ("name", "not in", "a", "b")),
+        ("dataset", ("digest", "=", "c")),
     ]
     assert isinstance(tree, All) and tree.parts[0] == Among("base", frozenset("c"))
     assert tree.parts[1] == Not(Among("base", frozenset("c")))

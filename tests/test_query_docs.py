@@ -76,7 +76,7 @@ RUNS = [_run(_cells(LINES[TOP]), line) for line in LINES[TOP + 2 : LINES.index("
 
 class _Functions(Known):
     def __call__(self, name: str, arguments: tuple[str, ...]) -> Any:
-        if name != "reads":
+        if name not in ("reads", "dataset"):
             ids = frozenset(f"id of {found}" for found in ANSWERS[name, arguments])
             return super().__call__("reads", tuple(RAW)).changed(values=ids)
         return super().__call__(name, arguments)

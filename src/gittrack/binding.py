@@ -73,7 +73,9 @@ __all__ = [
 Functions: TypeAlias = Callable[[str, tuple[str, ...]], Among]
 """A function over Git or lineage by name, and its arguments -> the runs for which it holds.
 
-`commit` is the one behind `commit in A..B`, with the range as its argument.
+`commit` is the one behind `commit in A..B`, with the range as its argument. `dataset` is about any
+of the files that a run reads: `name` (the path) or `digest` (the MD5), then one of = != like ilike
+in `not in`, then texts.
 """
 
 Moment: TypeAlias = Callable[[str], int | None]
@@ -201,7 +203,7 @@ class _Binder(Terms):
 
     def between(self, left: Typed, op: str, right: Typed, node: syntax.Comparison) -> Bound:
         kinds = {left.kind, right.kind} - {"mixed"}
-        if len(kinds) > 1:
+        if len(kinds) > 1 or (kinds == {"time"} and left.kind != right.kind):
             raise self.refusal(f"{KINDS[left.kind]} does not compare to {KINDS[right.kind]}", node)
         for side in (left, right):
             if kinds and side.kind == "mixed":
@@ -280,18 +282,17 @@ class _Binder(Terms):
         return Match(term, value)
 
     def member(self, node: syntax.Member) -> Bound:
+        if _is_dataset(node.operand):
+            return self.dataset(node.operand, "not in" if node.negated else "in", *node.options)
         found: list[Bound] = []
         values: dict[Term, list[Scalar]] = {}
-        if _is_dataset(node.operand):
-            found = [self.dataset(node.operand, "=", one) for one in node.options]
-        else:
-            typed = self.term(node.operand)
-            for option in node.options:
-                test = self.against(typed, "=", option, node)
-                if isinstance(test, Compare) and isinstance(test.right, Value):
-                    values.setdefault(test.left, []).append(test.right.value)
-                else:
-                    found.append(test)
+        typed = self.term(node.operand)
+        for option in node.options:
+            test = self.against(typed, "=", option, node)
+            if isinstance(test, Compare) and isinstance(test.right, Value):
+                values.setdefault(test.left, []).append(test.right.value)
+            else:
+                found.append(test)
         found += [In(term, tuple(options)) for term, options in values.items()]
         whole = found[0] if len(found) == 1 else Any(tuple(found))
         return Not(whole) if node.negated else whole
@@ -316,15 +317,17 @@ class _Binder(Terms):
         found = self.ask("commit", (text,), node)
         return Not(found) if node.negated else found
 
-    def dataset(self, left: syntax.Name, op: str, right: syntax.Node) -> Bound:
-        """MLflow's data sets: what a run reads, by path or hash."""
-        prefix = {"name": "", "digest": "md5:"}.get(left.key)
-        if prefix is None:
+    def dataset(self, left: syntax.Name, op: str, *right: syntax.Node) -> Bound:
+        """MLflow's data sets: what a run reads, by path or hash; it may be any of them."""
+        if left.key not in ("name", "digest"):
             raise self.refusal(f"no data set has a '{self.written(left)}'", left, OF_DATASETS)
-        value = self.constant(right) if _is_constant(right) else None
-        if op != "=" or not isinstance(value, str):
-            raise self.refusal("data sets are found by = or in, and texts", right, OF_DATASETS)
-        return self.ask("reads", (prefix + value,), right)
+        if op in ("<", "<=", ">", ">=", "=~"):
+            raise self.refusal(f"data sets are not compared with '{op}'", left, OF_DATASETS)
+        values = [self.constant(node) if _is_constant(node) else None for node in right]
+        texts = tuple(value for value in values if isinstance(value, str))
+        if len(texts) < len(right):
+            raise self.refusal("data sets are compared with texts", right[0], OF_DATASETS)
+        return self.ask("dataset", (left.key, op, *texts), right[0])
 
     def argument(self, node: syntax.Node) -> str:
         if isinstance(node, syntax.Word):

@@ -49,7 +49,7 @@ INSTEAD = {
 }
 """What runs have, what the query has -> what to write instead."""
 
-OF_DATASETS = "write dataset.name = 'data/raw.csv', or reads('data/raw.csv')."
+OF_DATASETS = "write dataset.name = 'data/raw.csv' (=, !=, like, ilike, in), or dataset.digest."
 """What to write of MLflow's data sets."""
 
 _COUNTED = {"number": "numbers", "text": "texts", "boolean": "booleans"}

@@ -15,6 +15,7 @@ from fnmatch import translate
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
+from gittrack import scalars
 from gittrack.binding import Functions
 from gittrack.conditions import Among
 from gittrack.errors import GitFailed, RunNotFound, UnknownKey, UsageError
@@ -216,6 +217,18 @@ class _Functions:
         )
         return found if found.values else self._unknown("reads", path, False)
 
+    def dataset(self, part: str, op: str, *texts: str) -> Among:
+        """The runs that read a file whose path (`name`) or MD5 (`digest`) is, or is not, so."""
+        if op in ("like", "ilike"):
+            fits = scalars.like(texts[0], op == "ilike")
+        else:
+            among = frozenset(texts)
+
+            def fits(text: str) -> bool:
+                return (text in among) is (op in ("=", "in"))
+
+        return self._having(False, lambda path, md5: fits(path if part == "name" else md5))
+
     def keeping(self, pattern: str) -> Among:
         """The runs that kept an artifact whose path, or without a slash whose name, fits."""
         whole = _normal(pattern)
@@ -281,7 +294,6 @@ class _Functions:
                 hint="such as 'torch', 'numpy<2' or 'scikit-learn>=1.4,<1.6'.",
             )
         self._index.need([curvature.PACKAGES])
-        curvature.fill(self._index.database, lambda: self._repo, packages=True)
         installed = curvature.installed(self._index.database, asked.name)
         if not installed and self._commits:
             near = nearest(asked.name, curvature.names(self._index.database))
@@ -379,7 +391,8 @@ _FUNCTIONS: dict[str, tuple[_Answer, int, int]] = {
     "ancestor": (_Functions.ancestors, 1, 1),
     "descendant": (_Functions.descendants, 1, 1),
     "reads": (_Functions.reading, 1, 1),
+    "dataset": (_Functions.dataset, 3, 100_000),
     "keeps": (_Functions.keeping, 1, 1),
     "uses": (_Functions.using, 1, 1),
 }
-_ALL = ", ".join(f"{name}()" for name in _FUNCTIONS if name != "commit")
+_ALL = ", ".join(f"{name}()" for name in _FUNCTIONS if name not in ("commit", "dataset"))
