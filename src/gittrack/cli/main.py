@@ -7,6 +7,7 @@ do.
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import sys
@@ -14,11 +15,15 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-import click
+_COLLECTS = gc.isenabled()
+# Loading makes many objects and no garbage; to look for some is a fifth of a listing's time.
+gc.disable()
 
-from gittrack import __version__
-from gittrack.cli.output import wants_color
-from gittrack.errors import GittrackError, NotARepository, UsageError
+import click  # noqa: E402
+
+from gittrack import __version__  # noqa: E402
+from gittrack.cli.output import wants_color  # noqa: E402
+from gittrack.errors import GittrackError, NotARepository, UsageError  # noqa: E402
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -30,6 +35,9 @@ __all__ = ["VERBS", "Verb", "circumstance", "cli", "main", "open_place", "open_r
 
 OURS = 70
 """The exit code for a bug of ours (EX_SOFTWARE in sysexits.h)."""
+
+_OBJECTS = 100_000
+"""So many new ones make Python look for garbage, which 700 do elsewhere."""
 
 _BARE_HINT = "'git track -h' lists the verbs."
 _STDOUT = "standard output"
@@ -58,10 +66,16 @@ VERBS: dict[str, Verb] = {
     "show": Verb("show", "show", "Show everything that is known of a run."),
     "diff": Verb("diff", "diff", "Show what differs between runs."),
     "plot": Verb("plot", "plot", "Draw the curves of metrics."),
+    "sql": Verb(
+        "sql", "sql", "Run a statement of SQL over all runs, running and archived ones included."
+    ),
+    "export": Verb(
+        "export",
+        "export",
+        "Write runs into files that DuckDB, pandas, Spark and spreadsheets read.",
+    ),
     "best": Verb("best", "best", "Show the run that has the best value of a metric."),
     "compare": Verb("compare", "compare", "Show which params matter for a metric."),
-    "sql": Verb("sql", "sql", "Run a statement of SQL over all runs; it can only read."),
-    "export": Verb("export", "export", "Write runs into files that other engines read."),
     "watch": Verb("watch", "watch", "Watch running runs: a table that is drawn anew each second."),
     "logs": Verb("logs", "logs", "Print what a run wrote to the terminal."),
     "get": Verb("get", "get", "Write the artifacts of a run into a directory."),
@@ -226,7 +240,12 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     if os.name == "nt":
         _complain("error", "gittrack does not run on native Windows", "WSL works: aka.ms/wsl.")
         sys.exit(1)
-    code = _guarded(list(sys.argv[1:] if argv is None else argv))
+    if argv is not None:
+        sys.exit(_guarded(list(argv)))
+    gc.set_threshold(_OBJECTS)
+    code = _guarded(sys.argv[1:])
+    # The process is ours, and at its end; Python would look through everything once more.
+    gc.freeze()
     sys.exit(code)
 
 
@@ -385,3 +404,9 @@ def _die_of_sigpipe() -> NoReturn:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGPIPE)
     os._exit(141)
+
+
+if _COLLECTS:
+    # What is loaded stays to the end, and need not be looked through.
+    gc.freeze()
+    gc.enable()
