@@ -161,3 +161,30 @@ def test_a_duration_can_win_too(world: Path, track: Any) -> None:
     """Anything that is a number."""
     done = track(world, "best", "duration", "--lowest", check=0)
     assert "duration 4" in done.stdout
+
+
+def test_a_query_says_which_runs_take_part(world: Path, track: Any, git: Any) -> None:
+    """As in `git track ls`, saved ones too; where none is left that is an error."""
+    done = track(world, "best", "acc", "params.opt = 'sgd'", check=0)
+    assert done.stdout.startswith("a-aaaaa0  acc 0.75  (the only run that has one)\n")
+    git(world, "config", "track.alias.good", "status = 'finished'")
+    done = track(world, "best", "acc", "-q", "good", check=0)
+    assert done.stdout.startswith("b-aaaaa1  acc 0.875  (highest of 2 runs, 0.125 above a-aaaaa0)")
+    done = track(world, "best", "acc", "lr > 100", check=1)
+    assert done.stderr == "error: no run matches\n"
+    done = track(world, "best", "acc", "lrr > 100", check=2)
+    assert "    lrr > 100\n    ^^^\n" in done.stderr
+
+
+def test_a_computation_can_be_what_is_compared(world: Path, track: Any, git: Any) -> None:
+    """Of a curve the setting for its metric counts; of several numbers nothing but the options."""
+    done = track(world, "best", "acc - val_loss", check=0)
+    assert done.stdout.startswith("b-aaaaa1  acc - val_loss 0.625  (highest of 3 runs")
+    git(world, "config", "--add", "track.lowest", "val_loss")
+    try:
+        done = track(world, "best", "min(val_loss)", check=0)
+        assert done.stdout.startswith("c-aaaaa2  min(val_loss) 0.125  (lowest of 5 runs")
+        done = track(world, "best", "min(metrics.val_loss)", "--highest", check=0)
+        assert done.stdout.startswith("e-aaaaa4  ")
+    finally:
+        git(world, "config", "--unset-all", "track.lowest")

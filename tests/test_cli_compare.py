@@ -163,3 +163,14 @@ def test_names_and_values_are_shown_safely(repo_dir: Path, track: Any) -> None:
     for form in ((), ("--md",)):
         done = track(repo_dir, "compare", "--target", "s", "--no-forest", *form, check=0)
         assert "\x1b" not in done.stdout + done.stderr and "red" in done.stdout
+
+
+def test_a_query_says_which_runs_are_compared(world: Path, track: Any) -> None:
+    """Where it holds a param fast, that one varies no more."""
+    words = ("compare", "opt = 'adam'", "--target", "max(acc) * 2", "--no-forest", "--json")
+    found = json.loads(track(world, *words, check=0).stdout)
+    assert found["runs"] == 12 and found["target"] == "max(acc) * 2"
+    assert found["constant"] == ["layers", "momentum", "opt"]
+    assert found["effects"][0]["best"]["mean"] == pytest.approx(1.9)
+    done = track(world, "compare", "lr > 9", "--target", "acc", check=1)
+    assert done.stderr == "error: no run matches\n"

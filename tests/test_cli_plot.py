@@ -211,3 +211,11 @@ def test_values_that_a_logarithmic_scale_has_not_are_counted(world: Path, track:
     assert done.stderr == (
         "note: 1 point of '$acc_x$' is not above 0, and so not on a logarithmic scale\n"
     )
+
+
+def test_the_runs_that_match_are_drawn(world: Path, track: Any) -> None:
+    """Instead of a list of names."""
+    done = track(world, "plot", "loss", "--where", "lr < 0.25", "--json", check=0)
+    assert sorted(one["run"] for one in json.loads(done.stdout)) == ["run0-aaaaaa", "run1-aaaaaa"]
+    done = track(world, "plot", "loss", "--where", "lr > 9", check=1)
+    assert done.stderr == "error: no recorded run matches\n"

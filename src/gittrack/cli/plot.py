@@ -122,7 +122,7 @@ def _found(repo: Repo, selectors: Sequence[str], query: str | None) -> Sequence[
             answer = asked.find(search.Question(query=query, archived=False, live=False))
         chosen = [refs.RunRef(r.experiment, r.name, r.commit) for r in answer.runs if r.commit]
         if not chosen:
-            raise UnknownKey("no recorded run matches", key=query)
+            raise GittrackError("no recorded run matches")
     taken: set[str] = set()
     found = []
     for ref in chosen:
