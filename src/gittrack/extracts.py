@@ -86,7 +86,10 @@ class Extract:
             return self._search.columns(self._question, keys)
         rest = [key for key in keys if key != "parent"]
         found = self._search.columns(self._question, ["id", *rest])
-        parents = {run.id: run.parent for batch in self.batches() for run in batch}
+        known = self._search.index.columns(keys=["id", "parent"], deleted=True)
+        parents = dict(zip(known["id"], known["parent"], strict=True))
+        alive = {mark.id for mark in self._found() if mark.commit is None}
+        parents |= {} if not alive else {run.id: run.parent for run in self._search.by_ids(alive)}
         return {**found, "parent": [parents.get(one) for one in found["id"]]}
 
     def batches(self) -> Iterator[Sequence[Summary]]:

@@ -64,10 +64,10 @@ def export(
     force: bool,
     **targets: str | None,
 ) -> None:
-    """Write runs into files that DuckDB, pandas, Spark and spreadsheets read.
+    """Write runs into files that other engines read.
 
-    All runs, or those that match QUERY, running and archived ones included. What is written appears
-    whole or not at all.
+    Such as DuckDB, pandas, Spark and spreadsheets. All runs, or those that match QUERY, running and
+    archived ones included. What is written appears whole or not at all. docs/scale.md shows more.
 
     Parquet becomes two data sets, DIR/runs and DIR/series, partitioned by experiment; a column has
     one type in all their files. It takes pyarrow: pip install 'gittrack[parquet]'.
@@ -88,6 +88,8 @@ def export(
 
     place = open_place(ctx)
     with bar() as meter, open_search(place, meter=meter) as search:
+        if search.apology is not None:
+            say(f"warning: {search.apology}")
         source = Extract(place, search, Question(query, experiment=experiment, deleted=deleted))
         if not source.total:
             raise GittrackError(

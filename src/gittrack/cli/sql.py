@@ -63,10 +63,11 @@ def sql(
     count: int | None,
     form: str | None,
 ) -> None:
-    """Run a statement of SQL over all runs, running and archived ones included.
+    """Run a statement of SQL over all runs; it can only read.
 
-    The statement is one select, in the words of SQLite; it can only read. Without any, the tables
-    and their columns are listed. Runs are joined by their id: runs.id is run elsewhere.
+    The statement is one select, in the words of SQLite. Without any, the tables and their columns
+    are listed. Runs are joined by their id: runs.id is run elsewhere. Running and archived runs are
+    among them. docs/sql.md has it all.
 
     \b
     $ git track sql
@@ -110,6 +111,8 @@ def _answer(
     from gittrack.selection import Selection
 
     with bar() as meter, open_search(place, meter=meter) as search:
+        if search.apology is not None:
+            say(f"warning: {search.apology}")
         source = Extract(place, search, Question(query, experiment=experiment, deleted=deleted))
         with Selection(source, meter=meter) as selection:
             answer = selection.ask(statement)
