@@ -327,6 +327,29 @@ def test_what_runs_read(files: World, what: str, expected: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (("name", "=", "data/raw.csv"), {"raw", "old"}),
+        (("name", "=", "data"), {"all"}),
+        (("name", "=", "nothing"), set()),
+        (("name", "!=", "data"), {"raw", "old", "far"}),
+        (("name", "like", "%.csv"), {"raw", "old", "far"}),
+        (("name", "like", "DATA%"), set()),
+        (("name", "ilike", "DATA%"), {"raw", "all", "old"}),
+        (("name", "in", "data", "/mnt/x.csv"), {"all", "far"}),
+        (("name", "not in", "data", "/mnt/x.csv"), {"raw", "old"}),
+        (("digest", "=", "aa11" + "0" * 28), {"raw"}),
+        (("digest", "=", "aa11"), set()),
+    ],
+)
+def test_data_sets_in_the_words_of_mlflow(
+    files: World, asked: tuple[str, ...], expected: set[str]
+) -> None:
+    """The name is the path, letter for letter, the digest the whole MD5."""
+    assert files.ask("dataset", *asked) == expected
+
+
+@pytest.mark.parametrize(
     ("pattern", "expected"),
     [
         ("model.*", {"raw", "all"}),
