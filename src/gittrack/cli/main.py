@@ -66,14 +66,8 @@ VERBS: dict[str, Verb] = {
     "show": Verb("show", "show", "Show everything that is known of a run."),
     "diff": Verb("diff", "diff", "Show what differs between runs."),
     "plot": Verb("plot", "plot", "Draw the curves of metrics."),
-    "sql": Verb(
-        "sql", "sql", "Run a statement of SQL over all runs, running and archived ones included."
-    ),
-    "export": Verb(
-        "export",
-        "export",
-        "Write runs into files that DuckDB, pandas, Spark and spreadsheets read.",
-    ),
+    "sql": Verb("sql", "sql", "Run a statement of SQL over all runs; it can only read."),
+    "export": Verb("export", "export", "Write runs into files that other engines read."),
     "best": Verb("best", "best", "Show the run that has the best value of a metric."),
     "compare": Verb("compare", "compare", "Show which params matter for a metric."),
     "watch": Verb("watch", "watch", "Watch running runs: a table that is drawn anew each second."),
