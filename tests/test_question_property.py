@@ -21,7 +21,6 @@ from gittrack import (
     binding,
     clauses,
     commits,
-    curvature,
     language,
     predicate,
     revisions,
@@ -262,7 +261,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, git: Any) -> Iterator[World]
     assert len(runs) == COUNT
     assert {(run.archived, run.deleted) for run in runs} >= {(True, False), (False, True)}
     with open_index(whereabouts.of(repo)) as index:
-        curvature.fill(index.database, lambda: repo, curves=True)
+        index.need(["curves"])
         calls = clauses.functions(index.database)
         yield World(whereabouts.of(repo), index, calls, runs, curves, index.vocabulary)
 

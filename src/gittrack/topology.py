@@ -261,7 +261,7 @@ class _Functions:
 
     @cached_property
     def _commits(self) -> list[str]:
-        return [run.commit for run in self._index.all()]
+        return list(self._index.columns(keys=("commit",), deleted=True)["commit"])
 
     def _unknown(self, verb: str, path: str, kept: bool) -> Among:
         """Raise UnknownKey; but where there are no runs, none is a fine answer."""
