@@ -349,6 +349,70 @@ def test_a_saved_query_that_is_not_there(five: Path, ask: Ask, git: Any) -> None
         git(five, "config", "--unset", "track.alias.goods")
 
 
+def names(done: Said) -> list[str]:
+    assert done.code == 0, done.err
+    return [row[0][0] for row in done.rows[1:]]
+
+
+def test_a_query_chooses_runs(five: Path, ask: Ask) -> None:
+    """The footer says that it did; everything else is as without one."""
+    done = ask(five, "metrics.acc > 0.6 and params.lr <= 0.1", "--sort", "-acc")
+    assert names(done) == ["b", "c"]
+    assert done.err.startswith("2 runs match")
+    done = ask(five, "loss > 0", "-n", "1")
+    assert done.err.startswith("1 of 4 runs match (-n shows more)")
+    assert ask(five, "acc > 0.6", "--group-by", "model").rows[1][:2] == ["mlp", "1"]
+    assert ask(five, "acc > 0.6", "--distinct", "lr").err == "2 values of params.lr in 2 runs\n"
+    assert ask(five, "acc > 0.6", "--pivot", "lr,model,count").rows[0] == ["lr", "mlp", "rf"]
+
+
+@pytest.mark.parametrize("words", [[], ["--group-by", "lr"], ["--pivot", "lr,model,acc"]])
+def test_no_run_may_match(five: Path, ask: Ask, words: list[str]) -> None:
+    """That is an answer: exit 0, and for programs an empty list."""
+    assert ask(five, "acc > 7", *words) == (0, "", "no run matches\n")
+    assert json.loads(ask(five, "acc > 7", *words, "--json").out) == []
+
+
+def test_a_query_that_makes_no_sense_shows_where(five: Path, ask: Ask) -> None:
+    """The text, a caret, the nearest name; nothing on stdout."""
+    done = ask(five, "acuracy > 0.9 and accc > 1")
+    assert (done.code, done.out) == (2, "")
+    assert "    acuracy > 0.9 and accc > 1\n    ^^^^^^^\n" in done.err
+    for query in ("acc >", "acc == 1", "model > 3", "(" * 10_000, "\x1b[2J", "é\0"):
+        done = ask(five, query)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("error: ") and "bug" not in done.err
+
+
+def test_saved_queries_and_the_given_one_must_all_hold(five: Path, ask: Ask, git: Any) -> None:
+    """Each is whole by itself: brackets that do not match cannot reach into the next one."""
+    git(five, "config", "track.alias.good", "acc > 0.4 or acc > 0.8")
+    git(five, "config", "track.alias.odd", "acc > 1) or (acc < 9")
+    try:
+        assert names(ask(five, "-q", "good", "lr = 0.1")) == ["c", "a"]
+        assert names(ask(five, "-q", "GOOD", "-q", "good", "loss > 2 or loss = 1")) == ["c", "b"]
+        assert ask(five, "-q", "odd", "lr = 0.1").code == 2
+    finally:
+        git(five, "config", "--remove-section", "track.alias")
+
+
+def test_columns_and_keys_that_are_computed(five: Path, ask: Ask) -> None:
+    """In tables, in CSV, and in JSON beside the records; they sort, and then have a column."""
+    done = ask(five, "--columns", "name,max(loss),params.lr*100", "--sort", "-max(loss)", "-n", "1")
+    assert done.code == 2 or done.rows[0][:2] == ["NAME", "max(loss)"]
+    done = ask(five, "--columns", "name,max(loss)", "--sort", "-max(loss),name")
+    assert done.rows[0] == ["NAME", "max(loss)"]
+    assert [row[1] for row in done.rows[1:]] == ["3.0", "3.0", "2.0", "1.0", "·"]
+    assert "max(loss)" in ask(five, "--sort", "max(loss)").out.splitlines()[0]
+    rows = list(csv.reader(io.StringIO(ask(five, "--columns", "name,max(loss)", "--csv").out)))
+    assert rows[:2] == [["name", "max(loss)"], ["e-aaaaaa", ""]]
+    read = json.loads(ask(five, "--columns", "name,max(loss)", "--json", "--sort", "name").out)
+    assert [run["values"]["max(loss)"] for run in read] == [2.0, 1.0, 3.0, 3.0, None]
+    assert ask(five, "--columns", "maxx(loss)").code == 2
+    head = ask(five, "--group-by", "status", "--columns", "mean(max(loss)),first(loss)").rows[0]
+    assert head[2:4] == ["mean(max(loss))", "mean(first(loss))"]
+
+
 @pytest.mark.parametrize(
     ("shown", "total", "exact", "matched", "text"),
     [
@@ -381,3 +445,17 @@ def test_words_of_a_query_are_completed(five: Path, monkeypatch: pytest.MonkeyPa
     assert offered("model = ") == []
     assert "max(" in offered("")
     assert offered("max(ac") == ["c"]
+
+
+def test_an_index_that_cannot_be_used_is_told(tmp_path: Path, ask: Ask, git: Any) -> None:
+    """The answer comes all the same, slower, and why it was slow is one line."""
+    git(tmp_path, "init", "-q")
+    record(tmp_path, 1, "a-aaaaaa", metrics={"acc": 1})
+    assert ask(tmp_path).err.startswith("1 run")
+    (index,) = (tmp_path / ".git" / "gittrack").glob("index-*.sqlite")
+    for file in index.parent.glob(index.name + "*"):
+        file.unlink()
+    index.mkdir()
+    done = ask(tmp_path, "acc = 1")
+    assert names(done) == ["a"]
+    assert done.err.startswith("warning: ") and "1 run matches" in done.err

@@ -154,7 +154,7 @@ def ls(
     )  # fmt: skip
     place = open_place(ctx)
     with bar() as meter, open_search(place, meter=meter) as search:
-        _warn(getattr(search, "apology", None))
+        _warn(search.apology)
         known = search.vocabulary
         question = Question(asked(place, query, saved), experiment, archived, deleted)
         orders = several(sort, known)
