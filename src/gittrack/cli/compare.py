@@ -273,12 +273,19 @@ def _named(level: Level) -> str:
 
 
 def _span(study: Study) -> tuple[float, float]:
-    """The lowest and the highest mean of any level that is drawn."""
+    """From where to where bars go: the means that are drawn, or a deviation to each side of them.
+
+    So that means which differ by less than the runs of one level do look as much the same as they
+    are.
+    """
     from gittrack.cells import finite
 
-    shown = study.effects[:_DETAILED]
-    means = [level.mean for effect in shown for level in effect.levels if finite(level.mean)]
-    return (min(means), max(means)) if means else (0.0, 0.0)
+    levels = [level for effect in study.effects[:_DETAILED] for level in effect.levels]
+    means = [level.mean for level in levels if finite(level.mean)] or [0.0]
+    stds = [level.std for level in levels if level.std is not None] or [0.0]
+    low, high, half = min(means), max(means), sum(stds) / len(stds)
+    middle = low / 2 + high / 2
+    return min(low, middle - half), max(high, middle + half)
 
 
 def _bar(value: float, low: float, high: float) -> str:
