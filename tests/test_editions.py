@@ -23,10 +23,10 @@ from conftest import Git
 from gittrack import editions, parquet, whereabouts
 from gittrack.editions import as_csv, as_jsonl, as_parquet
 from gittrack.extracts import Extract, fit, kind_of
-from gittrack.records import Run
+from gittrack.records import Environment, Run
 from gittrack.search import Question, open_search
 from gittrack.summary import Summary
-from recorded_runs import various
+from recorded_runs import record, various
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_only_what_an_export_writes_may_be_overwritten(written: Path) -> None:
         path.unlink()
         if not there:
             path.parent.rmdir()
-    (written / "runs/experiment=default/part-9.parquet").symlink_to("/dev/null")
+    (written / "runs/experiment=default/part-9.parquet").symlink_to("part-0.parquet")
     assert editions.foreign(written) == "runs/experiment=default/part-9.parquet"
 
 
@@ -172,6 +172,23 @@ def test_json_lines_are_the_runs_of_a_listing(made: tuple[Path, list[Run]]) -> N
     assert blue["params"]["layers"] == 10**30
     assert blue["metrics"] == {"acc": "NaN", "loss": "Infinity"}
     assert amber["series"]["acc"] == [[n, float(n), n / 10] for n in range(5)]
+
+
+def test_runs_come_in_the_order_of_the_question(made: tuple[Path, list[Run]]) -> None:
+    """Though they are read some at once, by their ids."""
+    with extract(made[0], sort=("name",)) as source:
+        names = [run.name for batch in source.batches() for run in batch]
+    assert names == sorted(run.name for run in made[1])
+
+
+def test_packages_are_those_of_each_run(repo_dir: Path) -> None:
+    """An environment that many runs share is read once, and another one is not taken for it."""
+    for number, version in enumerate(("1", "2", "1"), 1):
+        known = Environment(packages={"numpy": version})
+        record(repo_dir, number, f"calm-lynx-cccccc{number}", environment=known)
+    with extract(repo_dir) as source:
+        runs = [run for batch in source.batches() for run in batch]
+        assert [source.packages(run)["numpy"] for run in runs] == ["1", "2", "1"]
 
 
 _values = st.one_of(
