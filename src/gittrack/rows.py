@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
 from gittrack import atoms
@@ -252,8 +253,24 @@ def command(template: str | None, blanks: str | None) -> tuple[str, ...]:
 
 def shell(template: str | None, blanks: str | None) -> str | None:
     """A command as one line of shell, None if there is none: for SQL."""
-    words = command(template, blanks)
-    return command_line(words) if words else None
+    line = None if template is None else _line(template)
+    if line is None:
+        words = command(template, blanks)
+        return command_line(words) if words else None
+    numbers = blanks.split(" ") if blanks else []
+    if len(line) != len(numbers) + 1:
+        raise ValueError("a command and its numbers do not fit")
+    return "".join([a + b for a, b in zip(line, [*numbers, ""], strict=True)])
+
+
+@lru_cache(256)
+def _line(template: str) -> list[str] | None:
+    """What stands around the numbers of a command's line; None where a word needs quotes."""
+    # A number needs none, so that any number tells whether its word does.
+    words = template.replace(_BLANK, "0").split("\0")
+    if command_line(words) != " ".join(words):
+        return None
+    return template.replace("\0", " ").split(_BLANK)
 
 
 def notes(kept: str | None) -> str | None:
