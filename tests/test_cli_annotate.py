@@ -157,6 +157,39 @@ def test_a_dry_run_says_of_which_and_changes_nothing(place: Path, track) -> None
     assert state(place) == before
 
 
+def test_a_query_names_all_runs_that_match(place: Path, track) -> None:
+    """What `ls` lists by a query can be put away by it, looked at first; nothing is asked."""
+    before = [state(place), state(place, HERON)]
+    query = "tags.team = 'red'"
+    done = track(place, "rm", "--where", query, "-n", check=0)
+    assert done.stdout == (f"would delete {HERON}\nwould delete {OTTER}\n2 runs would be deleted\n")
+    assert [state(place), state(place, HERON)] == before
+    one = f"name like '{OTTER[:5]}%'"
+    assert track(place, "archive", "--where", one, check=0).stdout == "1 run archived\n"
+    # Those that are so already are not counted.
+    assert track(place, "archive", "--where", query, check=0).stdout == "1 run archived\n"
+    done = track(place, "archive", "--undo", "--where", "name like 'blue%'", check=0)
+    assert done.stdout == "1 run back from the archive\n"
+    done = track(place, "rm", "--where", query, check=0)
+    assert done.stdout == "2 runs deleted, 1 of them archived\n"
+    assert state(place).deleted and state(place, HERON).deleted
+    for words in (["rm"], ["archive"], ["archive", "--undo"]):
+        done = track(place, *words, "--where", query, check=0)
+        assert (done.stdout, done.stderr) == ("", "no run matches\n")
+    done = track(place, "restore", "--where", one, "--dry-run", check=0)
+    assert done.stdout == f"would restore {OTTER}\n1 run would be restored\n"
+    assert track(place, "restore", "--where", query, check=0).stdout == "2 runs restored\n"
+    assert not state(place).deleted and not state(place, HERON).deleted
+
+
+def test_a_query_that_makes_no_sense_changes_nothing(place: Path, track) -> None:
+    """It is shown with the place in it, as by `ls`."""
+    for query, said in (("tags.taem = 'red'", "did you mean"), ("tags.team >", "^")):
+        done = track(place, "rm", "--where", query, check=2)
+        assert done.stdout == "" and said in done.stderr
+    assert not state(place).deleted
+
+
 def test_several_runs_are_all_found_before_one_is_touched(place: Path, track) -> None:
     """A typing error in the third name must not leave two runs deleted."""
     track(place, "rm", OTTER, HERON, "typo", check=1)

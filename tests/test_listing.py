@@ -27,6 +27,7 @@ from gittrack.errors import (
     BrokenRecord,
     GittrackError,
     NotARepository,
+    QueryError,
     RunNotFound,
     UnknownKey,
     UsageError,
@@ -194,6 +195,40 @@ def test_what_no_run_has_is_an_error_and_no_empty_answer(
     with pytest.raises(kind) as caught:
         listing.runs(directory=place, **asked)
     assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("query", "more", "found"),
+    [
+        ("metrics.acc > 0.6", {}, "amber blue"),
+        ("acc > 0.6 and params.lr = 0.1", {}, "blue"),
+        (" ", {}, "amber blue baseline"),
+        ("metrics.acc > 0.6", {"status": "finished"}, None),
+        ("acc < 0.9", {"params": {"lr": 0.1}}, "baseline"),
+        ("not acc > 0.6", {"sort": "acc"}, "baseline"),
+        ("acc > 0", {"limit": 2, "sort": "-acc"}, "blue amber"),
+        ("acc > 100", {}, ""),
+    ],
+)
+def test_a_query_is_that_of_the_command(
+    place: Path, track: Any, query: str, more: dict[str, Any], found: str | None
+) -> None:
+    """The same text gives the same runs; what else is asked narrows further."""
+    runs = listing.runs(query, directory=place, **more)
+    if found is not None:
+        assert named(runs) == found.split()
+    if not more:
+        told = json.loads(track(place, "ls", query, "--json", check=0).stdout)
+        assert [run["name"] for run in told] == [run.name for run in runs]
+
+
+def test_a_query_that_makes_no_sense_is_an_error(place: Path) -> None:
+    """Never an empty answer."""
+    for query in ("acuracy > 0.9", "acc >", "acc = 'x"):
+        with pytest.raises(QueryError):
+            listing.runs(query, directory=place)
+    with pytest.raises(UsageError, match="query is 3, not a text"):
+        listing.runs(3, directory=place)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have notes since 3.11")
