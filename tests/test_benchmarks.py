@@ -19,7 +19,7 @@ SMALL = {
     "run_overhead": ["--rounds", "1", "--files", "20", "--runs", "3", *_NO_PEERS],
     "scale": ["--rounds", "1", "--runs", "10,20"],
     "search": [
-        *("--rounds", "1", "--runs", "10", "--more", "12", "--many", "14", "--experiments", "2"),
+        *("--rounds", "1", "--runs", "200", "--more", "201", "--many", "202", "--experiments", "2"),
         *_NO_PEERS,
     ],
     "snapshot": ["--rounds", "1", "--files", "20", "--changed", "2"],
