@@ -366,6 +366,13 @@ def test_a_query_chooses_runs(five: Path, ask: Ask) -> None:
     assert ask(five, "acc > 0.6", "--pivot", "lr,model,count").rows[0] == ["lr", "mlp", "rf"]
 
 
+def test_what_is_absent_or_nan_comes_last_both_ways(five: Path, ask: Ask) -> None:
+    """`--sort -acc` asks for the best, not for the runs that have none."""
+    assert names(ask(five, "--sort", "acc")) == ["a", "c", "b", "e", "d"]
+    assert names(ask(five, "--sort", "-acc")) == ["b", "c", "a", "e", "d"]
+    assert names(ask(five, "--sort", "lr desc,acc")) == ["e", "d", "a", "c", "b"]
+
+
 @pytest.mark.parametrize("words", [[], ["--group-by", "lr"], ["--pivot", "lr,model,acc"]])
 def test_no_run_may_match(five: Path, ask: Ask, words: list[str]) -> None:
     """That is an answer: exit 0, and for programs an empty list."""

@@ -169,7 +169,7 @@ def test_colour_only_if_asked() -> None:
     assert [re.sub("\x1b\\[[0-9;]*m", "", line).rstrip() for line in colored] == plain
 
 
-# -- keys and order ---------------------------------------------------------------------------
+# -- chosen columns ---------------------------------------------------------------------------
 
 
 def test_columns_are_chosen_by_patterns() -> None:
@@ -210,25 +210,6 @@ def test_a_sheet_is_a_table_of_any_values() -> None:
     narrow = report.sheet(columns, values, width=12, spare=[1])
     assert (narrow.text.split()[0], narrow.dropped) == ("k", ("mean(duration)", "RUNS"))
     assert report.sheet(columns, values, width=25, spare=[1]).dropped == ("RUNS",)
-
-
-def test_sorting_puts_absent_and_nan_last_both_ways() -> None:
-    """`--sort -acc` asks for the best, not for the runs that have none."""
-    values = {"a": 0.5, "b": math.nan, "c": 0.9, "d": None, "e": -math.inf}
-    found = [run(n, metrics={} if v is None else {"acc": v}) for n, v in values.items()]
-    names = [r.name for r in report.sort(found, "metrics.acc")]
-    assert names == ["e", "a", "c", "b", "d"]
-    names = [r.name for r in report.sort(found, "metrics.acc", descending=True)]
-    assert names == ["c", "a", "e", "b", "d"]
-
-
-def test_values_of_many_kinds_sort() -> None:
-    """A param may be a number in one run and a text in the next."""
-    values: list[Any] = ["x", 3, True, [1], None, 2.5, {"a": 1}, "a"]
-    found = [run(str(n), params={"k": v}) for n, v in enumerate(values)]
-    ordered = [lookup.params["k"] for lookup in report.sort(found, "params.k")]
-    assert ordered[:3] == [True, 2.5, 3]
-    assert ordered[-1] is None
 
 
 # -- Markdown ---------------------------------------------------------------------------------

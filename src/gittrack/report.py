@@ -1,7 +1,7 @@
 """Runs, and columns of values, as tables: for a terminal, and in Markdown. Prints nothing.
 
-Knows which columns tell runs apart, how runs are sorted by one, and tabulate, alone. Knows nothing
-of selectors, Git or options.
+Knows which columns tell runs apart, and tabulate, alone. Knows nothing of selectors, Git or
+options.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from gittrack.cells import (
     duration,
     is_number,
     numbers,
-    plain,
     status_text,
     width_of,
 )
@@ -37,21 +36,16 @@ if TYPE_CHECKING:
     from gittrack.vocabulary import Vocabulary
 
 __all__ = [
-    "ATTRIBUTES",
     "Column",
     "Table",
     "cells_of",
     "chosen_columns",
     "full_columns",
-    "in_order",
-    "keys_of",
     "lasted",
     "lookup",
     "markdown",
-    "order",
     "sheet",
     "sheet_markdown",
-    "sort",
     "table",
     "told_apart",
     "varying_columns",
@@ -74,7 +68,7 @@ class Column(NamedTuple):
     title: str
 
 
-def keys_of(found: Iterable[Summary]) -> dict[str, list[str]]:
+def _keys_of(found: Iterable[Summary]) -> dict[str, list[str]]:
     """The keys of the params, metrics and tags that any of the runs has, sorted in each group."""
     seen: dict[str, dict[str, None]] = {group: {} for group in GROUPS}
     for run in found:
@@ -151,7 +145,7 @@ def _meant(name: str, known: Vocabulary) -> list[str] | None:
 
 def full_columns(found: Sequence[Summary]) -> list[Column]:
     """Every attribute, param, metric and tag, under its full key."""
-    known = keys_of(found)
+    known = _keys_of(found)
     keys = [f"{group}.{key}" for group in GROUPS for key in known[group]]
     return [Column(key, key) for key in (*ATTRIBUTES, *keys)]
 
@@ -186,7 +180,7 @@ def varying_columns(
     A single run has all its params and metrics, and so do several with `everything`. The full keys
     in `also` have a column in any case.
     """
-    known = keys_of(found)
+    known = _keys_of(found)
     keys = ["name", "started", "status", "duration"]
     if any(run.title for run in found):
         keys.insert(1, "title")
@@ -215,55 +209,6 @@ def _varies(found: Sequence[Summary], group: str, key: str) -> bool:
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
-
-
-# -- sorting --------------------------------------------------------------------------------------
-
-
-def order(keys: Iterable[str], known: Vocabulary) -> list[tuple[str, bool]]:
-    """Full keys, the first the weightiest, and whether to sort by them downwards (`-KEY`).
-
-    Raises:
-        UnknownKey: as `Vocabulary.resolve`.
-    """
-    found = []
-    for key in keys:
-        bare = key.removeprefix("+")
-        try:
-            found.append((known.resolve(bare), False))
-        except UnknownKey:
-            if not key.startswith("-"):
-                raise
-            found.append((known.resolve(key[1:]), True))
-    return found
-
-
-def in_order(found: Sequence[Summary], keys: Sequence[tuple[str, bool]]) -> Sequence[Summary]:
-    """Sort by several keys, as `order` gives them; see `sort`."""
-    for key, descending in reversed(keys):
-        # The last key first: every sort is stable.
-        found = sort(found, key, descending=descending)
-    return found
-
-
-def sort(found: Sequence[Summary], key: str, *, descending: bool = False) -> list[Summary]:
-    """Sort by one full key, stably: numbers before texts; what is absent or NaN last, always."""
-    having = [(value, run) for run in found if not _last(value := lookup(run, key))]
-    missing = [run for run in found if _last(lookup(run, key))]
-    having.sort(key=lambda pair: _order(pair[0]), reverse=descending)
-    return [run for _, run in having] + missing
-
-
-def _last(value: Any) -> bool:
-    return value is None or _is_nan(value)
-
-
-def _order(value: Any) -> tuple[int, Any]:
-    if isinstance(value, (int, float)):
-        return 0, value
-    if isinstance(value, datetime):
-        return 1, value
-    return (2, value) if isinstance(value, str) else (3, plain(value))
 
 
 # -- tables ---------------------------------------------------------------------------------------

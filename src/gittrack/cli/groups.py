@@ -13,6 +13,7 @@ from gittrack.cli.keys import Told, is_expression, plain_key, resolved, told
 from gittrack.cli.output import page, page_data, say, screen
 from gittrack.errors import UsageError
 from gittrack.report import Column
+from gittrack.vocabulary import ATTRIBUTES
 
 if TYPE_CHECKING:
     from gittrack.search import Question, Search
@@ -374,7 +375,7 @@ def _titles(keys: Sequence[str], known: Vocabulary) -> dict[str, str]:
 
 def _column(key: str, titles: Mapping[str, str]) -> Column:
     title = titles[key]
-    return Column(_look(key), title.upper() if title in report.ATTRIBUTES else title)
+    return Column(_look(key), title.upper() if title in ATTRIBUTES else title)
 
 
 def _present(key: str, value: Any) -> Any:
