@@ -33,6 +33,7 @@ _MISSING = "(x'6e616e', x'4e')"
 _NEWEST = "runs.started DESC, runs.name, runs.experiment"
 _RARE = "(SELECT rare.value FROM rare WHERE rare.run = runs.number AND rare.key = {})"
 _FLAGS = frozenset(["archived", "deleted", "dirty"])
+_EVEN = _FLAGS | {"duration", "ended", "exit_code", "experiment", "name", "started", "status"}
 _INDEXED = frozenset(
     ["branch", "duration", "ended", "exit_code", "experiment", "status", "title", "user"]
 )
@@ -143,6 +144,13 @@ class Index(Ties):
         if column is not None:
             return f"runs.{column}"
         return _RARE.format(number) if number else "NULL"
+
+    def odd(self, key: str) -> bool:
+        """Whether a run may have an integer beyond 64 bits, or a text that is no UTF-8, there."""
+        group, dot, _ = key.partition(".")
+        if dot and group in GROUPS:
+            return bool(self._known.get(key, (0, None, (0,) * 5))[2][4])
+        return key not in _EVEN
 
     @property
     def problems(self) -> tuple[BrokenRecord, ...]:

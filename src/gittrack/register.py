@@ -232,7 +232,7 @@ class Register:
             for value in values:
                 if type(value) is bytes:
                     counts[_KINDS.index(atoms.kind(value))] += sign
-                    counts[_LARGE] += sign * (value[:1] == b"I")
+                    counts[_LARGE] += sign * (value[:1] == b"I" or value[:2] == b'J"')
         if len(types) > (type(None) in types):
             self._dirty.add((group, key))
 

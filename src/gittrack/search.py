@@ -18,7 +18,8 @@ from gittrack.vocabulary import Vocabulary, of_summaries
 
 if TYPE_CHECKING:
     from gittrack.atoms import Stored
-    from gittrack.conditions import Bound, Term
+    from gittrack.binding import Functions
+    from gittrack.conditions import Among, Bound, Term
     from gittrack.errors import BrokenRecord
     from gittrack.index import Index
     from gittrack.routines import Calls
@@ -88,6 +89,7 @@ class Search:
         recorded = self._index.by_ids([run.id for run in alive]) if alive else {}
         self._alive = [run for run in alive if run.id not in recorded]
         self._calls: tuple[object, Calls] | None = None
+        self._functions: Functions | None = None
         self._vocabulary: Vocabulary | None = None
 
     def __enter__(self) -> Search:
@@ -199,10 +201,12 @@ class Search:
             return None
         from gittrack import binding, language
 
-        def functions(name: str, arguments: tuple[str, ...]) -> Any:
-            from gittrack import topology
+        def functions(name: str, arguments: tuple[str, ...]) -> Among:
+            if self._functions is None:
+                from gittrack import topology
 
-            return topology.functions(self._place, self._index)(name, arguments)
+                self._functions = topology.functions(self._place, self._index)
+            return self._functions(name, arguments)
 
         def moment(text: str) -> int | None:
             from gittrack import dates
@@ -276,7 +280,7 @@ class Search:
             return None
         from gittrack import clauses
 
-        return clauses.where(bound, self._index.expression)
+        return clauses.where(bound, self._index.expression, self._index.odd)
 
     def _expression(self, term: Term) -> str:
         """A value as SQL without question marks."""
@@ -294,12 +298,12 @@ class Search:
 
     def _page(self, asked: _Asked, question: Question) -> list[Summary]:
         where, order = self._where(asked.bound), self._sql_order(asked)
-        with self._functions(asked):
+        with self._routines(asked):
             return self._index.page(where, order, question.limit, **_picked(question))
 
     def _count(self, asked: _Asked, question: Question) -> tuple[int, bool]:
         where = self._where(asked.bound)
-        with self._functions(asked):
+        with self._routines(asked):
             return self._index.count(where, patience=_PATIENCE, **_picked(question))
 
     def _recorded(
@@ -309,12 +313,12 @@ class Search:
         self._prepare(None, computed.values())
         where, order = self._where(asked.bound), self._sql_order(asked)
         texts = {key: self._expression(term) for key, term in computed.items()}
-        with self._functions(asked, *computed):
+        with self._routines(asked, *computed):
             return self._index.columns(
                 where, order, question.limit, keys, computed=texts, **_picked(question)
             )
 
-    def _functions(self, asked: _Asked, *computed: str) -> Any:
+    def _routines(self, asked: _Asked, *computed: str) -> Any:
         """What a statement is to be run within."""
         from contextlib import nullcontext
 
