@@ -64,7 +64,7 @@ def found(
     if len(some.runs) < most:
         return some.runs, some.problems
     table = search.columns(question, _Mark._fields)
-    marks = [_Mark(*row) for row in zip(*(table[key] for key in _Mark._fields), strict=True)]
+    marks = list(map(_Mark._make, _rows(table)))
     known = {_mark(run): run for run in some.runs}
     return Pages(marks, partial(_read, place), known), some.problems
 
@@ -119,10 +119,10 @@ def _of_marks(
     keys = [*ATTRIBUTES, *_keys(search)]
     table = search.columns(question, keys)
     places: Sequence[int] | None = None
-    if _marks_of(table) != list(marks):
+    if _rows(table) != marks:
         # Some were annotated since, or a part is wanted.
         table = search.columns(_EVERY, keys)
-        places = _places(_marks_of(table), marks)
+        places = _places(list(map(_Mark._make, _rows(table))), marks)
     kept = {
         key: values if places is None else [values[place] for place in places]
         for key, values in table.items()
@@ -139,8 +139,9 @@ def _keys(search: Search) -> list[str]:
     return [f"{group}.{key}" for group in GROUPS for key in search.vocabulary.keys(group)]
 
 
-def _marks_of(table: Mapping[str, Sequence[Any]]) -> list[_Mark]:
-    return list(map(_Mark, *(table[key] for key in _Mark._fields)))
+def _rows(table: Mapping[str, Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """What the marks are of; equal to them, too."""
+    return list(zip(*(table[key] for key in _Mark._fields), strict=True))
 
 
 def _places(there: Sequence[_Mark], wanted: Sequence[_Mark]) -> list[int]:
