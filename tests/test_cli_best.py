@@ -188,3 +188,12 @@ def test_a_computation_can_be_what_is_compared(world: Path, track: Any, git: Any
         assert done.stdout.startswith("e-aaaaa4  ")
     finally:
         git(world, "config", "--unset-all", "track.lowest")
+
+
+def test_a_query_in_pieces_is_told_whole(world: Path, track: Any) -> None:
+    """With the verb and the metric as they were typed: what is said can be pasted."""
+    done = track(world, "best", "max(acc)", "lr", "0.5", check=2)
+    assert done.stderr == (
+        "error: a query is one argument, and here are 2\n"
+        "hint: put quotes around it: `git track best 'max(acc)' 'lr 0.5'`\n"
+    )

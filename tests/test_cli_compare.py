@@ -174,3 +174,12 @@ def test_a_query_says_which_runs_are_compared(world: Path, track: Any) -> None:
     assert found["effects"][0]["best"]["mean"] == pytest.approx(1.9)
     done = track(world, "compare", "lr > 9", "--target", "acc", check=1)
     assert done.stderr == "error: no run matches\n"
+
+
+def test_a_query_in_pieces_is_told_whole(world: Path, track: Any) -> None:
+    """With the verb and the target as they were typed: what is said can be pasted."""
+    done = track(world, "compare", "lr", "0.1", "--target", "acc", check=2)
+    assert done.stderr == (
+        "error: a query is one argument, and here are 2\n"
+        "hint: put quotes around it: `git track compare --target acc 'lr 0.1'`\n"
+    )

@@ -21,17 +21,21 @@ ALIAS = "track.alias."
 """What the settings with saved queries begin with."""
 
 
-def asked(place: Place, words: Sequence[str], saved: Sequence[str]) -> str | None:
+def asked(
+    place: Place, words: Sequence[str], saved: Sequence[str], *, typed: Sequence[str]
+) -> str | None:
     """The query of the command line and the saved ones, all of which must hold.
+
+    `typed` is what stands before the query: the verb, and what it cannot do without.
 
     Raises:
         UsageError: there are several arguments, or no query is saved under a name.
     """
     if len(words) > 1:
-        whole = command_line([" ".join(words)])
+        whole = command_line(["git", "track", *typed, " ".join(words)])
         raise UsageError(
             f"a query is one argument, and here are {len(words)}",
-            hint=f"put quotes around it: `git track ls {whole}`",
+            hint=f"put quotes around it: `{whole}`",
         )
     texts = [_alias(place, name) for name in saved] + [text for text in words if text.strip()]
     if len(texts) < 2:

@@ -91,7 +91,7 @@ def best(
         known = search.vocabulary
         goal = targets.ask(place, known, metric, lowest)
         keys = [resolved(key, known) for key in several(group_by, known)]
-        text = asked(place, query, saved)
+        text = asked(place, query, saved, typed=("best", metric))
         question = Question(query=text, experiment=experiment, archived=False)
         columns = search.columns(question, list(dict.fromkeys([goal.key, *keys, "id"])))
         values = columns[goal.key]

@@ -110,7 +110,7 @@ def compare(
         known = search.vocabulary
         goal = targets.ask(place, known, metric, lowest)
         keys = [key for key in _params(known, names) if key != goal.key]
-        text = asked(place, query, saved)
+        text = asked(place, query, saved, typed=("compare", "--target", metric))
         question = Question(query=text, experiment=experiment, archived=False, live=False)
         columns = search.columns(question, [goal.key, *keys])
         targets.warn(search, question)

@@ -156,7 +156,9 @@ def ls(
     with bar() as meter, open_search(place, meter=meter) as search:
         _warn(search.apology)
         known = search.vocabulary
-        question = Question(asked(place, query, saved), experiment, archived, deleted)
+        question = Question(
+            asked(place, query, saved, typed=("ls",)), experiment, archived, deleted
+        )
         orders = several(sort, known)
         if group_by or pivot or distinct:
             from gittrack.cli import groups
