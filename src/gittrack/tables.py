@@ -62,6 +62,7 @@ _HARMLESS = (
     "too complex",
     "parser stack",
     "syntax error",
+    "incomplete input",
     "out of memory",
     "integer overflow",
     "authoriz",
