@@ -27,7 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 _PART = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _ENDING = 7
-_FIRST_STEPS, _MOST_STEPS = 1, 512
+_FIRST_STEPS, _MOST_STEPS = 1, 4096
 _FEW = 64
 
 
@@ -117,13 +117,16 @@ class Roster:
 
     def newest_on(self, line: Iterable[str]) -> RunRef | None:
         """The newest run that stood on the first of these commits that any stood on."""
-        self._index.need(["base"])
         for steps in _growing(line):
-            if not self._current(self._index.is_one_of("base", steps), limit=1):
-                continue
-            for step in steps:
-                if found := self._current(self._index.is_one_of("base", [step]), limit=1):
-                    return ref_of(found[0])
+            here = self._index.is_one_of("base", steps)
+            found = self._current(here, limit=1)
+            if found and len(steps) > 1:
+                told = self._index.columns(self._and(here, None), keys=["base"], archived=False)
+                stood = set(told["base"])
+                first = [step for step in steps if step in stood][:1]
+                found = self._current(self._index.is_one_of("base", first), limit=1)
+            if found:
+                return ref_of(found[0])
         return None
 
     # -- order ------------------------------------------------------------------------------------
@@ -243,11 +246,11 @@ class Roster:
 
 
 def _growing(line: Iterable[str]) -> Iterator[list[str]]:
-    """The commits in parts: one, then more at a time."""
+    """The commits in parts, each larger than the one before."""
     steps, size = iter(line), _FIRST_STEPS
     while part := list(islice(steps, size)):
         yield part
-        size = min(size * 8, _MOST_STEPS)
+        size = min(size * 64, _MOST_STEPS)
 
 
 def _stem(name: str) -> str | None:
