@@ -135,6 +135,22 @@ def test_aggregates(name: str, values: list[Any], expected: Any) -> None:
         assert found == pytest.approx(expected, rel=1e-15, nan_ok=True)
 
 
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.integers(), st.floats(), st.booleans(), st.none(), st.text())))
+def test_many_are_told_as_each_alone(values: list[Any]) -> None:
+    """They share what is worked out, and a column of one type is not looked at value by value."""
+    together = grouping.aggregates(AGGREGATES, values)
+    mixed = [aggregate(name, [*values, None, "x"]) for name in AGGREGATES]
+    assert repr(together) == repr(mixed)
+
+
+@settings(deadline=None)
+@given(st.lists(VALUES, max_size=6))
+def test_what_varies_has_two_groups(column: list[Any]) -> None:
+    """1 and 1.0 do not vary, 1 and true do."""
+    assert grouping.varies(column) == (len(groups([column])) > 1)
+
+
 NUMBERS = st.lists(
     st.one_of(st.floats(-1e100, 1e100), st.integers(-(10**20), 10**20)), min_size=2, max_size=20
 )

@@ -7,12 +7,27 @@ runs, names or tables.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from gittrack.summary import Number
 
-__all__ = ["AGGREGATES", "Group", "Pivot", "aggregate", "groups", "identity", "pivot", "rank"]
+__all__ = [
+    "AGGREGATES",
+    "Group",
+    "Pivot",
+    "aggregate",
+    "aggregates",
+    "groups",
+    "identity",
+    "pivot",
+    "rank",
+    "varies",
+]
+
+_PLAIN = {int, float, str, type(None)}
 
 AGGREGATES: tuple[str, ...] = ("mean", "std", "min", "max", "median", "sum", "count")
 """What may be said of the numbers of a group."""
@@ -26,7 +41,7 @@ class Group(NamedTuple):
 
     def of(self, column: Sequence[Any]) -> list[Any]:
         """The values of one more column in this group."""
-        return [column[row] for row in self.rows]
+        return list(map(column.__getitem__, self.rows))
 
 
 class Pivot(NamedTuple):
@@ -42,9 +57,9 @@ def groups(columns: Sequence[Sequence[Any]]) -> list[Group]:
 
     1 and 1.0 are one value, 1 and true are two. All NaN are one.
     """
-    found: dict[Hashable, list[int]] = {}
-    for row, values in enumerate(zip(*columns, strict=True)):
-        found.setdefault(tuple(map(identity, values)), []).append(row)
+    found: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for row, values in enumerate(zip(*map(_identities, columns), strict=True)):
+        found[values].append(row)
     made = [
         Group(tuple(column[rows[0]] for column in columns), tuple(rows)) for rows in found.values()
     ]
@@ -73,6 +88,8 @@ def pivot(down: Sequence[Any], across: Sequence[Any]) -> Pivot:
 
 def identity(value: Any) -> Hashable:
     """What two values share if, and only if, they are one value to a user."""
+    if type(value) in _PLAIN:
+        return value if value == value else ("nan",)
     if isinstance(value, bool):
         return ("truth", value)
     if isinstance(value, float) and math.isnan(value):
@@ -82,6 +99,24 @@ def identity(value: Any) -> Hashable:
     if isinstance(value, (list, tuple)):
         return ("list", tuple(map(identity, value)))
     return value if isinstance(value, Hashable) else ("other", repr(value))
+
+
+def varies(column: Sequence[Any]) -> bool:
+    """Whether a column has two values that are not one and the same."""
+    if not column:
+        return False
+    first = identity(column[0])
+    return any(identity(value) != first for value in column)
+
+
+def _identities(column: Sequence[Any]) -> Sequence[Hashable]:
+    """The identity of each value; of plain ones that is the value, and costs next to nothing."""
+    kinds = set(map(type, column))
+    if not kinds <= _PLAIN:
+        return list(map(identity, column))
+    if float not in kinds:
+        return column
+    return [("nan",) if value != value else value for value in column]
 
 
 def rank(value: Any) -> tuple[int, Any]:
@@ -102,24 +137,90 @@ def rank(value: Any) -> tuple[int, Any]:
 # -- numbers --------------------------------------------------------------------------------------
 
 
-def aggregate(name: str, values: Iterable[Any]) -> Number | None:
+def aggregate(name: str, values: Sequence[Any]) -> Number | None:
     """One of `AGGREGATES` over the numbers among `values`; what is no number, or NaN, is left out.
 
     `std` is the sample's standard deviation (n - 1), None of fewer than two numbers. Of no numbers
     `count` is 0 and everything else None.
     """
-    real = [value for value in values if _counts(value)]
-    if name == "count":
-        return len(real)
-    if not real or (name == "std" and len(real) < 2):
-        return None
-    return _AGGREGATES[name](real)
+    return aggregates([name], values)[0]
+
+
+def aggregates(names: Iterable[str], values: Sequence[Any]) -> list[Number | None]:
+    """Several of them, for not much more than one costs."""
+    real = _Numbers(_numbers(values))
+    return [_AGGREGATES[name](real) for name in names]
+
+
+def _numbers(values: Sequence[Any]) -> Sequence[Number]:
+    """The numbers among values; of many that are all floats without a look at each."""
+    kinds = set(map(type, values))
+    if kinds == {int} or (kinds == {float} and not math.isnan(sum(values))):
+        return values
+    return [value for value in values if _counts(value)]
 
 
 def _counts(value: Any) -> bool:
     if isinstance(value, float):
-        return not math.isnan(value)
+        return value == value
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+class _Numbers:
+    """Numbers, none of them NaN, and what is known of all of them, worked out once."""
+
+    def __init__(self, values: Sequence[Number]) -> None:
+        self.values = values
+
+    @property
+    def count(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def least(self) -> Number | None:
+        return min(self.values, default=None)
+
+    @cached_property
+    def greatest(self) -> Number | None:
+        return max(self.values, default=None)
+
+    @cached_property
+    def total(self) -> Number | None:
+        return _sum(self.values) if self.values else None
+
+    @cached_property
+    def mean(self) -> float | None:
+        if self.least is None or self.greatest is None or self.total is None:
+            return None
+        mean = _ratio(self.total, self.count)
+        if math.isinf(mean) and all(map(math.isfinite, map(_float, self.values))):
+            mean = math.fsum(_float(value) / self.count for value in self.values)
+        # Rounding must not carry it past the values that it is the mean of.
+        least, greatest = _float(self.least), _float(self.greatest)
+        return mean if math.isnan(mean) else min(max(mean, least), greatest)
+
+    @property
+    def std(self) -> float | None:
+        if self.count < 2 or self.mean is None:
+            return None
+        if not math.isfinite(self.mean):
+            return math.nan
+        # `dist` scales what it squares: the squares of large numbers are beyond any float.
+        mean = [self.mean] * self.count
+        try:
+            apart = math.dist(self.values, mean)
+        except OverflowError:
+            apart = math.dist(list(map(_float, self.values)), mean)
+        return apart / math.sqrt(self.count - 1)
+
+    @property
+    def median(self) -> Number | None:
+        if not self.values:
+            return None
+        ordered, middle = sorted(self.values), self.count // 2
+        if self.count % 2:
+            return ordered[middle]
+        return _Numbers(ordered[middle - 1 : middle + 1]).mean
 
 
 def _sum(values: Sequence[Number]) -> Number:
@@ -139,15 +240,6 @@ def _float(value: Number) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _mean(values: Sequence[Number]) -> Number:
-    mean = _ratio(_sum(values), len(values))
-    if math.isinf(mean) and all(map(math.isfinite, map(_float, values))):
-        mean = math.fsum(_float(value) / len(values) for value in values)
-    # Rounding must not carry it past the values that it is the mean of.
-    least, greatest = _float(min(values)), _float(max(values))
-    return mean if math.isnan(mean) else min(max(mean, least), greatest)
-
-
 def _ratio(value: Number, count: int) -> float:
     try:
         return value / count
@@ -155,29 +247,12 @@ def _ratio(value: Number, count: int) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _std(values: Sequence[Number]) -> Number:
-    mean = _mean(values)
-    if not math.isfinite(mean):
-        return math.nan
-    apart = [_float(value) - mean for value in values]
-    # Scaled first: the squares of large numbers are beyond any float.
-    scale = max(map(abs, apart))
-    if scale == 0 or math.isinf(scale):
-        return scale
-    return scale * math.sqrt(math.fsum((a / scale) ** 2 for a in apart) / (len(values) - 1))
-
-
-def _median(values: Sequence[Number]) -> Number:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else _mean(ordered[middle - 1 : middle + 1])
-
-
-_AGGREGATES: Mapping[str, Callable[[Sequence[Number]], Number]] = {
-    "mean": _mean,
-    "std": _std,
-    "min": min,
-    "max": max,
-    "median": _median,
-    "sum": _sum,
+_AGGREGATES: Mapping[str, Callable[[_Numbers], Number | None]] = {
+    "mean": lambda numbers: numbers.mean,
+    "std": lambda numbers: numbers.std,
+    "min": lambda numbers: numbers.least,
+    "max": lambda numbers: numbers.greatest,
+    "median": lambda numbers: numbers.median,
+    "sum": lambda numbers: numbers.total,
+    "count": lambda numbers: numbers.count,
 }

@@ -50,7 +50,10 @@ class Statistic(NamedTuple):
 
     def of(self, values: Sequence[Any]) -> Any:
         """Its value, of a time a moment."""
-        found = grouping.aggregate(self.function, values)
+        return self.shown(grouping.aggregate(self.function, values))
+
+    def shown(self, found: Any) -> Any:
+        """A value of its, of a time a moment."""
         if self.key in _TIMES and found is not None and self.function not in ("count", "std"):
             return _EPOCH + timedelta(microseconds=found)
         return found
@@ -124,8 +127,8 @@ def _groups(search: Search, question: Question, wanted: Wanted) -> tuple[_Grid, 
     columns = _load(search, question, [*by, *(statistic.key for statistic in needed)])
     if not wanted.distinct and not wanted.names:
         asked = _varying(asked, columns)
-    for statistic in asked:
-        _check(statistic.key, columns, explicit=statistic.key in wanted.names)
+    for key in dict.fromkeys(statistic.key for statistic in asked):
+        _check(key, columns, explicit=key in wanted.names)
     gathered = grouping.groups([columns[key] for key in by])
     for item, descending in reversed(orders):
         gathered = _sorted(gathered, item, descending, by, columns)
@@ -138,8 +141,7 @@ def _groups(search: Search, question: Question, wanted: Wanted) -> tuple[_Grid, 
         [_present(key, group.values[place]) for group in gathered] for place, key in enumerate(by)
     ]
     values.append([len(group.rows) for group in gathered])
-    for statistic in asked:
-        values.append([statistic.of(group.of(columns[statistic.key])) for group in gathered])
+    values += _told_of(asked, gathered, columns)
     titles = _titles([*by, *(statistic.key for statistic in asked)], known)
     made = [_column(key, titles) for key in by]
     made += [Column("", "RUNS")]
@@ -158,6 +160,23 @@ def _groups(search: Search, question: Question, wanted: Wanted) -> tuple[_Grid, 
     records = [_record(by, asked, row) for row in zip(*values, strict=True)]
     said = _told(bool(wanted.distinct), by, (len(gathered), total, runs))
     return _Grid(made, values, heads, records, [] if wanted.names else spare, said), runs
+
+
+def _told_of(
+    asked: Sequence[Statistic],
+    gathered: Sequence[grouping.Group],
+    columns: Mapping[str, Sequence[Any]],
+) -> list[list[Any]]:
+    """A column for each statistic; those of one key are worked out together."""
+    made: list[list[Any]] = [[] for _ in asked]
+    for key in dict.fromkeys(statistic.key for statistic in asked):
+        places = [place for place, statistic in enumerate(asked) if statistic.key == key]
+        names = [asked[place].function for place in places]
+        for group in gathered:
+            found = grouping.aggregates(names, group.of(columns[key]))
+            for place, value in zip(places, found, strict=True):
+                made[place].append(asked[place].shown(value))
+    return made
 
 
 def _told(distinct: bool, by: Sequence[str], counts: tuple[int, int, int]) -> str:
@@ -224,12 +243,10 @@ def _numeric(name: str, known: Vocabulary) -> list[str]:
 
 def _varying(asked: Sequence[Statistic], columns: Mapping[str, Sequence[Any]]) -> list[Statistic]:
     """Of these metrics those that are not the same in all runs, or all if none is."""
-
-    def varies(key: str) -> bool:
-        return len({grouping.identity(value) for value in columns[key]}) > 1
-
-    having = [s for s in asked if any(map(is_number, columns[s.key]))]
-    return [s for s in having if varies(s.key)] or having
+    keys = dict.fromkeys(statistic.key for statistic in asked)
+    having = {key for key in keys if any(map(is_number, columns[key]))}
+    varying = {key for key in having if grouping.varies(columns[key])} or having
+    return [statistic for statistic in asked if statistic.key in varying]
 
 
 def _order(text: str, by: Sequence[str], known: Vocabulary) -> tuple[str | Statistic, bool]:
@@ -359,8 +376,9 @@ def _check(key: str, columns: Mapping[str, Sequence[Any]], *, explicit: bool) ->
     Raises:
         UsageError: there are values, and none is a number.
     """
-    values = [value for value in columns[key] if value is not None]
-    if values and not any(map(is_number, values)):
+    if any(map(is_number, columns[key])):
+        return
+    if any(value is not None for value in columns[key]):
         raise UsageError(
             f"'{key}' has no numbers to calculate with",
             hint=f"--group-by or --distinct {key} counts its values.",
