@@ -496,6 +496,26 @@ def test_whatever_becomes_of_the_file_the_answers_are_right(
     assert not precious.exists() or precious.read_bytes() == b""
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["column = '\\'", "column = 'p_000000000000'", "key = x'ff'", "key = 'other'", "place = 'x'",
+     "numbers = 'many'"],
+)  # fmt: skip
+def test_a_key_that_is_none_is_no_part_of_a_question(repo: Repo, change: str) -> None:
+    """What the table of keys says becomes SQL: damaged, each command would stop at a bad query."""
+    record(repo, 1, "one-aaaaaa", params={"lr": 0.1})
+    age(repo)
+    names(repo)
+    with sqlite3.connect(repo.state / index.NAME) as database:
+        database.execute(f"UPDATE keys SET {change}")
+    database.close()
+    for _ in range(2):
+        with open_index(repo) as found:
+            assert found.vocabulary.keys("params") == ["lr"]
+            (run,) = found.page((f"{found.expression('params.lr')} = 0.1", []))
+            assert run.params == {"lr": 0.1}
+
+
 def test_a_directory_that_cannot_be_written(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     """A read-only clone answers as well; `root` may write anything, so the place is a file."""
     record(repo, 1, "one-aaaaaa")

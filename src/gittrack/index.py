@@ -108,11 +108,7 @@ class Index(Ties):
     def _known(self) -> dict[str, tuple[int, str | None, tuple[int, ...]]]:
         """Full key -> number, column, how many numbers, texts, booleans, others and large ones."""
         if self._keys is None:
-            query = "SELECT place, key, number, column, numbers, texts, booleans, others, large"
-            found = {}
-            for place, key, number, column, *counts in self._tables.ask(f"{query} FROM keys"):
-                found[f"{place}.{atoms.decode(key)}"] = number, column, tuple(counts)
-            self._keys = found
+            self._keys = self._tables.guarded(_keys)
         return self._keys
 
     @property
@@ -416,6 +412,27 @@ class Index(Ties):
                 group, _, name = names[key].partition(".")
                 found.setdefault(run, []).append((GROUPS.index(group), name, atoms.decode(value)))
         return found
+
+
+def _keys(database: sqlite3.Connection) -> dict[str, tuple[int, str | None, tuple[int, ...]]]:
+    """What `Index._known` gives.
+
+    Raises:
+        sqlite3.DatabaseError: the table of keys is damaged; SQL made of it could be anything.
+    """
+    found = {}
+    query = "SELECT place, key, number, column, numbers, texts, booleans, others, large FROM keys"
+    for place, stored, number, column, *counts in database.execute(query).fetchall():
+        try:
+            key = atoms.decode(stored)
+            damaged = place not in GROUPS or type(key) is not str
+            damaged = damaged or column not in (None, rows.column(place, key))
+        except (ValueError, UnicodeError):
+            damaged = True
+        if damaged or any(type(count) is not int for count in counts):
+            raise database.DatabaseError("a key that is none")
+        found[f"{place}.{key}"] = number, column, tuple(counts)
+    return found
 
 
 _NO_FILES: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
