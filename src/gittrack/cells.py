@@ -216,9 +216,9 @@ def jsonable(value: Any) -> Any:
         return time_text(value)
     if isinstance(value, Mapping):
         return {str(key): jsonable(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
+    fields = getattr(type(value), "__dataclass_fields__", None) or getattr(value, "_fields", None)
+    if fields is None and isinstance(value, (list, tuple)):
         return [jsonable(inner) for inner in value]
-    fields = getattr(type(value), "__dataclass_fields__", None)
     if fields is not None:
         made = {name: jsonable(getattr(value, name)) for name in fields}
         if "started" in made and "ended" in made:

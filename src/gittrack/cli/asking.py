@@ -32,7 +32,7 @@ def asked(
         UsageError: there are several arguments, or no query is saved under a name.
     """
     if len(words) > 1:
-        whole = command_line(["git", "track", *typed, " ".join(words)])
+        whole = "git track " + command_line([*typed, " ".join(words)])
         raise UsageError(
             f"a query is one argument, and here are {len(words)}",
             hint=f"put quotes around it: `{whole}`",

@@ -232,7 +232,8 @@ def _list(place: Place, search: Search, question: Question, options: _Options) -
         count = counted(len(part), total, exact, matched=question.query is not None)
         _print(place, part, count, view, shown)
     if not total:
-        none = "no run is stale" if behind and not question.query else None
+        stale = behind is not None and found.total > 0 and not question.query
+        none = "no run is stale" if stale else None
         say(none or _nothing(search, question))
 
 
