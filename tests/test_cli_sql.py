@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,91 @@ def test_a_broken_record_is_said_and_the_others_are_shown(
     told = track(repo_dir, "sql", "select count(*) as n from packages", check=0)
     assert told.stdout == "n\n1\n"
     assert told.stderr.startswith("warning: runs/default/blue-heron-bbbbbb: ")
+
+
+# -- models ---------------------------------------------------------------------------------------
+
+_FIRST_RUN, _SECOND_RUN, _DELETED = (
+    "runs/default/amber-otter-aaaaaa",
+    "runs/default/blue-heron-bbbbbb",
+    "runs/sweep-2/calm-lynx-cccccc",
+)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory, git: Git, track: Track) -> Path:
+    """Versions on runs, one taken back, one of no run, one of a deleted run; and odd tags."""
+    root = tmp_path_factory.mktemp("models") / "repo"
+    root.mkdir()
+    git(root, "init", "-q")
+    git(root, "commit", "-q", "--allow-empty", "-m", "Begin")
+    various(root)
+    annotated = {
+        "churn@v1.0.0": _FIRST_RUN,
+        "churn@v1.1.0": _SECOND_RUN,
+        "churn@v1.1.0!": _SECOND_RUN,
+        "team/fraud@v2.0.0-rc.1": _FIRST_RUN,
+        "models=eu@v0.1.0": "HEAD",
+        "gone@v1.0.0": _DELETED,
+        # Not ours: another form, a tree, a tag of a tag, hostile names.
+        "churn#production#1": _FIRST_RUN,
+        "churn@deprecated": _FIRST_RUN,
+        "churn@v2": _FIRST_RUN,
+        "v1.0.0": "HEAD",
+        "tree@v1.0.0": "HEAD^{tree}",
+        "nested@v1.0.0": "churn@v1.0.0",
+        "x'); drop table runs; --@v1.0.0".replace(" ", "_"): _FIRST_RUN,
+        "größe@v1.0.0": _FIRST_RUN,
+        "=1+1@v1.0.0": _FIRST_RUN,
+    }
+    for name, target in annotated.items():
+        git(root, "tag", "-a", "-m", "Words", name, target)
+    git(root, "tag", "light@v1.0.0", _FIRST_RUN)
+    track(root, "rm", "calm-lynx-cccccc", check=0)
+    return root
+
+
+def models(place: Path, track: Track, *more: str) -> list[tuple[str, str | None, int]]:
+    statement = "select * from models order by tag"
+    done = track(place, "sql", statement, "--json", *more, check=0)
+    assert done.stderr == ""
+    return [(row["tag"], row["run"], row["deregistered"]) for row in json.loads(done.stdout)]
+
+
+def test_versions_are_what_annotated_tags_say(registry: Path, track: Track, git: Git) -> None:
+    """As GTO reads them: nobody else's tag is a model, none of ours is lost."""
+    assert models(registry, track) == [
+        ("churn@v1.0.0", f"{1:032x}", 0),
+        ("churn@v1.1.0", f"{2:032x}", 1),
+        ("models=eu@v0.1.0", None, 0),
+        ("team/fraud@v2.0.0-rc.1", f"{1:032x}", 0),
+    ]
+    statement = "select model, version, \"commit\", registered from models where tag like 'mod%'"
+    (row,) = json.loads(track(registry, "sql", statement, "--json", check=0).stdout)
+    assert (row["model"], row["version"]) == ("models:eu", "0.1.0")
+    assert row["commit"] == git(registry, "rev-parse", "HEAD").strip()
+    seconds = int(git(registry, "tag", "-l", "models=*", "--format=%(taggerdate:unix)"))
+    expected = datetime.fromtimestamp(seconds, timezone.utc)
+    assert row["registered"] == f"{expected:%Y-%m-%dT%H:%M:%S}.000000Z"
+
+
+def test_versions_are_those_of_the_runs_that_are_asked_for(registry: Path, track: Track) -> None:
+    """All tables show the same runs; a version of none belongs to no query."""
+    ones = models(registry, track, "--where", "name = 'blue-heron-bbbbbb'")
+    assert ones == [("churn@v1.1.0", f"{2:032x}", 1)]
+    assert models(registry, track, "-x", "2024") == []
+    assert ("gone@v1.0.0", f"{3:032x}", 0) in models(registry, track, "--deleted")
+
+
+def test_a_tag_that_cannot_be_read_is_said(repo_dir: Path, track: Track, git: Git) -> None:
+    """It may have been a version; the others are there."""
+    record(repo_dir, 1, "amber-otter-aaaaaa")
+    for name in ("churn@v1.0.0", "churn@v1.1.0"):
+        git(repo_dir, "tag", "-a", "-m", name, name, _FIRST_RUN)
+    broken = git(repo_dir, "rev-parse", "churn@v1.1.0").strip()
+    loose = repo_dir / ".git" / "objects" / broken[:2] / broken[2:]
+    os.chmod(loose, 0o600)
+    loose.write_bytes(b"")
+    told = track(repo_dir, "sql", "select version from models", check=0)
+    assert told.stdout == "version\n1.0.0\n"
+    assert told.stderr.startswith("warning: tag churn@v1.1.0: ")

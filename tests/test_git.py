@@ -24,7 +24,7 @@ from gittrack.errors import (
     UsageError,
     WriteFailed,
 )
-from gittrack.git import Identity, Ref, Repo
+from gittrack.git import Identity, Ref, Repo, Tag
 from gittrack.git.reachability import Reachability
 
 ADA = Identity("Ada Lovelace", "ada@example.org")
@@ -751,3 +751,51 @@ def test_who_is_asked_line_by_line_is_in_a_session_of_its_own(repo: Repo) -> Non
     """Ctrl-C would end it before the run is recorded; a kernel waits for children of its group."""
     with repo.dialogue("cat-file", "--batch-check") as process:
         assert os.getsid(process.pid) == process.pid
+
+
+# -- annotated tags -----------------------------------------------------------------------------
+
+
+def test_annotated_tags_are_read_light_ones_are_none(repo, git) -> None:
+    """What a version is on, and since when; a light tag leads to the commit itself."""
+    made = commit(repo)
+    when = {"GIT_COMMITTER_DATE": "1767268800 +0130", **os.environ}
+    subprocess.run(
+        ["git", "-c", "user.name=A > 9", "-c", "user.email=a@b", "tag", "-a", "-m",
+         "One\n\nobject 1\ntagger x <x> 7 +0000", "one", made],
+        cwd=repo.root, env=when, check=True,
+    )  # fmt: skip
+    git(repo.root, "tag", "-a", "-m", "Two", "two", "one")
+    git(repo.root, "tag", "light", made)
+    refs = {ref.name.removeprefix("refs/tags/"): ref.target for ref in repo.refs("refs/tags/")}
+    one = repo.read_tag(refs["one"])
+    assert one == Tag(refs["one"], made, "commit", 1767268800)
+    two = repo.read_tag(refs["two"])
+    assert two is not None and (two.target, two.kind) == (refs["one"], "tag")
+    assert repo.read_tag(refs["light"]) is None
+    with pytest.raises(GitFailed):
+        repo.read_tag("1" * 40)
+
+
+@pytest.mark.parametrize(
+    ("signature", "moment"),
+    [
+        ("tagger A <a@b> 0 +0000\n", 0),
+        ("tagger A <a@b> 253402300799 +0000\n", 253402300799),
+        ("tagger A <a@b> 253402300800 +0000\n", None),
+        ("tagger A <a@b> 99999999999999999999 +0000\n", None),
+        ("tagger A <a@b> -5 +0000\n", None),
+        ("tagger A <a@b> \n", None),
+        ("tagger \n", None),
+        ("", None),
+    ],
+)
+def test_a_tag_that_does_not_say_when_has_no_time(repo, git, signature, moment) -> None:
+    """Old tags have no tagger, hostile ones a time beyond every calendar."""
+    made = commit(repo)
+    raw = f"object {made}\ntype commit\ntag x\n{signature}\nWords\n"
+    file = repo.git_dir / "tag"
+    file.write_text(raw)
+    oid = git(repo.root, "hash-object", "-t", "tag", "-w", "--literally", str(file))
+    tag = repo.read_tag(oid.strip())
+    assert tag is not None and (tag.target, tag.moment) == (made, moment)

@@ -21,6 +21,7 @@ from gittrack.relations import EXTREMES, RELATIONS, store
 from gittrack.report import lookup
 from gittrack.selection import Selection
 from gittrack.summary import Summary
+from gittrack.tagging import Version
 from summaries import run
 
 
@@ -70,6 +71,12 @@ class Held:
     def packages(self, run: Summary) -> Mapping[str, str]:
         environment = None if self._kept is None else self._kept.environment
         return {} if environment is None else environment.packages
+
+    def models(self) -> Sequence[tuple[Version, str | None]]:
+        return [
+            (Version("m", "1.0.0", "m@v1.0.0", "c" * 40, 0, True), self.runs[0].id),
+            (Version("m", "2.0.0", "m@v2.0.0", "d" * 40, None, False), None),
+        ]
 
 
 RUNS = (
@@ -151,6 +158,10 @@ def test_curves_records_and_files_have_tables_too() -> None:
     assert told("select path, md5 from artifacts") == [("model.bin", "2" * 32)]
     assert told("select input, name, path from inputs") == [("d" * 32, "load-fox-aaaaaa", "x.csv")]
     assert told("select name, version from packages") == [("numpy", "2.0")]
+    assert told("select * from models") == [
+        ("m", "1.0.0", "m@v1.0.0", "a" * 32, "c" * 40, "1970-01-01T00:00:00.000000Z", 0),
+        ("m", "2.0.0", "m@v2.0.0", None, "d" * 40, None, 1),
+    ]
 
 
 @pytest.mark.parametrize(

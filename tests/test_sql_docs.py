@@ -27,6 +27,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, git: Git) -> Path:
     git(root, "init", "-q")
     git(root, "commit", "-q", "--allow-empty", "-m", "Begin")
     various(root)
+    git(root, "tag", "-a", "-m", "First", "churn@v1.0.0", "runs/default/amber-otter-aaaaaa")
+    git(root, "tag", "-a", "-m", "Gone", "churn@v1.0.0!", "runs/default/amber-otter-aaaaaa")
+    git(root, "tag", "-a", "-m", "Next", "churn@v1.1.0", "runs/sweep-2/calm-lynx-cccccc")
     return root
 
 

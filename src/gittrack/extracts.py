@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gittrack.refs import RunRef
     from gittrack.search import Question, Search
     from gittrack.summary import Summary
+    from gittrack.tagging import Version
     from gittrack.vocabulary import Vocabulary
     from gittrack.whereabouts import Place
 
@@ -34,6 +35,7 @@ _KEYS = 16
 _WORD = 1 << 63
 _MOST_ENVIRONMENTS = 256
 _ENVIRONMENT = "environment.yaml"
+_TAGS = "refs/tags/"
 
 _Part = TypeVar("_Part")
 
@@ -174,6 +176,46 @@ class Extract:
                 self._packages.clear()
             self._packages[blob] = found
         return self._packages[blob]
+
+    def models(self) -> list[tuple[Version, str | None]]:
+        """Versions of models, and the id of the run that each is of, None where it is of none.
+
+        Those of other runs than the question's are left out, and where it asks for some runs only,
+        those of none, too. A tag that cannot be read is a problem.
+        """
+        found = self._versions()
+        if not found:
+            return []
+        ours = {mark.commit: mark.id for mark in self._found()}
+        some = self._question.query is not None or self._question.experiment is not None
+        others = (
+            set()
+            if some
+            else set(self._search.index.columns(keys=["commit"], deleted=True)["commit"])
+        )
+        return [
+            (version, ours.get(version.commit))
+            for version in found
+            if version.commit in ours or not (some or version.commit in others)
+        ]
+
+    def _versions(self) -> list[Version]:
+        from gittrack import tagging
+
+        repo = self._place.repo
+        tags = []
+        for ref in repo.refs(_TAGS):
+            name = ref.name.removeprefix(_TAGS)
+            if tagging.parse(name) is None:
+                continue
+            try:
+                tag = repo.read_tag(ref.target)
+            except GitFailed as error:
+                self._complain(BrokenRecord(f"tag {name}: {error.message}", where=name))
+                continue
+            if tag is not None and tag.kind == "commit":
+                tags.append(tagging.Tagged(name, tag.target, tag.moment))
+        return tagging.versions(tags)
 
     def _record(self, run: Summary) -> Run | None:
         """The record of a run; None where it cannot be read, which is a problem then."""

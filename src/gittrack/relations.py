@@ -21,6 +21,7 @@ from gittrack.quoting import utf8
 if TYPE_CHECKING:
     from gittrack.records import Input, Row
     from gittrack.summary import Summary
+    from gittrack.tagging import Version
     from gittrack.vocabulary import Vocabulary
 
 __all__ = ["EXTREMES", "RELATIONS", "Column", "Relation", "Source", "create", "fill", "store"]
@@ -153,6 +154,19 @@ RELATIONS: tuple[Relation, ...] = (
             Column("version", "TEXT", "its version"),
         ),
     ),
+    Relation(
+        "models",
+        "a row a registered version of a model",
+        (
+            Column("model", "TEXT", "the model"),
+            Column("version", "TEXT", "its version: `1.2.0`"),
+            Column("tag", "TEXT", "the tag that registers it: `churn@v1.2.0`"),
+            Column("run", "TEXT", "the id of the run that is tagged; null if the commit is none"),
+            Column("commit", "TEXT", "the commit that is tagged"),
+            Column("registered", "TEXT", "when, in UTC; null if the tag does not say"),
+            Column("deregistered", "INTEGER", "1: taken back, by a tag `churn@v1.2.0!`"),
+        ),
+    ),
 )
 """Every table, in the order of the documentation."""
 
@@ -190,6 +204,9 @@ class Source(Protocol):
 
     def packages(self, run: Summary) -> Mapping[str, str]:
         """The packages of a run's environment; none where they cannot be read."""
+
+    def models(self) -> Iterable[tuple[Version, str | None]]:
+        """Versions of models, and the id of the run that each is of; None where it is of none."""
 
 
 # -- the rows --------------------------------------------------------------------------------------
@@ -314,6 +331,21 @@ def _packages(source: Source, run: Summary) -> _Rows:
     return ((run.id, utf8(name), utf8(version)) for name, version in source.packages(run).items())
 
 
+def _models(source: Source, wanted: Sequence[str]) -> Iterator[_Rows]:
+    yield (
+        (
+            version.model,
+            version.version,
+            version.tag,
+            run,
+            version.commit,
+            None if version.moment is None else _time(version.moment * 1_000_000),
+            int(not version.is_live),
+        )
+        for version, run in source.models()
+    )
+
+
 _FILL: Mapping[str, Callable[[Source, Sequence[str]], Iterator[_Rows]]] = {
     "runs": _runs,
     "params": _keyed("params"),
@@ -325,6 +357,7 @@ _FILL: Mapping[str, Callable[[Source, Sequence[str]], Iterator[_Rows]]] = {
     "artifacts": _each(_artifacts),
     "inputs": _each(_inputs),
     "packages": _each(_packages),
+    "models": _models,
 }
 
 

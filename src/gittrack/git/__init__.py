@@ -18,10 +18,10 @@ from gittrack.git.configuration import Configuration
 from gittrack.git.executable import OLDEST_GIT
 from gittrack.git.notes import Notes
 from gittrack.git.opening import find
-from gittrack.git.values import ZERO, Commit, Entry, Identity, Ref, is_id
+from gittrack.git.values import ZERO, Commit, Entry, Identity, Ref, Tag, is_id
 from gittrack.git.worktrees import Worktrees
 
-__all__ = ["OLDEST_GIT", "ZERO", "Commit", "Entry", "Identity", "Ref", "Repo", "is_id"]
+__all__ = ["OLDEST_GIT", "ZERO", "Commit", "Entry", "Identity", "Ref", "Repo", "Tag", "is_id"]
 
 
 class Repo(Configuration, Notes, Commits, Comparison, Worktrees):

@@ -1,4 +1,5 @@
 """Commits: written with the author and the dates that the caller names, signed if asked, and read.
+Annotated tags are read, too.
 
 libgit2 writes them, or the pack that is being gathered; signing is the executable's. Knows nothing
 of what a message means.
@@ -13,12 +14,14 @@ import pygit2
 from gittrack.errors import GitFailed
 from gittrack.git.executable import text
 from gittrack.git.objects import Objects, again
-from gittrack.git.values import Commit, Identity
+from gittrack.git.values import Commit, Identity, Tag
 
 __all__ = ["Commits"]
 
 _LIMIT = 1 << 20
 _COMMIT = int(pygit2.enums.ObjectType.COMMIT)
+_TAG = int(pygit2.enums.ObjectType.TAG)
+_LATEST = 253402300799  # the last second of the year 9999
 
 
 class Commits(Objects):
@@ -128,6 +131,27 @@ class Commits(Objects):
             except (pygit2.GitError, KeyError, ValueError, GitFailed):
                 yield None
 
+    def read_tag(self, oid: str) -> Tag | None:
+        """An annotated tag, None if the object is something else, as where a light tag points.
+
+        Raises:
+            GitFailed: it is missing, damaged, or larger than 1 MiB.
+        """
+        try:
+            if self._header(oid)[0] != _TAG:
+                return None
+        except (pygit2.GitError, KeyError, ValueError) as error:
+            raise GitFailed(f"object {oid[:12]} cannot be read") from error
+        raw = self._read(oid, pygit2.enums.ObjectType.TAG, _LIMIT)
+        said: dict[bytes, bytes] = {}
+        for line in raw.partition(b"\n\n")[0].split(b"\n"):
+            word, _, rest = line.partition(b" ")
+            said.setdefault(word, rest)
+        return Tag(
+            oid, text(said.get(b"object", b"")), text(said.get(b"type", b"")),
+            _moment(said.get(b"tagger", b"")),
+        )  # fmt: skip
+
     def first_parents(self, commit: str) -> Iterator[str]:
         """`commit`, its first parent, and so on to the root; a shallow history just ends."""
         seen: str | None = commit
@@ -138,6 +162,14 @@ class Commits(Objects):
             except GitFailed:
                 return
             seen = parents[0] if parents else None
+
+
+def _moment(signature: bytes) -> int | None:
+    """The seconds in `Ada <ada@example.org> 1767268800 +0100`."""
+    seconds = signature.rpartition(b"> ")[2].partition(b" ")[0]
+    if not seconds.isdigit() or len(seconds) > 12 or int(seconds) > _LATEST:
+        return None
+    return int(seconds)
 
 
 def _signature(who: Identity, moment: float) -> pygit2.Signature:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ZERO", "Commit", "Entry", "Identity", "Ref", "is_id"]
+__all__ = ["ZERO", "Commit", "Entry", "Identity", "Ref", "Tag", "is_id"]
 
 ZERO = "0" * 40
 _DIGITS = frozenset("0123456789abcdef")
@@ -42,6 +42,20 @@ class Commit:
     tree: str
     parents: tuple[str, ...]
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """An annotated tag as it stands in the object store: what it is on, and since when.
+
+    `kind` is `commit`, `tree`, `blob` or `tag`; `moment` seconds since the epoch, None if it does
+    not say, or not in a year of four digits.
+    """
+
+    id: str
+    target: str
+    kind: str
+    moment: int | None
 
 
 @dataclass(frozen=True, slots=True)
