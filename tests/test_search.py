@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import gittrack
-from gittrack import commits, names, search, whereabouts
+from gittrack import commits, names, refs, search, whereabouts
 from gittrack.errors import QueryError, UnknownKey
 from gittrack.git import Identity, Repo
 from gittrack.message import moment
@@ -215,3 +215,23 @@ def test_nothing_is_opened_to_ask_what_is_known(repo: Repo) -> None:
     with search.open_search(fresh) as asked:
         assert asked.find(Question("acc > 0.3", limit=1)).total == 2
     assert fresh._repo is None
+
+
+def test_a_run_whose_curves_cannot_be_read_is_named(repo: Repo) -> None:
+    """It has no extremes, which must not look as if it never had curves."""
+    tree, mode = repo.empty_tree(), 0o040000
+    table = repo.write_blob(b"step\ttime\tacc\nx\ty\tz\n")
+    record = repo.write_tree({"metrics.tsv": (table, 0o100644)})
+    broken = repo.write_tree({".gittrack": (record, mode)}, base=tree)
+    run = next(ref for ref in refs.all_runs(repo) if ref.name.startswith("run5"))
+    message = repo.read_commit(run.commit).message
+    commit = repo.write_commit(
+        tree=broken, parents=[], message=message, author=_ADA, started=_START, ended=_START
+    )
+    refs.create(repo, experiment="default", name="broken-000000", commit=commit)
+    with search.open_search(whereabouts.of(repo)) as asked:
+        assert asked.find(Question("acc = 0.5")).problems == ()
+        found = asked.find(Question("max(acc) > 0.4"))
+        assert [names.SUFFIX.sub("", run.name) for run in found.runs] == ["run5"]
+        (problem,) = found.problems
+    assert problem.message.startswith("runs/default/broken-000000: metrics.tsv: ")

@@ -66,6 +66,7 @@ class Index(Ties):
         self._keys: dict[str, tuple[int, str | None, tuple[int, ...]]] | None = None
         self._words: dict[int, str] = {}
         self._indexes: set[str] | None = None
+        self._has_more = False
         self._tables = Tables(place, self._refresh)
 
     def __enter__(self) -> Index:
@@ -150,12 +151,28 @@ class Index(Ties):
 
     @property
     def problems(self) -> tuple[BrokenRecord, ...]:
-        """A sentence for each run that cannot be read as it should, and for strays beside them."""
+        """A sentence for each run that cannot be read as it should, and for strays beside them.
+
+        For those whose curves or packages cannot be read, too, once these were needed.
+        """
         query = "SELECT message, stands, hint FROM problems ORDER BY rank, ref, rowid"
-        return tuple(
+        found = [
             BrokenRecord(message, where=where, hint=hint)
             for message, where, hint in self._tables.ask(query)
-        )
+        ]
+        return tuple(found + (self._faults() if self._has_more else []))
+
+    def _faults(self) -> list[BrokenRecord]:
+        from gittrack import curvature
+
+        told = dict(curvature.faults(self.database))
+        found = []
+        for part in batches(told):
+            query = f"SELECT number, experiment, name FROM runs WHERE number IN ({marks(part)})"
+            for number, experiment, name in self._tables.ask(query, part):
+                where = f"runs/{experiment}/{name}"
+                found.append(BrokenRecord(f"{where}: {told[number]}", where=where))
+        return found
 
     # -- questions --------------------------------------------------------------------------------
 
@@ -266,6 +283,7 @@ class Index(Ties):
         if wanted & {"curves", "packages"}:
             from gittrack import curvature
 
+            self._has_more = True
             curvature.fill(
                 self.database,
                 lambda: self._place.repo,
