@@ -74,6 +74,20 @@ def test_what_comes_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     assert target.read_text() == "somebody else's"
 
 
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", ["pipe", "link"])
+def test_nothing_takes_the_place_of_what_is_no_file(tmp_path: Path, force: bool, name: str) -> None:
+    """`--force` means a file: as root, an export to /dev/null would do away with it for all."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    with (
+        pytest.raises(BadPath, match="is no regular file"),
+        delivery.file(tmp_path / name, force=force),
+    ):
+        pytest.fail("it was begun")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     """Its target is what was meant."""
     (tmp_path / "real").write_text("old")

@@ -27,12 +27,19 @@ def file(target: str | os.PathLike[str], *, force: bool = False) -> Iterator[Pat
     link is followed.
 
     Raises:
-        BadPath: there is something already, or no directory to put it into.
+        BadPath: there is something already, a directory, or (forced, too) no regular file.
         WriteFailed: the disk is full, or refuses; so for OSErrors in the block.
     """
     path = Path(os.path.realpath(target))
     if path.is_dir():
         raise BadPath(f"'{target}' is a directory", path=str(target))
+    if path.exists() and not path.is_file():
+        # Whoever may write to /dev would put a file in the place of a device.
+        raise BadPath(
+            f"'{target}' is no regular file",
+            path=str(target),
+            hint="`-` as a name is standard output, where the format has that.",
+        )
     if not force and os.path.lexists(path):
         raise _there(target)
     with _beside(path, target) as place:
