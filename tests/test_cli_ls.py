@@ -277,6 +277,8 @@ def test_a_pivot(five: Path, ask: Ask) -> None:
         (["--pivot", "lr,model,status"], "'status' has no numbers to calculate with"),
         (["--pivot", "lr,model,acc", "--sort", "acc"], "--sort and --pivot do not go together"),
         (["--group-by", "lr", "--distinct", "lr"], "--group-by and --distinct do not go together"),
+        (["--group-by", ""], "no key is named to group by"),
+        (["--distinct", ","], "no key is named to group by"),
         (["--group-by", "lr", "--tree"], "--group-by and --tree do not go together"),
         (["--distinct", "lr", "--stale"], "--distinct and --stale do not go together"),
         (["--group-by", "modle"], "no param, metric, tag or attribute named 'modle'"),
@@ -418,6 +420,14 @@ def test_columns_and_keys_that_are_computed(five: Path, ask: Ask) -> None:
     assert ask(five, "--columns", "maxx(loss)").code == 2
     head = ask(five, "--group-by", "status", "--columns", "mean(max(loss)),first(loss)").rows[0]
     assert head[2:4] == ["mean(max(loss))", "mean(first(loss))"]
+
+
+@pytest.mark.parametrize("key", ["loss * lr", "loss * lr desc", "-loss / lr"])
+def test_a_key_that_is_calculated_has_a_column(five: Path, ask: Ask, key: str) -> None:
+    """A calculation calls no function, and sorts all the same."""
+    done = ask(five, "--sort", key, "-n", "1")
+    assert (done.code, done.err.count("error")) == (0, 0)
+    assert key.removesuffix(" desc").removeprefix("-") in done.out.splitlines()[0]
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,10 @@ def _groups(search: Search, question: Question, wanted: Wanted) -> tuple[_Grid, 
     if _is_empty(search, known):
         return _Grid([], [], [], [], [], ""), 0
     by = _keys(wanted.distinct or wanted.by, known)
+    if not by:
+        raise UsageError(
+            "no key is named to group by", hint="`git track ls --all-columns` shows them."
+        )
     orders = [_order(text, by, known) for text in wanted.sort]
     asked = [] if wanted.distinct else _statistics(wanted.names, by, known)
     needed = [*asked, *(item for item, _ in orders if isinstance(item, Statistic))]
