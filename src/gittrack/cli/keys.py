@@ -14,7 +14,16 @@ from gittrack.errors import UnknownKey
 if TYPE_CHECKING:
     from gittrack.vocabulary import Vocabulary
 
-__all__ = ["Told", "is_expression", "plain_key", "resolved", "several", "told", "unquoted"]
+__all__ = [
+    "Told",
+    "is_expression",
+    "is_key",
+    "plain_key",
+    "resolved",
+    "several",
+    "told",
+    "unquoted",
+]
 
 _QUOTES = "\"`'"
 _OPENS = r"\s*[-+]?\s*(?:\w+\.)?"
@@ -41,13 +50,7 @@ def several(texts: Iterable[str], known: Vocabulary) -> list[str]:
 
 
 def _is_known(name: str, known: Vocabulary) -> bool:
-    if "," not in name:
-        return False
-    try:
-        known.resolve(name)
-    except UnknownKey:
-        return False
-    return True
+    return "," in name and is_key(name, known)
 
 
 def _split(text: str) -> list[str]:
@@ -93,14 +96,15 @@ def plain_key(name: str, known: Vocabulary) -> str:
 
 def is_expression(name: str, known: Vocabulary) -> bool:
     """Whether this is to be computed, such as `max(acc)`: it calls a function, and is no key."""
-    return _call(name) is not None and not _named(name, known)
+    return _call(name) is not None and not is_key(name, known)
 
 
 def _call(text: str) -> re.Match[str] | None:
     return re.fullmatch(_CALL, text) if text.endswith((")", " ")) else None
 
 
-def _named(name: str, known: Vocabulary) -> bool:
+def is_key(name: str, known: Vocabulary) -> bool:
+    """Whether runs know something by this name."""
     try:
         known.resolve(name)
     except UnknownKey:

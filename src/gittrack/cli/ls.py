@@ -13,7 +13,7 @@ from gittrack.cli.completing import experiments as complete_experiments
 from gittrack.cli.completing import queries as complete_queries
 from gittrack.cli.completing import saved as complete_saved
 from gittrack.cli.footer import counted, foot
-from gittrack.cli.keys import is_expression, plain_key, several
+from gittrack.cli.keys import is_expression, is_key, plain_key, several
 from gittrack.cli.main import open_place
 from gittrack.cli.output import Screen, format_options, page, page_data, say, screen
 from gittrack.cli.progress import bar
@@ -220,8 +220,9 @@ def _list(place: Place, search: Search, question: Question, options: _Options) -
     part = runs if limit is None else runs[:limit]
     chosen = _chosen(place, search, part, options)
     keys = [key for key, _ in found.order]
-    texts = [key for key in (*(column.key for column in chosen or ()), *keys)
-             if is_expression(key, search.vocabulary)]  # fmt: skip
+    known = search.vocabulary
+    texts = [column.key for column in chosen or () if is_expression(column.key, known)]
+    texts += [key for key in keys if not is_key(key, known)]
     more = _computed(search, question, part, texts)
     if behind is not None:
         more[_WHY] = [_reason(behind[run.commit or ""]) for run in part]
