@@ -361,14 +361,13 @@ def _resumed(begin: Callable[..., Run], id: str | None, resume: bool | str | Non
 
 def _newest(id: str) -> str | None:
     """The newest run whose name begins with what `id` makes of it, and is generated after that."""
-    from gittrack import names, revisions
+    from gittrack import names
     from gittrack.git import Repo
+    from gittrack.roster import Roster
 
-    prefix = names.suggest(id)
-    for run in revisions.catalogue(Repo.open(".")).runs:
-        if names.SUFFIX.sub("", run.name) == prefix and run.status != "running":
-            return f"{run.experiment}/{run.name}"
-    return None
+    with Roster(Repo.open(".")) as roster:
+        found = roster.of_stem(names.suggest(id))
+    return f"{found[0].experiment}/{found[0].name}" if found else None
 
 
 def finish(exit_code: int | None = None) -> None:

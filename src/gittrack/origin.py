@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gittrack import commits, journal, revisions
+from gittrack import commits, journal, whereabouts
 from gittrack.errors import RunNotFound
 from gittrack.git import Repo
+from gittrack.index import open_index
 from gittrack.records import Row, Run
 from gittrack.refs import RunRef
 from gittrack.summary import Summary
@@ -130,10 +131,11 @@ class Origin:
 
     def _recorded(self, repo: Repo) -> RunRef:
         """Where it is now that it has ended: perhaps in an experiment that its script named."""
-        for run in revisions.catalogue(repo, deleted=True, live=False).runs:
-            if run.id == self.known.id and run.commit is not None:
-                return RunRef(run.experiment, run.name, run.commit)
-        raise RunNotFound(f"the run {self.known.name} is gone", selector=self.known.name)
+        with open_index(whereabouts.of(repo)) as index:
+            found = index.by_ids([self.known.id]).get(self.known.id)
+        if found is None:
+            raise RunNotFound(f"the run {self.known.name} is gone", selector=self.known.name)
+        return RunRef(found.experiment, found.name, found.commit)
 
     def _told(self, directory: Path) -> tuple[Run, Sequence[Row]]:
         """The run as its directory tells it now.

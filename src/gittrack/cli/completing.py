@@ -17,7 +17,6 @@ from gittrack.vocabulary import ATTRIBUTES, GROUPS
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from gittrack.summary import Summary
     from gittrack.vocabulary import Vocabulary
 
 __all__ = [
@@ -43,15 +42,15 @@ def run_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     behind them when they are there.
     """
     head, dots, start = incomplete.rpartition("..")
-    known = [run for run in _runs() if not run.deleted]
-    found = ["latest", *(run.name for run in known)]
     which, colon, _ = start.partition(":")
     if colon and which in ("best", "worst"):
-        found = [f"{which}:{name}" for name in sorted({n for run in known for n in run.metrics})]
+        found = [f"{which}:{name}" for name in _metrics()]
     elif "/" in start:
-        found = [f"{run.experiment}/{run.name}" for run in known]
+        found = [f"{experiment}/{name}" for experiment, name in _runs()]
     else:
-        found += ["best:", "worst:", *sorted({f"{run.experiment}/" for run in known})]
+        known = _runs()
+        groups = sorted({f"{experiment}/" for experiment, _ in known})
+        found = ["latest", *(name for _, name in known), "best:", "worst:", *groups]
     found += _branches()
     return _items(head + dots + name for name in dict.fromkeys(found) if name.startswith(start))
 
@@ -74,7 +73,7 @@ def deleted_runs(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Names of deleted runs, which answer to nothing else."""
-    names = dict.fromkeys(run.name for run in _runs() if run.deleted)
+    names = dict.fromkeys(name for _, name in _runs("deleted", deleted=True))
     return _items(name for name in names if name.startswith(incomplete))
 
 
@@ -82,15 +81,13 @@ def experiments(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Names of experiments."""
-    known = {run.experiment for run in _runs()}
+    known = {experiment for experiment, _ in _runs(deleted=True)}
     return _items(name for name in sorted(known) if name.startswith(incomplete))
 
 
 def metrics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of metrics that any run has."""
-    known = _vocabulary()
-    names = known.keys("metrics") if known is not None else []
-    return _items(name for name in names if name.startswith(incomplete))
+    return _items(name for name in _metrics() if name.startswith(incomplete))
 
 
 def columns(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -183,15 +180,23 @@ def _vocabulary() -> Vocabulary | None:
         return None
 
 
-def _runs() -> tuple[Summary, ...]:
-    """All runs, the deleted ones too."""
-    from gittrack import revisions
-    from gittrack.git import Repo
+def _metrics() -> list[str]:
+    known = _vocabulary()
+    return [] if known is None else known.keys("metrics")
 
+
+def _runs(query: str | None = None, *, deleted: bool = False) -> list[tuple[str, str]]:
+    """The experiment and the name of each recorded run that matches, newest first."""
+    from gittrack import whereabouts
+    from gittrack.search import Question, open_search
+
+    question = Question(query, deleted=deleted, live=False)
     try:
-        return revisions.catalogue(Repo.open(), live=False, deleted=True).runs
+        with open_search(whereabouts.find()) as search:
+            found = search.columns(question, ["experiment", "name"])
     except GittrackError:
-        return ()
+        return []
+    return list(zip(found["experiment"], found["name"], strict=True))
 
 
 def _branches() -> list[str]:

@@ -78,9 +78,11 @@ def send(
 
 def _all(repo: Repo) -> Sequence[Summary]:
     """Every run that is not deleted; of those that cannot be read it is said."""
-    from gittrack import revisions
+    from gittrack import whereabouts
+    from gittrack.search import Question, open_search
 
-    found = revisions.catalogue(repo, live=False)
+    with open_search(whereabouts.of(repo)) as search:
+        found = search.find(Question(live=False))
     for problem in found.problems:
         say(f"warning: {problem.message}")
     return found.runs
