@@ -20,7 +20,7 @@ from gittrack import commits, names, refs
 from gittrack.git import Identity, Repo
 from gittrack.records import Code, Environment, Row, Run
 from gittrack.refs import RunRef
-from gittrack.summary import Status
+from gittrack.summaries import Status
 
 __all__ = ["AUTHOR", "START", "generate", "make"]
 

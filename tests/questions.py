@@ -11,7 +11,7 @@ import pytest
 from gittrack import binding, language, predicate, scalars, vocabulary
 from gittrack.binding import Among, Bound
 from gittrack.errors import QueryError, UnknownKey
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 __all__ = ["Known", "bound", "find", "refusal"]
 

@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 HOSTILE = (

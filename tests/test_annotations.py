@@ -21,7 +21,7 @@ from gittrack.errors import BadName, BadValue, GitFailed, WriteFailed
 from gittrack.events import Change, Event, fold, set_tag, set_title, take_note
 from gittrack.git import Identity, Repo
 from gittrack.records import Code, Run
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 from sayings import line, many_events
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)

@@ -25,7 +25,7 @@ from gittrack.git import Identity, Repo
 from gittrack.index import Index, open_index
 from gittrack.records import Artifact, Code, Data, Run
 from gittrack.refs import RunRef
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 ADA = Identity("Ada Lovelace", "ada@example.org")
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)

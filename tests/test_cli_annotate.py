@@ -13,7 +13,7 @@ import gittrack.annotations as annotations
 from gittrack import commits, refs
 from gittrack.git import Identity, Repo
 from gittrack.records import Run
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 OTTER, HERON = "amber-otter-7f3kq2", "blue-heron-q2zm8d"

@@ -25,7 +25,7 @@ from gittrack.editions import as_csv, as_jsonl, as_parquet
 from gittrack.extracts import Extract, fit, kind_of
 from gittrack.records import Environment, Run
 from gittrack.search import Question, open_search
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 from recorded_runs import record, various
 
 

@@ -36,7 +36,7 @@ from gittrack.events import Change
 from gittrack.git import Identity, Repo
 from gittrack.listing import RecordedRun, Runs
 from gittrack.records import Code, Data, Environment, Input, Row, Run
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 ADA = Identity("Ada Lovelace", "ada@example.org")

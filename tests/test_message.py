@@ -15,7 +15,7 @@ from gittrack import commits, message
 from gittrack.errors import BrokenRecord
 from gittrack.git import Identity, Repo
 from gittrack.records import Code, Input, Run
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 START = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=timezone.utc)
 hostile = st.one_of(

@@ -37,7 +37,7 @@ from gittrack.index import Index, open_index
 from gittrack.records import Code, Row, Run
 from gittrack.refs import RunRef
 from gittrack.search import Question, open_search
-from gittrack.summary import STATUSES, Summary
+from gittrack.summaries import STATUSES, Summary
 from gittrack.whereabouts import Place
 from summaries import NOON
 

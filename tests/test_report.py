@@ -16,7 +16,7 @@ from gittrack.cells import width_of
 from gittrack.cli.ls import leading
 from gittrack.errors import UnknownKey
 from gittrack.report import Column
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 from gittrack.vocabulary import of_summaries
 from summaries import HOSTILE, NOON, UNSAFE, run
 

@@ -20,7 +20,7 @@ from gittrack.records import Environment, Input, Row, Run
 from gittrack.relations import EXTREMES, RELATIONS, store
 from gittrack.report import lookup
 from gittrack.selection import Selection
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 from gittrack.tagging import Version
 from summaries import run
 

@@ -42,7 +42,7 @@ ASKING = {
     "gittrack.quoting",
     "gittrack.rows",
     "gittrack.stamps",
-    "gittrack.summary",
+    "gittrack.summaries",
     "gittrack.tables",
     "gittrack.ties",
     "gittrack.vocabulary",

@@ -23,7 +23,7 @@ from gittrack.inheritance import inherited
 from gittrack.journal import SYNC_SECONDS, unframe
 from gittrack.keys import check_key
 from gittrack.ranks import rank
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = [
     "Active",

@@ -19,7 +19,7 @@ from gittrack.errors import BadValue, GitFailed, GittrackError, WriteFailed
 from gittrack.events import LARGEST_COUNTER, Change, Event, State, compose, fold, parse, resembles
 from gittrack.git import Repo
 from gittrack.message import time_text
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 __all__ = [
     "LARGEST",

@@ -23,7 +23,7 @@ from gittrack.vocabulary import ATTRIBUTES, GROUPS
 
 if TYPE_CHECKING:
     from gittrack.errors import BrokenRecord
-    from gittrack.summary import Summary
+    from gittrack.summaries import Summary
 
 __all__ = ["MOMENTS", "MOST_AT_ONCE", "columns", "found", "marks"]
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from gittrack import live
 from gittrack.errors import NoActiveRun, UsageError
 from gittrack.live import Run, config, now, require, summary
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = [
     "config",

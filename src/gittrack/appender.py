@@ -20,7 +20,7 @@ from zlib import crc32
 
 from gittrack.backlog import SLOW, Backlog, poll
 from gittrack.journal import flush, frame, loss
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = ["Appender"]
 

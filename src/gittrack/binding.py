@@ -372,7 +372,7 @@ class _Binder(Terms):
         return found
 
     def status(self, value: str, node: syntax.Node) -> str:
-        from gittrack.summary import STATUSES
+        from gittrack.summaries import STATUSES
 
         if value.lower() not in (*STATUSES, "scheduled"):
             near = nearest(value, STATUSES)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gittrack.figures import short, time_text
 from gittrack.quoting import one_line
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 if TYPE_CHECKING:
     from gittrack.records import Run

@@ -17,7 +17,7 @@ from gittrack.git import Commit, Entry, Identity, Ref, Repo
 from gittrack.quoting import one_line, utf8
 from gittrack.records import Row, Run
 from gittrack.refs import RunRef
-from gittrack.summary import Number, Summary
+from gittrack.summaries import Number, Summary
 
 __all__ = [
     "CURVES",

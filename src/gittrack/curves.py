@@ -13,7 +13,7 @@ from gittrack.cells import bold, cut, finite
 from gittrack.figures import short
 from gittrack.panels import Panel, log_marks
 from gittrack.quoting import one_line
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = ["draw", "spark"]
 

@@ -28,7 +28,7 @@ from gittrack.outlet import Outlet
 from gittrack.records import Run
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
-from gittrack.summary import Status
+from gittrack.summaries import Status
 
 __all__ = ["Life", "Pulse", "discard", "end", "take", "undivided"]
 

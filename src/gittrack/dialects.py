@@ -17,7 +17,7 @@ from gittrack import live
 from gittrack.errors import RunActive, RunNotFound, UsageError
 from gittrack.formalities import ignored
 from gittrack.live import Run
-from gittrack.summary import STATUSES, Status
+from gittrack.summaries import STATUSES, Status
 
 __all__ = [
     "Experiment",

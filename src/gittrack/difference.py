@@ -13,7 +13,7 @@ from typing import Any
 
 from gittrack.quoting import one_line
 from gittrack.records import Artifact, Data, Environment, Run
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = ["Difference", "Line", "Part", "Source", "compare", "equal"]
 

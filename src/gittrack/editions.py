@@ -18,7 +18,7 @@ from gittrack.quoting import command_line, utf8
 
 if TYPE_CHECKING:
     from gittrack.parquet import Dataset
-    from gittrack.summary import Summary
+    from gittrack.summaries import Summary
 
 __all__ = ["PARTITION", "as_csv", "as_jsonl", "as_parquet", "foreign"]
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from gittrack.summary import Number, Value
+from gittrack.summaries import Number, Value
 
 __all__ = [
     "LEAST",

@@ -30,7 +30,7 @@ from gittrack.recovery import finish, signs, undisturbed, waiting
 from gittrack.refs import RunRef
 from gittrack.scanner import Scanner
 from gittrack.sessions import Session
-from gittrack.summary import Status
+from gittrack.summaries import Status
 
 __all__ = [
     "Outcome",

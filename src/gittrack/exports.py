@@ -15,7 +15,7 @@ from gittrack.quoting import command_line
 from gittrack.report import Column, lookup
 
 if TYPE_CHECKING:
-    from gittrack.summary import Summary
+    from gittrack.summaries import Summary
 
 __all__ = ["as_json", "csv_rows", "csv_text"]
 

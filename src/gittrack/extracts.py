@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gittrack.records import Input, Row, Run
     from gittrack.refs import RunRef
     from gittrack.search import Question, Search
-    from gittrack.summary import Summary
+    from gittrack.summaries import Summary
     from gittrack.tagging import Version
     from gittrack.vocabulary import Vocabulary
     from gittrack.whereabouts import Place

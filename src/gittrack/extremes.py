@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gittrack import tsv
 from gittrack.errors import BadFile
 from gittrack.series import number
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = ["Extremes", "extremes", "of_points"]
 

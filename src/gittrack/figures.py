@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = ["short", "time_text"]
 

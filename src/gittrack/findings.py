@@ -26,7 +26,7 @@ from gittrack.meter import Meter
 from gittrack.quoting import one_line
 from gittrack.refs import RunRef
 from gittrack.setup import Setup
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 __all__ = ["Case", "Finding", "Severity", "count", "from_error", "members", "ok", "quoted"]
 

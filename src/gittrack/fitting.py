@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import islice
 
 from gittrack.quoting import one_line
-from gittrack.summary import Value
+from gittrack.summaries import Value
 
 __all__ = ["LONGEST_TITLE", "text", "values"]
 

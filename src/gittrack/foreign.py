@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from gittrack.errors import BadValue, GittrackError
 from gittrack.quoting import one_line, utf8
-from gittrack.summary import Number, Value
+from gittrack.summaries import Number, Value
 
 __all__ = ["converted", "number", "plain", "shown", "whole", "whole_number"]
 

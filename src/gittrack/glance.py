@@ -20,7 +20,7 @@ from gittrack.lines import Log, Reader
 from gittrack.points import is_number
 from gittrack.records import Run
 from gittrack.story import tell
-from gittrack.summary import Number
+from gittrack.summaries import Number
 from gittrack.testimony import sound
 
 __all__ = ["Glance"]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = [
     "AGGREGATES",

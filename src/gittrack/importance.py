@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from gittrack.effects import features, ranks
 from gittrack.errors import LibraryMissing
-from gittrack.summary import Number, Value
+from gittrack.summaries import Number, Value
 
 __all__ = ["Forest", "forest"]
 

@@ -21,7 +21,7 @@ from gittrack.vocabulary import Count, Vocabulary
 if TYPE_CHECKING:
     import sqlite3
 
-    from gittrack.summary import Summary
+    from gittrack.summaries import Summary
     from gittrack.whereabouts import Place
 
 __all__ = ["NAME", "Index", "Known", "Used", "open_index"]

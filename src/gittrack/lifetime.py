@@ -34,7 +34,7 @@ from gittrack.inheritance import hand_down
 from gittrack.machine import Machine
 from gittrack.outset import Begun, Request
 from gittrack.refs import RunRef
-from gittrack.summary import Status, Value
+from gittrack.summaries import Status, Value
 
 if TYPE_CHECKING:
     from gittrack.succession import Inheritance

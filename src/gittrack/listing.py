@@ -19,7 +19,7 @@ from gittrack.git import Repo
 from gittrack.keys import flatten, nearest
 from gittrack.recorded import RecordedRun, Runs
 from gittrack.search import Question, Search, open_search
-from gittrack.summary import STATUSES, Summary, Value
+from gittrack.summaries import STATUSES, Summary, Value
 
 if TYPE_CHECKING:
     from gittrack.difference import Difference

@@ -21,7 +21,7 @@ from gittrack.formalities import Formalities
 from gittrack.inheritance import inherited
 from gittrack.quoting import one_line, utf8
 from gittrack.statements import Statements
-from gittrack.summary import Number, Status
+from gittrack.summaries import Number, Status
 from gittrack.views import Config, RunData, RunInfo, Summary, settings
 
 if TYPE_CHECKING:

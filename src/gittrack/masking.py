@@ -13,7 +13,7 @@ from typing import Any
 from gittrack import secrets
 from gittrack.records import Run
 from gittrack.series import Table
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = ["masked"]
 

@@ -17,7 +17,7 @@ from gittrack.errors import BrokenRecord
 from gittrack.figures import short, time_text
 from gittrack.quoting import command_line, one_line, printable, utf8
 from gittrack.records import Input, Run
-from gittrack.summary import Number, Status, Summary
+from gittrack.summaries import Number, Status, Summary
 
 __all__ = [
     "FORMAT",

@@ -15,7 +15,7 @@ from gittrack.errors import BadFile, BadName
 from gittrack.keys import check_key, flatten
 from gittrack.points import STEPS, is_number, number, take_step
 from gittrack.records import Row
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = ["LARGEST_FILE", "check_file", "from_file"]
 

@@ -17,7 +17,7 @@ from gittrack.git import Repo
 from gittrack.index import open_index
 from gittrack.records import Row, Run
 from gittrack.refs import RunRef
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 from gittrack.vitals import PREFIX
 
 if TYPE_CHECKING:

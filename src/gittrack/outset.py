@@ -24,7 +24,7 @@ from gittrack.records import Data, Input, Run, Snapshot
 from gittrack.refs import RunRef
 from gittrack.sessions import Session
 from gittrack.story import plain_code, plain_data, stamp
-from gittrack.summary import Value
+from gittrack.summaries import Value
 
 if TYPE_CHECKING:
     from gittrack.artifacts import Outs

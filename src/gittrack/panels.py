@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from gittrack.cells import finite
 from gittrack.errors import UnknownKey, UsageError
-from gittrack.summary import Number
+from gittrack.summaries import Number
 from gittrack.vitals import PREFIX, unit
 
 __all__ = ["Curve", "Line", "Panel", "Point", "log_marks", "panel", "smoothed", "thinned"]

@@ -19,7 +19,7 @@ from gittrack.documents import load, too_deep
 from gittrack.errors import BadFile, BadName, UsageError
 from gittrack.keys import check_key, flatten
 from gittrack.launchers import arguments
-from gittrack.summary import Value
+from gittrack.summaries import Value
 
 __all__ = [
     "LARGEST_FILE",

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from gittrack.records import Row
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = ["STEPS", "is_number", "last", "number", "take_step"]
 

@@ -25,7 +25,7 @@ from gittrack.records import Row, Run
 from gittrack.report import Column
 from gittrack.series import Table
 from gittrack.story import tell
-from gittrack.summary import Number, Summary
+from gittrack.summaries import Number, Summary
 
 __all__ = ["html", "of_live", "table", "thinned"]
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from gittrack import conditions, scalars
 from gittrack.conditions import Bound, Term
 from gittrack.quoting import command_line
-from gittrack.summary import Number, Summary
+from gittrack.summaries import Number, Summary
 
 __all__ = ["Curves", "holds", "value"]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from gittrack import grouping
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = ["Winner", "best", "comparable", "is_lowest", "sounds_low"]
 

@@ -17,7 +17,7 @@ from gittrack.git import is_id
 from gittrack.keys import flatten, nest
 from gittrack.quoting import one_line
 from gittrack.records import Artifact, Code, Data, Environment, Input, Row, Run, Skipped
-from gittrack.summary import Number, Status
+from gittrack.summaries import Number, Status
 
 __all__ = [
     "ARTIFACTS",

@@ -22,7 +22,7 @@ from gittrack.origin import Origin
 from gittrack.pages import Pages
 from gittrack.records import Artifact, Code, Data, Environment, Input, Run
 from gittrack.search import Question
-from gittrack.summary import Number, Status, Summary, Value
+from gittrack.summaries import Number, Status, Summary, Value
 
 if TYPE_CHECKING:
     from gittrack.difference import Difference

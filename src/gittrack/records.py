@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gittrack.summary import Number, Status, Value, nothing
+from gittrack.summaries import Number, Status, Value, nothing
 
 __all__ = [
     "Artifact",

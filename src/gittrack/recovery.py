@@ -26,7 +26,7 @@ from gittrack.series import Table
 from gittrack.sessions import Session
 from gittrack.story import cells, system_rows, tell
 from gittrack.story import experiment as group
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 __all__ = [
     "finish",

@@ -20,7 +20,7 @@ from gittrack.quoting import utf8
 
 if TYPE_CHECKING:
     from gittrack.records import Input, Row
-    from gittrack.summary import Summary
+    from gittrack.summaries import Summary
     from gittrack.tagging import Version
     from gittrack.vocabulary import Vocabulary
 

@@ -32,7 +32,7 @@ from gittrack.quoting import command_line, one_line
 from gittrack.vocabulary import ATTRIBUTES, GROUPS, of_summaries
 
 if TYPE_CHECKING:
-    from gittrack.summary import Summary
+    from gittrack.summaries import Summary
     from gittrack.vocabulary import Vocabulary
 
 __all__ = [

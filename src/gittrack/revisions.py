@@ -19,7 +19,7 @@ from gittrack.git import Repo
 from gittrack.keys import nearest
 from gittrack.refs import RunRef
 from gittrack.roster import Roster, key_of, ref_of
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 __all__ = [
     "catalogue",

@@ -18,7 +18,7 @@ from gittrack.git import Repo
 from gittrack.index import Index, open_index
 from gittrack.names import check
 from gittrack.refs import RunRef
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 __all__ = ["Roster", "key_of", "ref_of"]
 

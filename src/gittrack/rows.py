@@ -17,7 +17,7 @@ from typing import Any
 from gittrack import atoms
 from gittrack.atoms import Stored
 from gittrack.quoting import command_line
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 __all__ = [
     "ATTRIBUTES",

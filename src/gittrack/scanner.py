@@ -19,7 +19,7 @@ from gittrack.keys import check_key
 from gittrack.points import STEPS, is_number, number, take_step
 from gittrack.quoting import one_line
 from gittrack.records import Row
-from gittrack.summary import Number
+from gittrack.summaries import Number
 from gittrack.trainers import ENDS, HEADING, Trainers
 
 if TYPE_CHECKING:

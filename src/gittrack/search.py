@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gittrack.errors import BrokenRecord
     from gittrack.index import Index
     from gittrack.routines import Calls
-    from gittrack.summary import Number, Summary
+    from gittrack.summaries import Number, Summary
     from gittrack.whereabouts import Place
 
 __all__ = ["Found", "Question", "Search", "open_search"]

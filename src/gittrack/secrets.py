@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from gittrack.summary import Value
+from gittrack.summaries import Value
 
 __all__ = [
     "MASK",

@@ -15,7 +15,7 @@ from operator import eq
 from typing import NamedTuple, overload
 
 from gittrack.records import Row
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = ["Table", "column", "dump", "last", "metric", "number", "points", "worth_keeping"]
 

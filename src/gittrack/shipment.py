@@ -17,7 +17,7 @@ from gittrack.git import Repo
 from gittrack.manifest import check_md5
 from gittrack.meter import SILENT, Meter
 from gittrack.setup import Setup
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 __all__ = ["Shipment", "pack"]
 

@@ -17,7 +17,7 @@ from gittrack.active import Active, remark
 from gittrack.errors import BadName, BadValue, GittrackError, UsageError
 from gittrack.foreign import converted, number, plain, shown, whole_number
 from gittrack.quoting import utf8
-from gittrack.summary import Number, Value
+from gittrack.summaries import Number, Value
 from gittrack.views import Config, Summary, merge
 
 __all__ = ["Statements"]

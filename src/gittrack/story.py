@@ -17,7 +17,7 @@ from gittrack.lines import Reader
 from gittrack.quoting import one_line
 from gittrack.records import Artifact, Code, Data, Environment, Input, Row, Run, Skipped
 from gittrack.series import Table
-from gittrack.summary import Number, Status, Value
+from gittrack.summaries import Number, Status, Value
 
 __all__ = [
     "cells",

@@ -16,7 +16,7 @@ from gittrack.keys import nearest
 from gittrack.names import SUFFIX
 from gittrack.records import Input, Run
 from gittrack.refs import RunRef
-from gittrack.summary import Number
+from gittrack.summaries import Number
 from gittrack.vitals import PREFIX
 
 __all__ = [

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gittrack.quoting import utf8
-from gittrack.summary import STATUSES
+from gittrack.summaries import STATUSES
 
 __all__ = ["sound"]
 

@@ -19,7 +19,7 @@ from gittrack import tfproto
 from gittrack.errors import BadFile, BadName
 from gittrack.keys import check_key
 from gittrack.records import Row
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = [
     "LARGEST_RECORD",

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = ["Value", "checksum", "event", "scalar", "value"]
 

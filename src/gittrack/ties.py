@@ -15,7 +15,7 @@ from gittrack.tables import Tables, batches, marks
 
 if TYPE_CHECKING:
     from gittrack.records import Input
-    from gittrack.summary import Status
+    from gittrack.summaries import Status
 
 __all__ = ["Known", "Ties", "Used"]
 

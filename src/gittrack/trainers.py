@@ -12,7 +12,7 @@ from functools import cache
 from typing import NamedTuple, TypeAlias
 
 from gittrack.points import STEPS, number
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = ["ENDS", "HEADING", "Trainers"]
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from gittrack.errors import BadFile
 from gittrack.series import Table, number
 from gittrack.series import metric as metric_of
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 __all__ = ["curve", "load", "names"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from gittrack.errors import BadValue, GittrackError
 from gittrack.foreign import shown
-from gittrack.summary import Number, Value
+from gittrack.summaries import Number, Value
 
 __all__ = ["Config", "RunData", "RunInfo", "Summary", "merge", "settings"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack.records import Row
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 if TYPE_CHECKING:
     import psutil

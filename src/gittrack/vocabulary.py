@@ -13,7 +13,7 @@ from gittrack.errors import UnknownKey
 from gittrack.keys import nearest
 
 if TYPE_CHECKING:
-    from gittrack.summary import Summary
+    from gittrack.summaries import Summary
 
 __all__ = ["ALIASES", "ATTRIBUTES", "GROUPS", "Count", "Vocabulary", "of_summaries"]
 

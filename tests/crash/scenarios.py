@@ -28,7 +28,7 @@ from gittrack.annotations import append, overlay
 from gittrack.events import set_tag
 from gittrack.git import Repo
 from gittrack.journal import Writer
-from gittrack.summary import Summary
+from gittrack.summaries import Summary
 
 __all__ = ["SCENARIOS", "Scenario", "Trial", "recovering", "spread", "sweep"]
 

@@ -18,7 +18,7 @@ from gittrack.cli.main import open_repo
 if TYPE_CHECKING:
     from gittrack.events import Change
     from gittrack.git import Repo
-    from gittrack.summary import Summary
+    from gittrack.summaries import Summary
 
 __all__ = ["archive", "note", "rename", "restore", "rm", "tag"]
 

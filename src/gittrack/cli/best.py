@@ -22,7 +22,7 @@ from gittrack.cli.progress import bar
 if TYPE_CHECKING:
     from gittrack.cli.target import Target
     from gittrack.ranking import Winner
-    from gittrack.summary import Summary
+    from gittrack.summaries import Summary
     from gittrack.whereabouts import Place
 
 __all__ = ["best"]

@@ -16,7 +16,7 @@ from gittrack.errors import AmbiguousRun, GittrackError, RunNotFound
 from gittrack.git import Repo
 from gittrack.glance import Glance
 from gittrack.refs import LiveRef, RunRef
-from gittrack.summary import Number
+from gittrack.summaries import Number
 
 if TYPE_CHECKING:
     from gittrack.records import Run

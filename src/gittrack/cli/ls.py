@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gittrack.index import Known
     from gittrack.lineage import Stale
     from gittrack.report import Column
-    from gittrack.summary import Summary
+    from gittrack.summaries import Summary
     from gittrack.whereabouts import Place
 
 __all__ = ["leading", "ls"]

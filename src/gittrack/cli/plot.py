@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gittrack.git import Repo
     from gittrack.panels import Panel, Point
     from gittrack.refs import RunRef
-    from gittrack.summary import Value
+    from gittrack.summaries import Value
 
 __all__ = ["plot"]
 

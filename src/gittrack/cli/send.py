@@ -14,7 +14,7 @@ from gittrack.cli.output import json_option, say
 if TYPE_CHECKING:
     from gittrack.git import Repo
     from gittrack.shipment import Shipment
-    from gittrack.summary import Summary
+    from gittrack.summaries import Summary
 
 __all__ = ["send"]
 

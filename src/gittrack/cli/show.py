@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gittrack.cli.subject import Subject
     from gittrack.git import Repo
     from gittrack.records import Artifact, Data, Run
-    from gittrack.summary import Number, Summary
+    from gittrack.summaries import Number, Summary
 
 __all__ = ["show"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gittrack.git import Repo
     from gittrack.records import Row, Run
     from gittrack.refs import RunRef
-    from gittrack.summary import Summary
+    from gittrack.summaries import Summary
 
 __all__ = ["Subject", "subjects"]
 
