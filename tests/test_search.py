@@ -6,11 +6,12 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import gittrack
-from gittrack import commits, names, refs, search, whereabouts
+from gittrack import commits, names, refs, search, tables, whereabouts
 from gittrack.errors import QueryError, UnknownKey
 from gittrack.git import Identity, Repo
 from gittrack.message import moment
@@ -202,6 +203,46 @@ def test_a_run_that_ends_while_it_is_asked_is_there_once(running: Repo) -> None:
             ended = again.find(Question("p = 7")).runs
     assert [run.status for run in ended] == ["finished"] and ended[0].commit is not None
     gittrack.start_run()
+
+
+@pytest.mark.parametrize("width", [1, 250])
+def test_runs_that_come_while_it_is_asked_have_all_that_they_say(repo: Repo, width: int) -> None:
+    """Another process gave their keys columns: without these, a run would lack some of its params.
+
+    Beyond 200 keys, one that is unknown looked like damage, and all was read again.
+    """
+    _record(repo, 7, params={f"k{n}": n for n in range(width)})
+    place = whereabouts.of(repo)
+    with search.open_search(place) as asked:
+        asked.find(Question())
+        _record(repo, 8, params={"other": 1, "p": 2})
+        with search.open_search(place) as again:
+            again.index.database.execute("INSERT INTO facts VALUES ('kept', 1)")
+        (run,) = asked.find(Question("p = 2", sort=("-p",))).runs
+        assert run.params == {"other": 1, "p": 2}
+    with search.open_search(place) as again:
+        assert again.index.database.execute("SELECT 1 FROM facts WHERE name = 'kept'").fetchone()
+
+
+def test_a_run_recorded_in_the_middle_of_a_question_is_no_part_of_it(
+    running: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows and their order are asked for one after the other, and must be of the same runs."""
+    place = whereabouts.of(running)
+    whole = search.Search._page
+
+    def page(self: search.Search, *args: Any) -> Any:
+        found = whole(self, *args)
+        monkeypatch.undo()
+        monkeypatch.setattr(tables, "_PATIENCE", 0.1)
+        _record(running, 8)
+        search.open_search(place).close()
+        return found
+
+    with search.open_search(place) as asked:
+        before = [run.name for run in asked.find(Question()).runs]
+        monkeypatch.setattr(search.Search, "_page", page)
+        assert [run.name for run in asked.find(Question()).runs] == before
 
 
 def test_nothing_is_opened_to_ask_what_is_known(repo: Repo) -> None:

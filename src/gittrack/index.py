@@ -6,7 +6,8 @@ query means is `clauses`' to know, how the tables come about `census`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -64,6 +65,7 @@ class Index(Ties):
         self._place = place
         self._meter = meter
         self._keys: dict[str, tuple[int, str | None, tuple[int, ...]]] | None = None
+        self._turn = -1
         self._words: dict[int, str] = {}
         self._indexes: set[str] | None = None
         self._has_more = False
@@ -103,13 +105,33 @@ class Index(Ties):
         """Another connection, which can change nothing, to be closed by the caller."""
         return self._tables.connect_read_only()
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Within, every answer is of one moment, whatever other processes write meanwhile.
+
+        They wait for its end. `need` does nothing there.
+        """
+        database = self.database
+        if database.in_transaction:
+            yield
+            return
+        database.execute("BEGIN")
+        try:
+            if self._keys is not None and self._tables.guarded(_turn) != self._turn:
+                self._keys = None
+            yield
+        finally:
+            # Damaged tables were closed, and others made.
+            if database is self.database and database.in_transaction:
+                database.execute("COMMIT")
+
     # -- names ------------------------------------------------------------------------------------
 
     @property
     def _known(self) -> dict[str, tuple[int, str | None, tuple[int, ...]]]:
         """Full key -> number, column, how many numbers, texts, booleans, others and large ones."""
         if self._keys is None:
-            self._keys = self._tables.guarded(_keys)
+            self._turn, self._keys = self._tables.guarded(lambda one: (_turn(one), _keys(one)))
         return self._keys
 
     @property
@@ -193,18 +215,22 @@ class Index(Ties):
         title.
         """
         picked = self._picked(where, experiment, archived, deleted)
-        known = [(full, *found[:2]) for full, found in self._known.items() if found[1]]
-        names = [f"runs.{name}" for name in ("number", *COLUMNS)]
-        names += [f"runs.{column}" for _, _, column in known]
         try:
-            return self._summaries(self._select(names, picked, order, limit), known)
+            return self._page(picked, order, limit)
         except _DAMAGED:
             if self._tables.in_memory:
                 raise
             self.mend()
-        return self.page(
-            where, order, limit, experiment=experiment, archived=archived, deleted=deleted
-        )
+        return self._page(picked, order, limit)
+
+    def _page(
+        self, picked: tuple[str, list[Any]], order: Sequence[tuple[str, bool]], limit: int | None
+    ) -> list[Summary]:
+        with self.still():
+            known = [(full, *found[:2]) for full, found in self._known.items() if found[1]]
+            names = [f"runs.{name}" for name in ("number", *COLUMNS)]
+            names += [f"runs.{column}" for _, _, column in known]
+            return self._summaries(self._select(names, picked, order, limit), known)
 
     def columns(
         self,
@@ -224,8 +250,9 @@ class Index(Ties):
         `computed` gives SQL for what is no key.
         """
         picked = self._picked(where, experiment, archived, deleted)
-        names = [computed.get(key) or self.expression(key) for key in keys]
-        found = self._select(names or ["1"], picked, order, limit)
+        with self.still():
+            names = [computed.get(key) or self.expression(key) for key in keys]
+            found = self._select(names or ["1"], picked, order, limit)
         turned = list(zip(*found, strict=True)) if found else [()] * len(keys)
         return {
             key: list(map(bool, values)) if key in _FLAGS else atoms.decoded(values)
@@ -251,11 +278,15 @@ class Index(Ties):
         if patience is None:
             query = f"SELECT count(*) FROM runs WHERE {text}"
             return int(self._tables.ask(query, values)[0][0]), True
-        found = 0
-        with access.bounded(self.database, patience) as is_over:
-            for _ in self.database.execute(f"SELECT 1 FROM runs WHERE {text}", values):
-                found += 1
-        return found, not is_over()
+
+        def counted(database: sqlite3.Connection) -> tuple[int, bool]:
+            found = 0
+            with access.bounded(database, patience) as is_over:
+                for _ in database.execute(f"SELECT 1 FROM runs WHERE {text}", values):
+                    found += 1
+            return found, not is_over()
+
+        return self._tables.guarded(counted)
 
     @property
     def total(self) -> int:
@@ -280,6 +311,8 @@ class Index(Ties):
         `packages` are read.
         """
         wanted = set(keys)
+        if self.database.in_transaction:
+            return
         if wanted & {"curves", "packages"}:
             from gittrack import curvature
 
@@ -430,6 +463,12 @@ class Index(Ties):
                 group, _, name = names[key].partition(".")
                 found.setdefault(run, []).append((GROUPS.index(group), name, atoms.decode(value)))
         return found
+
+
+def _turn(database: sqlite3.Connection) -> int:
+    """What is another whenever the rows are."""
+    found = database.execute("SELECT value FROM facts WHERE name = 'turn'").fetchone()
+    return int(found[0]) if found else 0
 
 
 def _keys(database: sqlite3.Connection) -> dict[str, tuple[int, str | None, tuple[int, ...]]]:

@@ -131,13 +131,14 @@ class Search:
             UsageError: a search for a regular expression took too long.
         """
         asked = self._understood(question)
-        runs = self._page(asked, question)
-        total, exact = len(runs), True
-        if question.limit is not None and len(runs) >= question.limit:
-            total, exact = self._count(asked, question)
-        if asked.alive:
-            total += len(asked.alive)
-            runs = self._together(asked, question, runs)
+        with self._index.still():
+            runs = self._page(asked, question)
+            total, exact = len(runs), True
+            if question.limit is not None and len(runs) >= question.limit:
+                total, exact = self._count(asked, question)
+            if asked.alive:
+                total += len(asked.alive)
+                runs = self._together(asked, question, runs)
         total = max(total, len(runs))
         return Found(runs, total, exact, self._index.problems, asked.order)
 
