@@ -451,3 +451,17 @@ def test_where_no_value_is_odd_less_is_asked() -> None:
     for pattern in ("a%", "a%b", "a", HOSTILE):
         like = b.Like(PARAM, pattern, False)
         assert table.find(like, odd=False) == table.find(like)
+
+
+def test_one_of_a_few_commits_is_found_by_an_index() -> None:
+    """The caller says how; a great many are looked up run by run, in a table of them."""
+
+    def few(key: str, values: Sequence[str]) -> tuple[str, list[str]]:
+        return f"few_{key} IN ({','.join('?' * len(values))})", [*values]
+
+    def made(count: int) -> str:
+        asked = b.Among("commit", frozenset(map(str, range(count))))
+        return where(asked, lambda key: "c", few=few)[0]
+
+    assert made(2) == "(few_commit IN (?,?))"
+    assert "json_each" in made(1000) and made(0) == "0"

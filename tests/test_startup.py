@@ -146,9 +146,14 @@ def test_importing_gittrack_loads_nothing_but_itself(tmp_path: Path) -> None:
     [
         (("ls",), LISTING, {"click"}),
         (("ls", "status = 'finished'"), QUERYING, {"click", "parsimonious", "regex"}),
+        (
+            ("ls", "started > '2 weeks ago'"),
+            QUERYING | {"gittrack.dates"},
+            {"click", "parsimonious", "regex"},
+        ),
         (("show", "latest"), SHOWING, {"click", "pygit2", "cffi", "yaml", "cython_runtime"}),
     ],
-    ids=["ls", "query", "show"],
+    ids=["ls", "query", "moment", "show"],
 )
 def test_reading_loads_only_what_is_listed(
     words: tuple[str, ...], allowed: set[str], packages: set[str], recorded: Path

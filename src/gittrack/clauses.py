@@ -23,6 +23,8 @@ Clause: TypeAlias = "tuple[str, list[Stored]]"
 
 Expression: TypeAlias = Callable[[str], str]
 
+Few: TypeAlias = "Callable[[str, Sequence[str]], tuple[str, Sequence[Stored]]]"
+
 _FALSE: Clause = ("0", [])
 _TRUE: Clause = ("1", [])
 _FLIPPED = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -46,7 +48,10 @@ _TOGETHER = 50
 
 
 def where(
-    bound: conditions.Bound, expression: Expression, odd: Callable[[str], bool] = lambda key: True
+    bound: conditions.Bound,
+    expression: Expression,
+    odd: Callable[[str], bool] = lambda key: True,
+    few: Few | None = None,
 ) -> Clause:
     """What stands after WHERE: true where the query holds, else false or NULL.
 
@@ -54,12 +59,13 @@ def where(
     (times in microseconds, booleans as 0 and 1), `curve.FUNCTION.METRIC` for what is known of a
     curve; in parentheses where it has operators. `odd` tells of such a key whether a run may have
     an integer beyond 64 bits or a text that is no UTF-8 there: where none has, one range of an
-    index answers every comparison. The statement needs what `functions` registers.
+    index answers every comparison. `few` gives a condition by which an index finds the runs that
+    have one of a few values. The statement needs what `functions` registers.
 
     Raises:
         UsageError: the query is more than SQLite takes at once.
     """
-    text, values = _Writer(expression, odd).condition(_plain(bound, True), 0)
+    text, values = _Writer(expression, odd, few).condition(_plain(bound, True), 0)
     if len(values) > _MOST_VALUES:
         raise UsageError(
             f"the query compares with {len(values):,} values, at most {_MOST_VALUES:,} can be",
@@ -94,9 +100,12 @@ def _plain(bound: Any, positive: bool) -> Any:
 class _Writer:
     """Writes clauses with one caller's expressions."""
 
-    def __init__(self, expression: Expression, odd: Callable[[str], bool]) -> None:
+    def __init__(
+        self, expression: Expression, odd: Callable[[str], bool], few: Few | None = None
+    ) -> None:
         self._expression = expression
         self._odd = odd
+        self._few = few
 
     # -- logic ----------------------------------------------------------------------------------
 
@@ -233,7 +242,11 @@ class _Writer:
         return found, given + options
 
     def one_of(self, bound: conditions.Among) -> Clause:
-        return _listed(self._expression(bound.key), sorted(bound.values))
+        values = sorted(bound.values)
+        if self._few is not None and 0 < len(values) <= _LISTED:
+            text, given = self._few(bound.key, values)
+            return f"({text})", list(given)
+        return _listed(self._expression(bound.key), list(values))
 
     def like(self, bound: conditions.Like) -> Clause:
         pattern = bound.pattern

@@ -90,10 +90,7 @@ def _now(*, midnight: bool) -> int:
 
 def _asked(place: Place, words: str) -> int | None:
     try:
-        told = place.repo.git(
-            "config", "--type=expiry-date", "--default", words, "--get", "track.nothing.moment"
-        )
+        seconds = place.moment(words)
     except GitFailed:
         return None
-    seconds = int(told)
-    return seconds * 10**6 if 0 < seconds <= _LARGEST else None
+    return seconds * 10**6 if seconds is not None and 0 < seconds <= _LARGEST else None

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Question", "Search", "open_search"]
 
-_PATIENCE = 300_000
-"""Steps of SQLite's machine, a few milliseconds, that counting may take."""
+_PATIENCE = 60_000
+"""Steps of SQLite's machine, at most some ten milliseconds, that counting may take."""
 
 _NEWEST = ("started", "name", "experiment")
 
@@ -281,7 +281,8 @@ class Search:
             return None
         from gittrack import clauses
 
-        return clauses.where(bound, self._index.expression, self._index.odd)
+        index = self._index
+        return clauses.where(bound, index.expression, index.odd, index.is_one_of)
 
     def _expression(self, term: Term) -> str:
         """A value as SQL without question marks."""

@@ -79,6 +79,17 @@ class Place:
         """The value of a setting; None if there is none. `name` in lower case, as in `settings`."""
         return self.settings.get(name)
 
+    def moment(self, words: str) -> int | None:
+        """The seconds since the epoch that Git takes words for, whatever they say.
+
+        Raises:
+            GitFailed: there is no Git.
+        """
+        key = "track.nothing.moment"
+        asked = ("config", "--type=expiry-date", "--default", words, "--get", key)
+        told = _git(self.root or self.git_dir, *asked)
+        return int(told) if told else None
+
 
 def find(start: str | os.PathLike[str] = ".") -> Place:
     """The repository at or above `start`, found as Git finds it.
@@ -159,11 +170,30 @@ def _read(path: str) -> str:
 
 
 def _settings(place: str) -> dict[str, str]:
-    """Ask Git, without `subprocess`, which takes longer to load than Git to answer."""
+    told = _git(place, "config", "--list", "-z", "--includes")
+    if told is None:
+        raise GitFailed("git cannot read its configuration", hint="`git config --list` says why.")
+    found = {}
+    for item in told.split(b"\0"):
+        key, _, value = os.fsdecode(item).partition("\n")
+        if key:
+            found[key] = value
+    return found
+
+
+def _git(place: str, *arguments: str) -> bytes | None:
+    """Ask Git, without `subprocess`, which takes longer to load than Git to answer; None: failed.
+
+    Raises:
+        GitFailed: there is no Git.
+    """
     reading, writing = os.pipe()
     try:
-        words = ["git", "-C", place, "config", "--list", "-z", "--includes"]
-        actions = [(os.POSIX_SPAWN_DUP2, writing, 1)]
+        words = ["git", "-C", place, *arguments]
+        actions = [
+            (os.POSIX_SPAWN_DUP2, writing, 1),
+            (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+        ]
         try:
             child = os.posix_spawnp("git", words, os.environ, file_actions=actions)
         except OSError as error:
@@ -175,11 +205,4 @@ def _settings(place: str) -> dict[str, str]:
     finally:
         os.close(reading)
     _, status = os.waitpid(child, 0)
-    if status:
-        raise GitFailed("git cannot read its configuration", hint="`git config --list` says why.")
-    found = {}
-    for item in told.split(b"\0"):
-        key, _, value = os.fsdecode(item).partition("\n")
-        if key:
-            found[key] = value
-    return found
+    return None if status else told
