@@ -274,6 +274,13 @@ def test_what_a_module_offers_is_written_at_its_top(module: str) -> None:
     assert not unexported(MODULES[module])
 
 
+def test_no_module_is_called_as_something_public() -> None:
+    """Importing `gittrack.x` puts a module in place of what `gittrack.x` was before."""
+    import gittrack
+
+    assert "start_run" in gittrack.__all__ and not {*gittrack.__all__, "run"} & set(INNER)
+
+
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_everything_public_has_a_docstring(module: str) -> None:
     """A caller should not have to read the body."""
