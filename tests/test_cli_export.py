@@ -241,3 +241,14 @@ def test_a_full_disk_is_said(place: Path, track: Track) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "No space left" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["--csv", "--jsonl"])
+def test_a_standard_output_that_is_closed_is_written_nothing(place: Path, form: str) -> None:
+    """`>&-`: Python has no `sys.stdout` then."""
+    done = subprocess.run(
+        [f"{sys.executable} -m gittrack export {form} - >&-"],
+        shell=True, cwd=place, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "written to standard output" in done.stderr

@@ -99,6 +99,17 @@ def test_n_limits_rows_and_says_so(place: Path, track: Track) -> None:
     told = track(place, "sql", "select name from runs", "-n", "2", "--csv", check=0)
     assert len(told.stdout.splitlines()) == 3
     assert track(place, "sql", "select 1 x", "-n", "1", check=0).stderr == ""
+    assert track(place, "sql", "select 1 x", "-n", "9" * 30, check=0).stdout == "x\n1\n"
+
+
+@pytest.mark.parametrize("form", ["--csv", "--json", "--md"])
+def test_a_standard_output_that_is_closed_is_written_nothing(place: Path, form: str) -> None:
+    """`>&-`: Python has no `sys.stdout` then."""
+    done = subprocess.run(
+        [f"{sys.executable} -m gittrack sql 'select 1' {form} >&-"],
+        shell=True, cwd=place, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_statement_comes_from_a_file_or_standard_input(

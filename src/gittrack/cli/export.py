@@ -159,13 +159,19 @@ def _write_text(source: Extract, order: _Order, path: Path | None, meter: Meter)
             editions.as_jsonl(source, write, curves=order.curves, meter=meter)
 
     if path is None:
-        through(_to_terminal if screen().is_terminal else sys.stdout.write)
+        through(_to_terminal if screen().is_terminal else _to_stdout)
         return
     with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         through(file.write)
 
 
+def _to_stdout(text: str) -> None:
+    # Python has no `stdout` where it was closed before.
+    if sys.stdout is not None:
+        sys.stdout.write(text)
+
+
 def _to_terminal(text: str) -> None:
     from gittrack.quoting import printable
 
-    sys.stdout.write(printable(text.replace("\r\n", "\n")))
+    _to_stdout(printable(text.replace("\r\n", "\n")))

@@ -80,6 +80,7 @@ def sql(
             raise UsageError("a statement and --file do not go together")
         statement = _read(file)
     place = open_place(ctx)
+    count = None if count is None else min(count, sys.maxsize)
     if statement is None:
         _list(place, form)
         return
@@ -164,7 +165,9 @@ def _write(place: Place, pieces: Iterator[str]) -> None:
         page_data(place, "".join(pieces))
         return
     for piece in pieces:
-        sys.stdout.write(piece)
+        # Python has no `stdout` where it was closed before.
+        if sys.stdout is not None:
+            sys.stdout.write(piece)
 
 
 def _as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
