@@ -48,6 +48,8 @@ def test_what_is_exact_is_read_exactly(place: Place, text: str, moment: int) -> 
         ("3 days 2 hours ago", 3 * _DAY + 7_200 * 10**6),
         ("Two.Weeks.Ago", 14 * _DAY),
         ("now", 0),
+        ("a week ago", 7 * _DAY),
+        ("5.minutes.ago", 300 * 10**6),
     ],
 )
 def test_gits_words_mean_what_they_mean_to_git(place: Place, text: str, back: int) -> None:
@@ -55,6 +57,16 @@ def test_gits_words_mean_what_they_mean_to_git(place: Place, text: str, back: in
     found = dates.microseconds(place, text)
     assert found is not None
     assert abs(time.time_ns() // 1000 - back - found) < 60 * 10**6
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2025/12/31", "2025.12.31", "31.12.2025", "31-12-2025", "12/31/2025", "31 dec 2025",
+       "December 31st, 2025"],
+)  # fmt: skip
+def test_a_date_without_a_time_is_its_first_moment(place: Place, text: str) -> None:
+    """To Git it is that day at the time that it is now, so that an answer depends on when it is."""
+    assert dates.microseconds(place, text) == dates.microseconds(place, "2025-12-31")
 
 
 @pytest.mark.parametrize("text", ["last friday", "noon yesterday", "10 jan 2026", "12/31/2025"])
@@ -76,6 +88,8 @@ def test_today_begins_at_midnight(place: Place) -> None:
     "text",
     [
         *("banana", "2 wekes ago", "hello 5", "5", "never", "all", "false", "zwei wochen"),
+        *("1.5 hours ago", "1,000 days ago", "25:00", "13:77", "-1 day", "one", "last", "+1"),
+        *("32 january", "99999-01-01", "2026-11", "november", "1 1 1", "26-11-21", "11/21"),
         *("2026-13-45", "2026-02-30", "2026-01-31T25:00", "2026-01-31x", "9" * 40),
         *("", " ", "1 week ago; rm", "--get", "'", "\u0665"),
     ],

@@ -1,7 +1,7 @@
 """A point in time as a user writes it: ISO 8601, or Git's own words (`2 weeks ago`, `last friday`).
 
 Knows that Git takes any text for a date, guessing, and so which words may reach it. A date
-without a time is local midnight, unlike Git's. Knows nothing of queries.
+without a time is local midnight, unlike Git's, however it is written. Knows nothing of queries.
 """
 
 from __future__ import annotations
@@ -16,35 +16,33 @@ __all__ = ["microseconds"]
 
 _ISO = re.compile(r"\d{4}-\d\d?-\d\d?(?:$|[T ])")
 _FRACTION = re.compile(r"\.(\d+)")
-_WORD = re.compile(r"[^\W\d_]+")
-_GIT = re.compile(r"[\w:.,/+ -]+")
-_WORDS = """
-    second seconds minute minutes hour hours day days week weeks month months year years
-    one two three four five six seven eight nine ten last a an ago and at
-    now today yesterday noon midnight tea am pm st nd rd th utc gmt
-"""
-_KNOWN = frozenset(re.findall("[a-z]+", _WORDS))
-_NAMES = [
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-]
+_UNIT = "(?:second|minute|hour|day|week|month|year)s?"
+_COUNT = r"(?:\d{1,4}|one|two|three|four|five|six|seven|eight|nine|ten|an?)"
+_SOME = f"{_COUNT} {_UNIT}"
+_WEEKDAY = "(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?"
+_MONTH = (
+    "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    "|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
+_DAY = "(?:0?[1-9]|[12][0-9]|3[01])"
+_OF_YEAR = "(?:0?[1-9]|1[0-2])"
+_YEAR = "[12][0-9]{3}"
+_NTH = f"{_DAY}(?:st|nd|rd|th)?"
+_DATE = (
+    f"(?:{_NTH} {_MONTH}(?:,? {_YEAR})?|{_MONTH} {_NTH}(?:,? {_YEAR})?"
+    f"|{_YEAR}[/.]{_OF_YEAR}[/.]{_DAY}|{_DAY}[.-]{_OF_YEAR}[.-]{_YEAR}|{_OF_YEAR}/{_DAY}/{_YEAR})"
+)
+_AGO = f"(?:{_SOME}(?: (?:and )?{_SOME})*(?: ago)?|last (?:{_UNIT}|{_WEEKDAY})|yesterday|today)"
+_CLOCK = (
+    "(?:(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?|(?:0?[1-9]|1[0-2]) ?[ap]m"
+    "|noon|midnight|tea)"
+)
+# What else Git takes it guesses at: `1.5 hours ago` is the first of May to it, `25:00` today.
+_GIT = re.compile(
+    f"(?:{_CLOCK} )?(?:(?P<date>{_DATE})|{_AGO})|{_CLOCK}|(?:{_DATE}|{_AGO}) (?:at )?{_CLOCK}",
+    re.ASCII,
+)
+_BETWEEN_WORDS = re.compile(r"(?<=[a-z])[.](?=[a-z0-9])|(?<=[0-9])[.](?=[a-z])")
 _LARGEST = 253_402_300_799
 _SMALLEST_SECONDS = 100_000_000
 
@@ -58,13 +56,17 @@ def microseconds(place: Place, text: str) -> int | None:
     words = " ".join(text.split())
     if _ISO.match(words):
         return _iso(words)
-    if not _GIT.fullmatch(words) or not all(map(_is_known, _WORD.findall(words.lower()))):
-        return None
-    if words.lower() in ("now", "today"):
-        return _now(midnight=words.lower() == "today")
     if words.isascii() and words.isdigit():
         return int(words) * 10**6 if _SMALLEST_SECONDS <= int(words[:13]) <= _LARGEST else None
-    return _asked(place, words)
+    words = _BETWEEN_WORDS.sub(" ", words.lower())
+    if words in ("now", "today"):
+        return _now(midnight=words == "today")
+    found = _GIT.fullmatch(words)
+    if found is None:
+        return None
+    if found["date"] == words:
+        words += " 00:00"
+    return _asked(place, re.sub(r"\ban?\b", "one", words))
 
 
 def _iso(words: str) -> int | None:
@@ -75,10 +77,6 @@ def _iso(words: str) -> int | None:
         return round(datetime.fromisoformat(plain).astimezone().timestamp() * 10**6)
     except (ValueError, OverflowError, OSError):
         return None
-
-
-def _is_known(word: str) -> bool:
-    return word in _KNOWN or (len(word) >= 3 and any(name.startswith(word) for name in _NAMES))
 
 
 def _now(*, midnight: bool) -> int:
