@@ -290,34 +290,6 @@ KNOWN = ["amber-otter-7f3kq2", "amber-otter-0w8nc1", "blue-heron-q2zm8d", "base"
 
 
 @pytest.mark.parametrize(
-    ("selector", "found"),
-    [
-        ("amber-otter-7f3kq2", ["amber-otter-7f3kq2"]),
-        ("amber", ["amber-otter-7f3kq2", "amber-otter-0w8nc1"]),
-        ("b", ["blue-heron-q2zm8d", "base", "baseline-5hk2tv"]),
-        ("base", ["base"]),
-        ("baseline", ["baseline-5hk2tv"]),
-        ("otter", []),
-        ("AMBER", []),
-        ("amber-otter-7f3kq2x", []),
-        ("", KNOWN),
-    ],
-)
-def test_a_prefix_finds_all_and_a_whole_name_itself(selector: str, found: list[str]) -> None:
-    """Git's habit: an exact name is never ambiguous, whatever else begins with it."""
-    assert names.matching(selector, KNOWN) == found
-
-
-@settings(deadline=None)
-@given(st.lists(st.text("ab-", max_size=4), unique=True), st.text("ab-", max_size=4))
-def test_the_order_of_the_names_does_not_matter(known: list[str], selector: str) -> None:
-    """Refs come sorted from one back end and packed from another."""
-    one, other = names.matching(selector, known), names.matching(selector, iter(known[::-1]))
-    assert sorted(one) == sorted(other)
-    assert one == [selector] if selector in known else set(one) <= set(known)
-
-
-@pytest.mark.parametrize(
     ("selector", "first"),
     [
         ("amber-oter", "amber-otter-7f3kq2"),

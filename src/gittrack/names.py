@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from gittrack.errors import BadName
 
-__all__ = ["SUFFIX", "check", "generate", "matching", "near", "run_id", "slug", "stem", "suggest"]
+__all__ = ["SUFFIX", "check", "generate", "near", "run_id", "slug", "stem", "suggest"]
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,78}[a-z0-9])?")
 SUFFIX = re.compile(r"-[0-9a-hjkmnp-tv-z]{6}$")
@@ -125,17 +125,6 @@ def _quintets(random: bytes) -> Iterable[int]:
 def stem(name: str) -> str:
     """A run's name without its random ending; the whole of one that has none."""
     return SUFFIX.sub("", name)
-
-
-def matching(selector: str, names: Iterable[str]) -> list[str]:
-    """The names that start with `selector`; only the name itself if it is there."""
-    found = []
-    for name in names:
-        if name == selector:
-            return [name]
-        if name.startswith(selector):
-            found.append(name)
-    return found
 
 
 def near(selector: str, names: Sequence[str], count: int = 3) -> list[str]:

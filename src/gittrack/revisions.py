@@ -24,7 +24,6 @@ from gittrack.summaries import Summary
 __all__ = [
     "catalogue",
     "is_listed",
-    "of_experiment",
     "resolve",
     "resolve_many",
     "resumable",
@@ -76,23 +75,6 @@ def catalogue(
 def is_listed(run: Summary, *, deleted: bool, archived: bool) -> bool:
     """Whether a listing that was asked for such runs, too, shows this one."""
     return deleted if run.deleted else archived or not run.archived
-
-
-def of_experiment(found: Iterable[Summary], experiment: str) -> list[Summary]:
-    """The runs of an experiment, called by its name or by its title.
-
-    Raises:
-        UnknownKey: none is of it.
-    """
-    runs = list(found)
-    kept = [run for run in runs if experiment in (run.experiment, run.experiment_title)]
-    if not kept:
-        known = sorted({run.experiment for run in runs})
-        near = nearest(experiment, known)
-        listed = f"there are: {', '.join(known[:10]) or 'none'}."
-        hint = f"did you mean '{near}'?" if near else listed
-        raise UnknownKey(f"no run is of experiment '{experiment}'", key=experiment, hint=hint)
-    return kept
 
 
 def _newest_first(found: Iterable[Summary]) -> tuple[Summary, ...]:

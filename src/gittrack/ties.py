@@ -163,12 +163,6 @@ class Ties:
         keys = map(rows.digest, md5s)
         return _by_md5(self._used("files.kept = 0 AND files.md5 IN ({})", keys))
 
-    def readers_like(self, md5: str) -> list[Used]:
-        """Who read bytes whose hash begins so, deleted runs left out."""
-        kept = "CASE typeof(files.md5) WHEN 'blob' THEN lower(hex(files.md5)) ELSE files.md5 END"
-        where = f"files.kept = 0 AND substr({kept}, 1, ?) = ?"
-        return self._alive(self._rows(where, [len(md5), utf8(md5)], files=True))
-
     def keepers_of(self, path: str) -> list[Used]:
         """Who kept an artifact of this path, whatever was in it; deleted runs left out."""
         return self._used("files.kept = 1 AND files.path IN ({})", [utf8(path)])
