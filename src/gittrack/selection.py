@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from gittrack.errors import UsageError
 from gittrack.keys import nearest
 from gittrack.meter import SILENT, Meter
-from gittrack.relations import RELATIONS, Source, create, fill
+from gittrack.relations import RELATIONS
+from gittrack.tuples import Source, create, fill
 
 __all__ = ["Answer", "Selection"]
 
@@ -44,6 +45,7 @@ class Selection:
         self._filled: dict[str, set[str]] = {}
         self._read: dict[str, set[str]] = {}
         self._selects = False
+        self._guarding = False
         self._fault: UsageError | None = None
         # A database without a name is a temporary file, which SQLite removes.
         self._connection = sqlite3.connect("", isolation_level=None, cached_statements=0)
@@ -55,6 +57,8 @@ class Selection:
         self._add_functions()
         # Lets Python see Ctrl-C while SQLite computes.
         self._connection.set_progress_handler(_go_on, _STEPS)
+        # Set once: Python 3.10 cannot take an authorizer away.
+        self._connection.set_authorizer(self._authorize)
 
     def __enter__(self) -> Selection:
         return self
@@ -75,17 +79,16 @@ class Selection:
         """
         if not statement.strip():
             raise UsageError("the statement is empty", hint=_HINT)
-        connection = self._connection
-        connection.set_authorizer(self._authorize)
+        self._guarding = True
         try:
             self._prepare(statement)
-            connection.set_authorizer(None)
+            self._guarding = False
             self._supply()
-            connection.set_authorizer(self._authorize)
+            self._guarding = True
             cursor = self._run(statement)
             first = self._take(cursor, 1)
         finally:
-            connection.set_authorizer(None)
+            self._guarding = False
         columns = tuple(column[0] for column in cursor.description or ())
         return Answer(columns, self._rows(cursor, first))
 
@@ -103,6 +106,8 @@ class Selection:
             raise UsageError("the statement selects nothing", hint=_HINT)
 
     def _authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        if not self._guarding:
+            return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_READ and first in _ALL:
             self._read.setdefault(first, set()).add(second or "")
         if action == sqlite3.SQLITE_FUNCTION:
