@@ -118,6 +118,21 @@ SHORT = st.text("ab%_A\n", max_size=8)
 
 
 @settings(max_examples=500)
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("\u039f\u03a3%", "\u039f\u03a3\u0391"),
+        ("\u03bf\u03c3", "\u039f\u03a3"),
+        ("_", "\u0130"),
+        ("%\u0130_", "a\u0130B"),
+    ],
+)
+def test_a_letter_is_one_letter_in_either_case(pattern: str, text: str) -> None:
+    """Lower case has two sigmas, and two characters for one I with a dot."""
+    assert scalars.like(pattern, True)(text)
+    assert not scalars.like("__" if pattern == "_" else "_", True)(text)
+
+
 @given(pattern=SHORT, text=SHORT, fold=st.booleans())
 def test_patterns_mean_what_a_regular_expression_would(pattern: str, text: str, fold: bool) -> None:
     """The slow way, written down."""

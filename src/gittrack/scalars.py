@@ -86,11 +86,11 @@ def like(pattern: str, fold: bool) -> Callable[[str], bool]:
     the pattern's, never faster.
     """
     if fold:
-        pattern = pattern.lower()
+        pattern = _folded(pattern)
     first, *others = pattern.split("%")
     begins = _part(first)
     if not others:
-        return lambda text: begins.fullmatch(text.lower() if fold else text) is not None
+        return lambda text: begins.fullmatch(_folded(text) if fold else text) is not None
     # Each part is looked for where the one before ended: the first place that fits is enough.
     between, ends, length = (
         [_part(part) for part in others[:-1]],
@@ -100,7 +100,7 @@ def like(pattern: str, fold: bool) -> Callable[[str], bool]:
 
     def fits(text: str) -> bool:
         if fold:
-            text = text.lower()
+            text = _folded(text)
         found = begins.match(text)
         for part in between:
             if found is None:
@@ -110,6 +110,14 @@ def like(pattern: str, fold: bool) -> Callable[[str], bool]:
         return found is not None and last >= found.end() and ends.match(text, last) is not None
 
     return fits
+
+
+def _folded(text: str) -> str:
+    """The text in lower case, letter by letter: as many as there were, a sigma like any other."""
+    lower = text.lower()
+    if len(lower) != len(text):
+        lower = "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
+    return lower.replace("\u03c2", "\u03c3")
 
 
 def _part(part: str) -> re.Pattern[str]:
