@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from gittrack import vocabulary
 from gittrack.errors import UsageError
 from gittrack.records import Environment, Input, Row, Run
-from gittrack.relations import EXTREMES, RELATIONS, store
+from gittrack.relations import EXTREMES, RELATIONS
 from gittrack.report import lookup
 from gittrack.selection import Selection
 from gittrack.summaries import Summary
 from gittrack.tagging import Version
+from gittrack.tuples import store
 from summaries import run
 
 

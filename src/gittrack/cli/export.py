@@ -141,7 +141,7 @@ def _write(source: Extract, order: _Order, meter: Meter) -> None:
     )
     with place as path:
         if order.form == "sqlite":
-            from gittrack.relations import store
+            from gittrack.tuples import store
 
             assert path is not None
             store(source, path, without=() if order.curves else ("series",), meter=meter)
