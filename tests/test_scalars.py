@@ -117,7 +117,6 @@ def test_a_pattern_fits_a_whole_text(pattern: str, text: str, expected: bool) ->
 SHORT = st.text("ab%_A\n", max_size=8)
 
 
-@settings(max_examples=500)
 @pytest.mark.parametrize(
     ("pattern", "text"),
     [
@@ -133,6 +132,7 @@ def test_a_letter_is_one_letter_in_either_case(pattern: str, text: str) -> None:
     assert not scalars.like("__" if pattern == "_" else "_", True)(text)
 
 
+@settings(max_examples=500)
 @given(pattern=SHORT, text=SHORT, fold=st.booleans())
 def test_patterns_mean_what_a_regular_expression_would(pattern: str, text: str, fold: bool) -> None:
     """The slow way, written down."""
