@@ -148,8 +148,13 @@ def test_a_list_of_numbers_and_texts_is_both() -> None:
         ("name = acc", "a text does not compare to a number", "name = acc", ""),
         ("started = lr", "a time does not compare to a param", "started = lr", ""),
         ("acc = opt", "no run has a number in 'opt', which holds texts", "acc = opt", ""),
-        ("acc", "'acc' is a number, and no condition by itself", "acc", "acc is not null"),
-        ("opt and acc > 1", "'opt' is a param, and no condition by itself", "opt", "compare it"),
+        ("acc", "'acc' is a number, and no condition by itself", "acc", "as in acc > 0.5, or"),
+        (
+            "opt and acc > 1",
+            "'opt' is a param, and no condition by itself",
+            "opt",
+            "as in opt = 'adam',",
+        ),
         ("true", "a condition is expected, such as lr < 0.1", "true", ""),
         ("1 = 1", "neither side names anything of a run", "1 = 1", ""),
         ("'a' like 'a'", "neither side names anything of a run", "'a' like 'a'", ""),
@@ -306,6 +311,25 @@ def test_runs_cannot_be_sorted_by_conditions(text: str) -> None:
     with pytest.raises(QueryError):
         tree, _ = language.parse_order(text)
         binding.bind_value(tree, text, vocabulary.of_summaries(RUNS))
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("run_name = 'base'", ["base-1pnhtg"]),
+        ("run_name != 'base'", ["base-two-1pnhtg", "based-1pnhtg", "untold-1pnhtg"]),
+        ("run_name in ('base', 'Two words')", ["base-1pnhtg", "untold-1pnhtg"]),
+        ("run_name not in ('base', 'based-1pnhtg')", ["base-two-1pnhtg", "untold-1pnhtg"]),
+        ("run_name = 'untold'", []),
+        ("run_name = ''", []),
+        ("name = 'base'", []),
+    ],
+)
+def test_a_run_is_found_by_the_name_that_was_asked_for(query: str, found: list[str]) -> None:
+    """`start_run(run_name="base")` makes base-1pnhtg of it; who comes from MLflow asks for base."""
+    names = ("base-1pnhtg", "base-two-1pnhtg", "based-1pnhtg")
+    runs = [*map(run, names), run("untold-1pnhtg", title="Two words")]
+    assert sorted(find(query, runs)) == found
 
 
 def test_times_of_mlflow_are_whole_milliseconds() -> None:

@@ -8,7 +8,7 @@ runs are kept, and evaluates nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeGuard
 
 from gittrack import syntax
@@ -160,17 +160,32 @@ class _Binder(Terms):
         raise self.refusal(
             f"'{name}' is {KINDS[typed.kind]}, and no condition by itself",
             node,
-            f"compare it, as in {name} > 0.5 or {name} = 'adam', or write {name} is not null.",
+            f"compare it, as in {name} {self.example(typed)}, or write {name} is not null.",
         )
 
+    def example(self, typed: Typed) -> str:
+        """What such values may be compared with."""
+        if typed.kind == "time":
+            return "> '2 weeks ago'"
+        number = typed.kind == "number" or self.vocabulary.count(typed.key).numbers
+        return "> 0.5" if number else "= 'adam'"
+
     def either(self, node: syntax.Node, operand: syntax.Node) -> Bound | None:
-        """A test of MLflow's run_name: of the title if the run has one, or else of its name."""
+        """A test of MLflow's run_name: of the title if the run has one, or else of its name.
+
+        A name is also equal without what was added to it to make it unique.
+        """
         if not isinstance(operand, syntax.Name) or self.attribute(operand) != "run_name":
             return None
         title, name = (
             self.condition(_with_operand(node, operand.changed(group="attributes", key=key)))
             for key in ("title", "name")
         )
+        begun = tuple(map(_begun, _equals(node)))
+        if begun:
+            differs = isinstance(node, syntax.Comparison) and node.op == "!="
+            negated = differs or (isinstance(node, syntax.Member) and node.negated)
+            name = All((name, Not(Any(begun)))) if negated else Any((name, *begun))
         untitled = Missing(Field("title", "text"))
         return Any((All((Not(untitled), title)), All((untitled, name))))
 
@@ -388,6 +403,24 @@ def _is_constant(node: syntax.Node) -> bool:
 
 def _is_dataset(node: syntax.Node) -> TypeGuard[syntax.Name]:
     return isinstance(node, syntax.Name) and node.group == "datasets"
+
+
+def _equals(node: syntax.Node) -> Sequence[str]:
+    """The texts that something is to be equal to, or not."""
+    options: Sequence[syntax.Node] = ()
+    if isinstance(node, syntax.Member):
+        options = node.options
+    elif isinstance(node, syntax.Comparison) and node.op in ("=", "!="):
+        options = (node.right,)
+    literals = [option.value for option in options if isinstance(option, syntax.Literal)]
+    return [value for value in literals if isinstance(value, str)]
+
+
+def _begun(text: str) -> Bound:
+    """Names that are this text, a dash and the six letters that make it unique."""
+    name = Field("name", "text")
+    within = (Compare(">=", name, Value(f"{text}-")), Compare("<", name, Value(f"{text}.")))
+    return All((*within, Like(name, "_" * (len(text) + 7), False)))
 
 
 def _with_operand(node: syntax.Node, operand: syntax.Name) -> syntax.Node:

@@ -217,7 +217,7 @@ class Terms:
                 message = f"no param, metric, tag or attribute is named so ({len(name)} characters)"
             raise QueryError(
                 message, text=self.text, start=node.start, end=node.end, hint=error.hint
-            ) from error
+            ) from None
 
     def field(self, key: str, node: syntax.Node, milliseconds: bool = False) -> Typed:
         """What runs have under a full key."""
