@@ -119,6 +119,21 @@ def test_a_table_fits_its_width(width: int) -> None:
         assert "USER" in made.dropped
 
 
+def test_what_few_runs_have_goes_first() -> None:
+    """A param of one run among many is the least that a narrow table can tell."""
+    found = [run(f"r-{n}", params={"lr": n, **({"aux": 1} if not n else {})}) for n in range(4)]
+    made = report.table(found, report.varying_columns(found), now=NOON, width=30)
+    assert made.dropped[-1] == "aux"
+    assert "lr" in made.text.splitlines()[0]
+
+
+def test_what_never_varies_is_hidden_only_where_there_is_some() -> None:
+    """A sentence about columns that are not there sends people to look for them."""
+    for more, hidden in (({}, False), ({"seed": 1}, True)):
+        found = [run(f"r-{n}", params={"lr": n, **more}) for n in range(2)]
+        assert report.hides(found, report.varying_columns(found)) is hidden
+
+
 def test_chosen_columns_are_dropped_from_the_right() -> None:
     """Who asked for an order has said what matters."""
     columns = [Column("user", "USER"), Column("name", "NAME"), Column("status", "STATUS")]

@@ -41,6 +41,7 @@ __all__ = [
     "cells_of",
     "chosen_columns",
     "full_columns",
+    "hides",
     "lasted",
     "lookup",
     "markdown",
@@ -193,6 +194,13 @@ def varying_columns(
     return told_apart([_column(key) for key in dict.fromkeys([*keys, *also])])
 
 
+def hides(found: Sequence[Summary], columns: Sequence[Column]) -> bool:
+    """Whether the runs have params or metrics that have no column."""
+    there = {column.key for column in columns}
+    known = _keys_of(found)
+    return any(f"{group}.{key}" not in there for group in GROUPS[:2] for key in known[group])
+
+
 def _differs(found: Sequence[Summary], key: str) -> bool:
     return len({getattr(run, key) for run in found}) > 1
 
@@ -237,15 +245,16 @@ def table(
 
     With `now`, times are relative to it, else ISO. With `clock`, what is running has a duration,
     up to then. Where `width` is too narrow, columns are dropped: user, experiment and title first,
-    then from the longer of params and metrics; with `fixed` from the right. The name and the keys
-    in `keep` go last.
+    then of the longer of params and metrics what the fewest runs have; with `fixed` from the right.
+    The name and the keys in `keep` go last.
     """
 
     def next_to_go(kept: Sequence[int]) -> int:
         spare = [place for place in kept if columns[place].key not in keep] or kept
-        return spare[-1] if fixed else spare[_least([columns[place] for place in spare])]
+        return spare[-1] if fixed else spare[_least([(columns[n], gaps[n]) for n in spare])]
 
     drawn = [_draw(found, column, now, clock, more) for column in columns]
+    gaps = [part.cells.count(ABSENT) for part in drawn]
     return _laid_out(columns, drawn, width, color, next_to_go)
 
 
@@ -358,15 +367,15 @@ def _text(value: Any, key: str, now: datetime | None) -> str:
     return cell(value)
 
 
-def _least(kept: Sequence[Column]) -> int:
-    """The place of the least informative column of those that are left."""
-    keys = [column.key for column in kept]
+def _least(kept: Sequence[tuple[Column, int]]) -> int:
+    """The place of the least informative of the columns that are left, each with its gaps."""
+    keys = [column.key for column, _ in kept]
     for key in ("commit", "base", "branch", "user", "experiment", "title"):
         if key in keys:
             return keys.index(key)
     groups = [[n for n, key in enumerate(keys) if key.startswith(f"{group}.")] for group in GROUPS]
     longest = max(groups[::-1], key=lambda group: (len(group), group is groups[0]))
-    return longest[-1] if longest else len(kept) - 1
+    return max(longest, key=lambda place: (kept[place][1], place)) if longest else len(kept) - 1
 
 
 def _finish(drawn: _Drawn, column: Column, color: bool) -> list[str]:

@@ -14,6 +14,7 @@ from gittrack.cli.completing import experiments as complete_experiments
 from gittrack.cli.completing import metrics as complete_metrics
 from gittrack.cli.completing import queries as complete_queries
 from gittrack.cli.completing import saved as complete_saved
+from gittrack.cli.footer import foot
 from gittrack.cli.keys import resolved, several
 from gittrack.cli.main import open_place
 from gittrack.cli.output import format_options, page, page_data, say, screen
@@ -158,7 +159,7 @@ def _how(answer: _Answer, winner: Winner, after: Summary | None) -> str:
 
     if after is None or winner.margin is None:
         return "the only run that has one"
-    which = f"{answer.target.extreme} of {winner.runs} runs"
+    which = f"{answer.target.extreme} of {winner.runs:,} runs"
     if not winner.margin:
         return f"{which}, as good as {one_line(after.name)}"
     side = "below" if answer.target.lowest else "above"
@@ -205,13 +206,11 @@ def _print(place: Place, answer: _Answer) -> None:
     columns, values = _columns(answer, full=False)
     drawn = report.sheet(columns, values, width=shown.width, color=shown.color)
     count = sum(winner.runs for winner in answer.winners if winner.rank == 1)
-    said = f"{answer.target.extreme} {answer.target.title} of {count} runs"
+    said = f"{answer.target.extreme} {answer.target.title} of {count:,} runs"
     if answer.total > count:
-        said += f" · {answer.total - count} without"
-    if drawn.dropped:
-        said += f" · too narrow for {', '.join(drawn.dropped)}"
+        said += f" · {answer.total - count:,} without"
     page(place, drawn.text)
-    say(said)
+    say(foot(said, drawn.dropped, hides=False, width=shown.width, more=""))
 
 
 def _data(answer: _Answer, form: str) -> str:

@@ -316,7 +316,8 @@ def _remarks(study: Study, chance: float | None) -> list[str]:
         said.append(f"{_listed(names, 'and')} always change together and cannot be told apart")
     if len(study.effects) > _DETAILED:
         rest = len(study.effects) - _DETAILED
-        said.append(f"the values of {rest} more params are not shown (-p PARAM)")
+        others = "1 more param" if rest == 1 else f"{rest} more params"
+        said.append(f"the values of {others} are not shown (-p PARAM)")
     if study.labels:
         said.append(f"left out, being different in every run: {_listed(study.labels)}")
     if study.constant:

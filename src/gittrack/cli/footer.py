@@ -17,11 +17,21 @@ def counted(shown: int, total: int, exact: bool, *, matched: bool) -> str:
     return runs if shown == total and exact else f"{shown:,} of {runs} (-n shows more)"
 
 
-def foot(count: str, dropped: Sequence[str], *, hides: bool, width: int | None) -> str:
-    """What is not in the table, on as many lines as the terminal's width makes of it."""
+def foot(
+    count: str,
+    dropped: Sequence[str],
+    *,
+    hides: bool,
+    width: int | None,
+    more: str = " (--columns)",
+) -> str:
+    """What is not in the table, on as many lines as the terminal's width makes of it.
+
+    `more` says what shows the columns that were `dropped`.
+    """
     parts = [count]
     if dropped:
-        parts.append(_too_narrow(dropped, None if width is None else width - len(parts[0]) - 3))
+        parts.append(_too_narrow(dropped, width and width - len(parts[0]) - 3, more))
     if hides:
         parts.append("params that never vary are hidden (--all-columns)")
     if width is None:
@@ -38,7 +48,7 @@ def foot(count: str, dropped: Sequence[str], *, hides: bool, width: int | None) 
     return "\n".join(cut(line, width) for line in lines)
 
 
-def _too_narrow(dropped: Sequence[str], width: int | None) -> str:
+def _too_narrow(dropped: Sequence[str], width: int | None, more: str) -> str:
     """Which columns there was no place for: the first six of them, or as many as fit."""
     from gittrack.cells import width_of
 
@@ -46,8 +56,8 @@ def _too_narrow(dropped: Sequence[str], width: int | None) -> str:
         names = ", ".join([*dropped[:_NAMED], *["..."][: len(dropped) > _NAMED]])
         return f"{len(dropped)} more columns: {names} (--columns, --all-columns)"
     for count in range(min(6, len(dropped)), 0, -1):
-        more = ", ..." if len(dropped) > count else ""
-        text = f"too narrow for {', '.join(dropped[:count])}{more} (--columns)"
+        others = ", ..." if len(dropped) > count else ""
+        text = f"too narrow for {', '.join(dropped[:count])}{others}{more}"
         if width_of(text) <= width:
             return text
-    return f"{len(dropped)} more columns (--columns)"
+    return f"{len(dropped)} more columns{more}"

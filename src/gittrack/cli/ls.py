@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -153,6 +154,7 @@ def ls(
          "--tree": tree, "--stale": stale}
     )  # fmt: skip
     place = open_place(ctx)
+    count = None if count is None else min(count, sys.maxsize)
     with bar() as meter, open_search(place, meter=meter) as search:
         _warn(search.apology)
         known = search.vocabulary
@@ -386,7 +388,8 @@ def _print(place: Place, part: Sequence[Summary], count: str, view: _View, shown
         more=view.drawn(part),
     )
     dropped = [*drawn.dropped, *(column.title for column in others)]
-    footer = foot(count, dropped, hides=hides and len(part) > 1, width=shown.width)
+    hides = hides and report.hides(part, [*columns, *others])
+    footer = foot(count, dropped, hides=hides, width=shown.width)
     if shown.is_terminal:
         page(place, drawn.text + footer + "\n")
     else:
