@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,6 +65,7 @@ class Table:
         self.keys = sorted({key for row in rows for key in row})
         self.columns = {key: f"c{number}" for number, key in enumerate(self.keys)}
         self.connection = sqlite3.connect(":memory:")
+        weakref.finalize(self, self.connection.close)
         columns = ", ".join(self.columns.values())
         self.connection.execute(f"CREATE TABLE runs (number INTEGER PRIMARY KEY, {columns})")
         marks = ", ".join("?" * (1 + len(self.keys)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import weakref
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -123,8 +124,10 @@ class Runs:
         self.database = self.connect()
         self.database.execute("CREATE TABLE runs (number INTEGER PRIMARY KEY, oid BLOB, id BLOB)")
 
-    def connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self.path, isolation_level=None)
+    def connect(self, query: str = "") -> sqlite3.Connection:
+        address = f"{self.path.as_uri()}{query}"
+        database = sqlite3.connect(address, uri=True, isolation_level=None)
+        weakref.finalize(self, database.close)
         database.execute("PRAGMA trusted_schema = OFF")
         return database
 
@@ -393,8 +396,7 @@ def test_a_file_that_takes_nothing_does_not_stop_it(runs: Runs) -> None:
     for prepared in (False, True):
         if prepared:
             curvature.faults(runs.connect())
-        address = f"{runs.path.as_uri()}?mode=ro"
-        runs.database = sqlite3.connect(address, uri=True, isolation_level=None)
+        runs.database = runs.connect("?mode=ro")
         runs.fill("curves", "packages")
         assert runs.ask("max", "loss") == {1: 3.0}
         assert [version for _, version in curvature.installed(runs.database, "torch")] == ["2.3.0"]
