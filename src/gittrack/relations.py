@@ -50,7 +50,7 @@ RELATIONS: tuple[Relation, ...] = (
             Column("exit_code", "INTEGER", "what the command ended with"),
             Column("user", "TEXT", "who ran it"),
             Column("command", "TEXT", "the command as one line for a shell"),
-            Column("source", "TEXT", "what recorded it: `cli`, `python`, ..."),
+            Column("source", "TEXT", "what recorded it: `cli`, `api`, `mlflow`, `import:...`"),
             Column("base", "TEXT", "the commit that the code stood on"),
             Column("branch", "TEXT", "the branch"),
             Column("dirty", "INTEGER", "1: the code differed from its base"),
