@@ -344,6 +344,38 @@ def test_two_that_read_at_once_by_turns(world: World, monkeypatch: pytest.Monkey
     check(world)
 
 
+def test_what_is_said_while_two_read_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever starts again after another was faster has to read again what he had read."""
+    monkeypatch.setattr("gittrack.census._BATCH", 5)
+    monkeypatch.setattr("gittrack.census._AT_ONCE", 5)
+    for _ in range(12):
+        world.record()
+    said = commits.listing(world.repo, refs.all_runs(world.repo)).runs
+    append(world.repo, said[0], [Change("archive")], now=NOON, random=world.dice.randbytes)
+    begun = 0
+
+    @contextmanager
+    def interrupted(database: sqlite3.Connection) -> Iterator[None]:
+        nonlocal begun
+        begun += 1
+        if begun == 3:
+            open_index(whereabouts.of(Repo.open(world.repo.git_dir))).close()
+            append(world.repo, said[1], [Change("delete")], now=NOON, random=world.dice.randbytes)
+            # Only this clone's own file says it.
+            for ref in world.repo.refs("refs/notes/"):
+                world.repo.git("update-ref", "-d", ref.name)
+            time.sleep(0.06)  # Until nothing is too young to be trusted.
+        with transaction(database):
+            yield
+
+    transaction = tables.transaction
+    monkeypatch.setattr(tables, "alone", lambda path, ending="": nullcontext())
+    monkeypatch.setattr(tables, "transaction", interrupted)
+    open_index(whereabouts.of(Repo.open(world.repo.git_dir))).close()
+    assert begun > 5
+    check(world)
+
+
 _ASK = """
 import sys
 from gittrack.index import open_index

@@ -31,6 +31,21 @@ def test_what_former_versions_left_is_removed(repo_dir: Path) -> None:
     assert [path.name for path in state.glob("index-*")] == [tables.NAME]
 
 
+def test_a_file_that_another_process_removes_is_made_again(repo_dir: Path) -> None:
+    """SQLite says that it is read-only; what is there by now is as good as any."""
+    removed = []
+
+    def refresh(database: sqlite3.Connection, path: str | None) -> None:
+        if not removed:
+            removed.append(path)
+            Path(path or "").unlink()
+        database.execute("INSERT INTO facts VALUES ('a', 1)")
+
+    found = Tables(whereabouts.find(repo_dir), refresh)
+    assert found.apology is None and tables.facts(found.database) == {"a": 1}
+    found.close()
+
+
 @pytest.mark.parametrize("broken", [False, True], ids=["file", "memory"])
 def test_another_connection_can_change_nothing(repo_dir: Path, broken: bool) -> None:
     """`git track sql` takes statements from anybody."""

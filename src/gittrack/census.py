@@ -76,6 +76,7 @@ class _Census:
     def _take(self) -> None:
         facts = tables.facts(self._database)
         self._turn = facts.get("turn", 0)
+        self._own = None
         survey = surveys.look(self._database, self._place, tables.places(facts))
         waiting = [run for _, run, oid in survey.new if run is not None and oid is not None]
         if survey.retry:

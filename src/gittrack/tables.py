@@ -185,10 +185,12 @@ class Tables:
                 reason = "it is no plain file"
                 break
             database: sqlite3.Connection | None = None
+            opened = None
             try:
                 if seen is None:
                     self._make_way()
                 database = _connect(self.path)
+                opened = _identity(self.path)
                 self._refresh(database, self.path)
                 return database
             except OSError as error:
@@ -197,6 +199,9 @@ class Tables:
             except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
                 if database is not None:
                     database.close()
+                if opened is not None and opened[:2] != (_identity(self.path) or ())[:2]:
+                    # Removed by another process, which SQLite takes for a fault of the disk.
+                    continue
                 if _is_refusal(error):
                     reason = str(error)
                     break
