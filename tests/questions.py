@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gittrack import binding, language, predicate, scalars, vocabulary
-from gittrack.binding import Among, Bound
+from gittrack.conditions import Among, Bound
 from gittrack.errors import QueryError, UnknownKey
 from gittrack.summaries import Summary
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gittrack import binding, language, vocabulary
-from gittrack.binding import (
+from gittrack.binding import uses
+from gittrack.conditions import (
     Absolute,
     All,
     Among,
@@ -26,7 +27,6 @@ from gittrack.binding import (
     Spelled,
     Sum,
     Value,
-    uses,
 )
 from gittrack.errors import GitFailed, QueryError, RunNotFound
 from questions import Known, bound, find, refusal

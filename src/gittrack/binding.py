@@ -13,7 +13,6 @@ from typing import TypeAlias, TypeGuard
 
 from gittrack import syntax
 from gittrack.conditions import (
-    Absolute,
     All,
     Among,
     Any,
@@ -25,12 +24,10 @@ from gittrack.conditions import (
     In,
     Like,
     Match,
-    Minus,
     Missing,
     Not,
     Scalar,
     Spelled,
-    Sum,
     Term,
     Value,
 )
@@ -43,32 +40,7 @@ from gittrack.terms import INSTEAD, OF_DATASETS, Terms, Typed
 from gittrack.tokens import OF_WORDS
 from gittrack.vocabulary import Vocabulary
 
-__all__ = [
-    "Absolute",
-    "All",
-    "Among",
-    "Any",
-    "Bound",
-    "Compare",
-    "Curve",
-    "Field",
-    "Functions",
-    "Holds",
-    "In",
-    "Like",
-    "Match",
-    "Minus",
-    "Missing",
-    "Moment",
-    "Not",
-    "Spelled",
-    "Sum",
-    "Term",
-    "Value",
-    "bind",
-    "bind_value",
-    "uses",
-]
+__all__ = ["Functions", "Moment", "bind", "bind_value", "uses"]
 
 Functions: TypeAlias = Callable[[str, tuple[str, ...]], Among]
 """A function over Git or lineage by name, and its arguments -> the runs for which it holds.
