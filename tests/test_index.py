@@ -92,6 +92,19 @@ def repo(repo_dir: Path) -> Repo:
 # -- answers ------------------------------------------------------------------------------------
 
 
+def test_any_number_of_columns_is_read_at_once(repo: Repo) -> None:
+    """One statement of SQLite's has 2,000, and a repository may know more params than that."""
+    params = {f"p{number}": number for number in range(2500)}
+    record(repo, 1, "wide-aaaaaa", params=params)
+    record(repo, 2, "bare-bbbbbb")
+    keys = [*(f"params.{key}" for key in params), "name"]
+    with open_index(repo) as found:
+        columns = found.columns(keys=keys)
+        assert found.columns(keys=keys, where=("0", [])) == {key: [] for key in keys}
+    assert columns.pop("name") == ["bare-bbbbbb", "wide-aaaaaa"]
+    assert columns == {f"params.{key}": [None, value] for key, value in params.items()}
+
+
 def test_what_a_run_read_and_kept_is_found_by_content_and_by_path(repo: Repo) -> None:
     """These are the questions of lineage."""
     load = record(repo, 1, "load-aaaaaa", data={"raw.csv": "raw"}, kept={"out/a.csv": "a"})

@@ -38,6 +38,8 @@ _EVEN = _FLAGS | {"duration", "ended", "exit_code", "experiment", "name", "start
 _INDEXED = frozenset(
     ["branch", "duration", "ended", "exit_code", "experiment", "status", "title", "user"]
 )
+# Columns of one statement: SQLite takes 2,000.
+_AT_ONCE = 1000
 _DAMAGED = (ValueError, TypeError, LookupError, OverflowError, AttributeError)
 _FILES, _RARELY = 1, 2
 
@@ -252,8 +254,11 @@ class Index(Ties):
         picked = self._picked(where, experiment, archived, deleted)
         with self.still():
             names = [computed.get(key) or self.expression(key) for key in keys]
-            found = self._select(names or ["1"], picked, order, limit)
-        turned = list(zip(*found, strict=True)) if found else [()] * len(keys)
+            turned: list[Sequence[Any]] = []
+            for start in range(0, len(names), _AT_ONCE):
+                part = names[start : start + _AT_ONCE]
+                found = self._select(part, picked, order, limit)
+                turned += zip(*found, strict=True) if found else [()] * len(part)
         return {
             key: list(map(bool, values)) if key in _FLAGS else atoms.decoded(values)
             for key, values in zip(keys, turned, strict=False)
