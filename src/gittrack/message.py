@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any, get_args
 
 from gittrack.errors import BrokenRecord
@@ -249,9 +250,8 @@ def _is_usual(known: Any) -> bool:
         return False
     if known.get("status") not in _STATUSES:
         return False
-    for key, value in known.items():
-        if type(value) is not _EXACT.get(key, dict) and key in _EXACT:
-            return False
+    if not _fits(tuple(known), tuple(map(type, known.values()))):
+        return False
     for key in ("tags", "data", "artifacts"):
         if key in known and set(map(type, known[key].values())) - _TEXT:
             return False
@@ -261,6 +261,12 @@ def _is_usual(known: Any) -> bool:
     if set(map(type, metrics.values())) - _NUMBERS:
         known["metrics"] = {key: _number(value) for key, value in metrics.items()}
     return True
+
+
+@lru_cache(maxsize=16)
+def _fits(keys: tuple[str, ...], kinds: tuple[type, ...]) -> bool:
+    """Whether these keys have values of their types; the runs of an experiment are much alike."""
+    return all(kind is _EXACT.get(key, kind) for key, kind in zip(keys, kinds, strict=True))
 
 
 _TEXT, _NUMBERS = frozenset([str]), frozenset([int, float])

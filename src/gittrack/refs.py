@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from gittrack.errors import BadName, RunChanged, RunExists
@@ -81,9 +82,15 @@ def parse(ref: Ref) -> RunRef | None:
     if not ref.name.startswith(ROOT) or len(parts) != 2:
         return None
     try:
-        return RunRef(check(parts[0], "experiment"), check(parts[1], "run"), ref.target)
+        return RunRef(_experiment(parts[0]), check(parts[1], "run"), ref.target)
     except BadName:
         return None
+
+
+@lru_cache(maxsize=1024)
+def _experiment(name: str) -> str:
+    """The name, checked once for all runs that follow one another."""
+    return check(name, "experiment")
 
 
 def all_runs(repo: Repo, *, experiment: str | None = None) -> list[RunRef]:

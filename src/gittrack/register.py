@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import atoms, rows
@@ -105,12 +106,12 @@ class Register:
         columns += rows.fixed(runs, self._words)
         groups = {group: [run.get(group) or _NOTHING for run in runs] for group in GROUPS}
         columns_of_keys = []
-        for (group, key), known in self._keys.items():
-            if known.column is not None:
-                names.append(known.column)
-                values = atoms.encoded(
-                    [there.get(key, _ABSENT) for there in groups[group]], _ABSENT
-                )
+        for group, there in groups.items():
+            known = {k: one.column for (g, k), one in self._keys.items() if g == group}
+            keys = [key for key, column in known.items() if column is not None]
+            names += [column for column in known.values() if column is not None]
+            for key, found in zip(keys, _values(there, keys), strict=True):
+                values = atoms.encoded(found, _ABSENT)
                 self._count(group, key, values, 1)
                 columns_of_keys.append(values)
         rare = self._rare(numbers, groups)
@@ -241,6 +242,16 @@ class Register:
         lines = [(*known.counts, known.number) for known in changed]
         self._database.executemany(_UPDATE_KEY, lines)
         self._dirty.clear()
+
+
+def _values(held: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Sequence[Sequence[Any]]:
+    """A column for each key; where every run has all of them, each run is looked at once only."""
+    if len(keys) > 1:
+        try:
+            return list(zip(*map(itemgetter(*keys), held), strict=True))
+        except KeyError:
+            pass
+    return [[there.get(key, _ABSENT) for there in held] for key in keys]
 
 
 def _files(number: int, run: Mapping[str, Any]) -> list[tuple[Any, ...]]:
