@@ -1,13 +1,19 @@
 """The query of a command line: one argument, and what is saved in the settings.
 
-Knows where its text comes from. What it means is for others to know.
+Knows where its text comes from, and the options beside it. What it means is for others to know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import click
+
+from gittrack.cli.completing import ALIAS
+from gittrack.cli.completing import experiments as complete_experiments
+from gittrack.cli.completing import saved as complete_saved
+from gittrack.cli.output import Command
 from gittrack.errors import UsageError
 from gittrack.keys import nearest
 from gittrack.quoting import command_line
@@ -15,10 +21,30 @@ from gittrack.quoting import command_line
 if TYPE_CHECKING:
     from gittrack.whereabouts import Place
 
-__all__ = ["ALIAS", "asked"]
+__all__ = ["asked", "experiment_option", "saved_option"]
 
-ALIAS = "track.alias."
-"""What the settings with saved queries begin with."""
+
+def experiment_option(verb: str) -> Callable[[Command], Command]:
+    """The option `-x`, as `experiment`; `verb` is what is done with the runs."""
+    return click.option(
+        "-x",
+        "--experiment",
+        metavar="EXPERIMENT",
+        shell_complete=complete_experiments,
+        help=f"{verb} the runs of one experiment.",
+    )
+
+
+def saved_option(verb: str) -> Callable[[Command], Command]:
+    """The option `-q`, any number of times, as `saved`; `verb` is what is done with the runs."""
+    return click.option(
+        "-q",
+        "--saved",
+        metavar="NAME",
+        multiple=True,
+        shell_complete=complete_saved,
+        help=f"{verb} the runs that match the query saved as {ALIAS}NAME.",
+    )
 
 
 def asked(

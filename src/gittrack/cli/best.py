@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from gittrack.cli import target as targets
-from gittrack.cli.asking import asked
+from gittrack.cli.asking import asked, experiment_option, saved_option
 from gittrack.cli.completing import columns as complete_columns
-from gittrack.cli.completing import experiments as complete_experiments
 from gittrack.cli.completing import metrics as complete_metrics
 from gittrack.cli.completing import queries as complete_queries
-from gittrack.cli.completing import saved as complete_saved
 from gittrack.cli.footer import foot
 from gittrack.cli.keys import resolved, several
 from gittrack.cli.main import open_place
@@ -43,21 +41,8 @@ __all__ = ["best"]
 @click.option(
     "-n", "count", type=click.IntRange(min=1), default=1, metavar="N", help="Show the N best."
 )
-@click.option(
-    "-q",
-    "--saved",
-    metavar="NAME",
-    multiple=True,
-    shell_complete=complete_saved,
-    help="Look at the runs that match the query saved as track.alias.NAME.",
-)
-@click.option(
-    "-x",
-    "--experiment",
-    metavar="EXPERIMENT",
-    shell_complete=complete_experiments,
-    help="Look at the runs of one experiment.",
-)
+@saved_option("Look at")
+@experiment_option("Look at")
 @format_options
 @click.pass_context
 def best(

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from gittrack.cli import target as targets
-from gittrack.cli.asking import asked
+from gittrack.cli.asking import asked, experiment_option, saved_option
 from gittrack.cli.completing import columns as complete_columns
-from gittrack.cli.completing import experiments as complete_experiments
 from gittrack.cli.completing import metrics as complete_metrics
 from gittrack.cli.completing import queries as complete_queries
-from gittrack.cli.completing import saved as complete_saved
 from gittrack.cli.keys import several, unquoted
 from gittrack.cli.main import open_place
 from gittrack.cli.output import Screen, format_options, page, page_data, say, screen
@@ -56,21 +54,8 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
     shell_complete=complete_columns,
     help="Look at these params only.",
 )
-@click.option(
-    "-q",
-    "--saved",
-    metavar="NAME",
-    multiple=True,
-    shell_complete=complete_saved,
-    help="Look at the runs that match the query saved as track.alias.NAME.",
-)
-@click.option(
-    "-x",
-    "--experiment",
-    metavar="EXPERIMENT",
-    shell_complete=complete_experiments,
-    help="Look at the runs of one experiment.",
-)
+@saved_option("Look at")
+@experiment_option("Look at")
 @click.option("--no-forest", is_flag=True, help="Leave the forest out, which takes a second.")
 @format_options
 @click.pass_context

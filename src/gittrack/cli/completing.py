@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gittrack.cli.asking import ALIAS
 from gittrack.errors import GittrackError, UnknownKey
 from gittrack.vocabulary import ATTRIBUTES, GROUPS
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from gittrack.vocabulary import Vocabulary
 
 __all__ = [
+    "ALIAS",
     "columns",
     "deleted_runs",
     "experiments",
@@ -29,6 +29,9 @@ __all__ = [
     "running_names",
     "saved",
 ]
+
+ALIAS = "track.alias."
+"""What the settings with saved queries begin with."""
 
 _COMPARISONS = ("=", "!=", "<", "<=", ">", ">=", "=~", "like", "ilike", "in", "is", "between")
 _LEADING_WORDS = ("and", "or", "not", "(")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from gittrack.cli.completing import experiments as complete_experiments
+from gittrack.cli.asking import experiment_option
 from gittrack.cli.completing import queries as complete_queries
 from gittrack.cli.main import open_place
 from gittrack.cli.output import say, screen
@@ -44,13 +44,7 @@ class _Order(NamedTuple):
     default=None,
     help="With every point of every metric, or without; with them into Parquet and SQLite.",
 )
-@click.option(
-    "-x",
-    "--experiment",
-    metavar="EXPERIMENT",
-    shell_complete=complete_experiments,
-    help="Export the runs of one experiment.",
-)
+@experiment_option("Export")
 @click.option("--deleted", is_flag=True, help="Export deleted runs, too.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite what is there.")
 @click.pass_context

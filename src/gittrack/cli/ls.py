@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from gittrack.cli.asking import asked
+from gittrack.cli.asking import asked, experiment_option, saved_option
 from gittrack.cli.completing import columns as complete_columns
-from gittrack.cli.completing import experiments as complete_experiments
 from gittrack.cli.completing import queries as complete_queries
-from gittrack.cli.completing import saved as complete_saved
 from gittrack.cli.footer import counted, foot
 from gittrack.cli.keys import is_expression, is_key, plain_key, several
 from gittrack.cli.main import open_place
@@ -48,21 +46,8 @@ _WHY = "stale"
     help="Sort by KEY, lowest first; -KEY highest first. Again for the next key.",
 )
 @click.option("-n", "count", type=click.IntRange(min=0), metavar="N", help="Show at most N runs.")
-@click.option(
-    "-x",
-    "--experiment",
-    metavar="EXPERIMENT",
-    shell_complete=complete_experiments,
-    help="Show the runs of one experiment.",
-)
-@click.option(
-    "-q",
-    "--saved",
-    metavar="NAME",
-    multiple=True,
-    shell_complete=complete_saved,
-    help="Show the runs that match the query saved as track.alias.NAME.",
-)
+@experiment_option("Show")
+@saved_option("Show")
 @click.option(
     "--columns",
     "names",

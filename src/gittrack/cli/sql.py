@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from gittrack.cli.completing import experiments as complete_experiments
+from gittrack.cli.asking import experiment_option
 from gittrack.cli.completing import queries as complete_queries
 from gittrack.cli.main import open_place
 from gittrack.cli.output import format_options, page, page_data, say, screen
@@ -42,13 +42,7 @@ _LONGEST = 1 << 20
     shell_complete=complete_queries,
     help="Only of the runs that match QUERY.",
 )
-@click.option(
-    "-x",
-    "--experiment",
-    metavar="EXPERIMENT",
-    shell_complete=complete_experiments,
-    help="Only of the runs of one experiment.",
-)
+@experiment_option("Only of")
 @click.option("--deleted", is_flag=True, help="Of deleted runs, too.")
 @click.option("-n", "count", type=click.IntRange(min=0), metavar="N", help="Print at most N rows.")
 @format_options
