@@ -213,6 +213,8 @@ FORGERIES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "numbers-by-name": lambda known: known.update(metrics={"a": "NaN", "b": "-Infinity", "c": 1}),
     "no-numbers": lambda known: known.update(metrics={"a": True}),
     "from-tomorrow": lambda known: known.update(unheard={"of": 1}),
+    "said-by-itself": lambda known: known.update(deleted=True, archived=True, notes=["n"]),
+    "no-notes": lambda known: known.update(notes=1),
 }
 
 

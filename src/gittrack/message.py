@@ -266,9 +266,12 @@ def _is_usual(known: Any) -> bool:
 @lru_cache(maxsize=16)
 def _fits(keys: tuple[str, ...], kinds: tuple[type, ...]) -> bool:
     """Whether these keys have values of their types; the runs of an experiment are much alike."""
+    if not _SAID_LATER.isdisjoint(keys):
+        return False
     return all(kind is _EXACT.get(key, kind) for key, kind in zip(keys, kinds, strict=True))
 
 
+_SAID_LATER = frozenset(["archived", "deleted", "notes"])
 _TEXT, _NUMBERS = frozenset([str]), frozenset([int, float])
 _EXACT: Mapping[str, type] = {
     **dict.fromkeys(("id", "status", "started", "ended", "title", "experiment_title"), str),
