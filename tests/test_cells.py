@@ -68,8 +68,11 @@ def test_ages(seconds: int, text: str) -> None:
         ([0.0, -0.5], ["0.0", "-0.5"]),
         ([10**400, 0.5], ["1e+400", "0.5"]),
         ([-(10**400)], ["-1e+400"]),
+        ([16780123, 7], ["16780123", "7"]),
+        ([-(2**63), 2**63 - 1], ["-9223372036854775808", "9223372036854775807"]),
+        ([2**53 + 1, 0.5], ["9007199254740993", "0.5"]),
     ],
-    ids=[f"case{n}" for n in range(15)],
+    ids=[f"case{n}" for n in range(18)],
 )
 def test_numbers_of_one_column_have_the_same_decimals(values: list[Any], texts: list[str]) -> None:
     """Points under points: the eye compares; too far apart, each stands for itself."""

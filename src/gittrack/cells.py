@@ -106,7 +106,7 @@ def plain(value: Any) -> str:
 def cell(value: Any) -> str:
     """A value for a table cell: as `plain`, with floats of four digits and long texts cut."""
     if is_number(value):
-        return short(value)
+        return _number(value)
     return cut(plain(value), WIDEST)
 
 
@@ -183,14 +183,14 @@ def numbers(values: Sequence[Number]) -> list[str]:
     """Numbers that stand in one column: the same count of decimals.
 
     As many as give the largest four digits and the smallest two; where those are too far apart,
-    each number for itself.
+    each number for itself. An integer of at most 64 bits has all its digits.
     """
     if all(isinstance(value, int) for value in values):
-        return [short(value) for value in values]
+        return [_number(value) for value in values]
     sizes = [abs(value) for value in values if value and finite(value)]
     big, small = max(sizes, default=1), min(sizes, default=1)
     if big >= 10**9 or small < 10**-5:
-        return [short(value) for value in values]
+        return [_number(value) for value in values]
     count = max(_decimals(float(big), 4), _decimals(float(small), 2))
     fixed = [f"{value:.{count}f}" if finite(value) else None for value in values]
     spare = min((len(text) - len(text.rstrip("0")) for text in fixed if text), default=0)
@@ -199,6 +199,11 @@ def numbers(values: Sequence[Number]) -> list[str]:
         short(value) if text is None else text[: len(text) - spare]
         for value, text in zip(values, fixed, strict=True)
     ]
+
+
+def _number(value: Number) -> str:
+    """A number by itself: counts, seeds and ids are none without their last digits."""
+    return str(value) if isinstance(value, int) and abs(value) < 1 << 64 else short(value)
 
 
 def _decimals(value: float, digits: int) -> int:
