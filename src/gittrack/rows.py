@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
 from gittrack import atoms
 from gittrack.atoms import Stored
+from gittrack.figures import moment, since_epoch
 from gittrack.quoting import command_line
 from gittrack.summaries import Summary
 
@@ -31,7 +32,6 @@ __all__ = [
     "hexadecimal",
     "known",
     "microseconds",
-    "moment",
     "notes",
     "packed",
     "shell",
@@ -74,9 +74,7 @@ COLUMNS = (
 _STATUSES = ("finished", "failed", "killed", "running")
 _SOURCE = "cli"
 _STATUS_NUMBERS = {name: number for number, name in enumerate(_STATUSES)}
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_EPOCH_DAY = _EPOCH.toordinal()
-_MICROSECOND = timedelta(microseconds=1)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _HEX = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{8})?")
 _SIZES = (16, 17, 20)
 _LARGEST = (1 << 63) - 1
@@ -164,7 +162,7 @@ class Words:
 
 
 def microseconds(text: object) -> int:
-    """A moment as `message.time_text` writes it, in microseconds since the epoch.
+    """A moment as `figures.time_text` writes it, in microseconds since the epoch.
 
     Raises:
         ValueError: it is none.
@@ -175,15 +173,6 @@ def microseconds(text: object) -> int:
     days = found.toordinal() - _EPOCH_DAY
     seconds = (days * 24 + found.hour) * 3600 + found.minute * 60 + found.second
     return seconds * 1_000_000 + found.microsecond
-
-
-def moment(count: int) -> datetime:
-    """So many microseconds after the epoch, as a moment in UTC.
-
-    Raises:
-        OverflowError: it is beyond what a calendar has.
-    """
-    return _EPOCH + timedelta(microseconds=count)
 
 
 def hexadecimal(stored: Any) -> Any:
@@ -284,8 +273,8 @@ def notes(kept: str | None) -> str | None:
 def known(run: Summary) -> dict[str, Any]:
     """A run as `fixed` takes it."""
     made = {name: getattr(run, name) for name in Summary.__slots__}
-    made["started"] = (run.started - _EPOCH) // _MICROSECOND
-    made["ended"] = None if run.ended is None else (run.ended - _EPOCH) // _MICROSECOND
+    made["started"] = since_epoch(run.started)
+    made["ended"] = None if run.ended is None else since_epoch(run.ended)
     return made
 
 
@@ -336,11 +325,10 @@ def summary(
     Raises:
         ValueError, TypeError, LookupError, OverflowError: it is no such row.
     """
-    values: Iterator[Any] = iter(row)
-    experiment, name, oid, run_id, status, started, lasted = (next(values) for _ in range(7))
-    exit_code, title, experiment_title, user, template, blanks = (next(values) for _ in range(6))
-    base, branch, dirty, parent, fingerprint, source = (next(values) for _ in range(6))
-    archived, deleted, said = (next(values) for _ in range(3))
+    experiment, name, oid, run_id, status, started, lasted = row[:7]
+    exit_code, title, experiment_title, user, template, blanks = row[7:13]
+    base, branch, dirty, parent, fingerprint, source = row[13:19]
+    archived, deleted, said = row[19:22]
     return Summary(
         id=unpacked(run_id),
         name=name,

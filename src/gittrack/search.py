@@ -240,18 +240,16 @@ class Search:
             (text[1:] if text.startswith("-") else text, text.startswith("-")),
             (plain, down),
         ):
-            try:
+            # What is no name at all may be an expression: `resolve` would look for a near one.
+            if known.knows(name):
                 return known.resolve(name), descending
-            except UnknownKey as error:
-                if "ambiguous" in error.message:
-                    raise
         if not any(sign in text for sign in "()*/+\"'`") and " - " not in text:
             # Nothing but a name, of which the vocabulary says what is near.
             known.resolve(plain.removeprefix("-"))
         from gittrack import language
 
         _, descending = language.parse_order(text)
-        return plain.removeprefix("-") if descending else plain, descending
+        return plain.removeprefix("-") if text.startswith("-") else plain, descending
 
     def _term(self, key: str) -> Term:
         """A full key, or an expression, as a value of a run.
@@ -265,8 +263,7 @@ class Search:
             return Field(key, "mixed")
         from gittrack import binding, language
 
-        tree, _ = language.parse_order(key)
-        return binding.bind_value(tree, key, self.vocabulary)
+        return binding.bind_value(language.parse_value(key), key, self.vocabulary)
 
     def _prepare(self, bound: Bound | None, terms: Iterable[Term]) -> None:
         """Have the index get ready for what is filtered and sorted by."""

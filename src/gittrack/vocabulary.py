@@ -114,7 +114,7 @@ class Vocabulary:
             return ALIASES[name]
         if self.has(name):
             return name
-        meant = [f"{group}.{name}" for group in GROUPS if name in self._groups.get(group, ())]
+        meant = self._meant(name)
         if len(meant) == 1:
             return meant[0]
         if meant:
@@ -126,6 +126,13 @@ class Vocabulary:
         raise UnknownKey(
             f"no param, metric, tag or attribute named '{name}'", key=name, hint=self._near(name)
         )
+
+    def knows(self, name: str) -> bool:
+        """Whether `resolve` finds something of that name, if only more than one; costs nothing."""
+        return name in ATTRIBUTES or name in ALIASES or self.has(name) or bool(self._meant(name))
+
+    def _meant(self, name: str) -> list[str]:
+        return [f"{group}.{name}" for group in GROUPS if name in self._groups.get(group, ())]
 
     def _near(self, name: str) -> str:
         spelled = {key: key for key in ATTRIBUTES}
