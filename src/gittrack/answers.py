@@ -7,7 +7,6 @@ answered is `search`'s to know, how runs look in Python `recorded`'s.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import whereabouts
 from gittrack.errors import RunNotFound
+from gittrack.figures import since_epoch
 from gittrack.git import Repo
 from gittrack.pages import Pages
 from gittrack.quoting import command_line
@@ -34,8 +34,6 @@ MOMENTS = ("started", "ended")
 """The columns that are times."""
 
 _EVERY = Question(archived=True, deleted=True)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class _Mark(NamedTuple):
@@ -173,7 +171,7 @@ def _of_runs(found: Sequence[Summary]) -> dict[str, Sequence[Any]]:
         name: list(map(attrgetter(name), found)) for name in ATTRIBUTES
     }
     for name in MOMENTS:
-        made[name] = [at if at is None else (at - _EPOCH) // _MICROSECOND for at in made[name]]
+        made[name] = [at if at is None else since_epoch(at) for at in made[name]]
     words: dict[str, str] = {}
     made["command"] = [_line(command, words) for command in made["command"]]
     made["notes"] = [_lines(notes) for notes in made["notes"]]

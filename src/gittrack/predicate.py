@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from gittrack import conditions, scalars
 from gittrack.conditions import Bound, Term
+from gittrack.figures import since_epoch
 from gittrack.quoting import command_line
 from gittrack.summaries import Number, Summary
 
@@ -86,15 +87,8 @@ def _field(key: str, run: Summary) -> Any:
     if key == "command":
         return command_line(found) if found else None
     if key in ("started", "ended"):
-        return None if found is None else _microseconds(found)
+        return None if found is None else since_epoch(found)
     return found
-
-
-def _microseconds(moment: Any) -> int:
-    from datetime import datetime, timedelta, timezone
-
-    epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
-    return int((moment - epoch) // timedelta(microseconds=1))
 
 
 def _spelled(found: Any) -> str | None:

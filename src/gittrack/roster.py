@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from typing import Any, TypeAlias
 
 from gittrack import names, refs, whereabouts
+from gittrack.figures import since_epoch
 from gittrack.git import Repo
 from gittrack.index import Index, open_index
 from gittrack.names import check
@@ -23,8 +24,6 @@ from gittrack.summaries import Summary
 __all__ = ["Roster", "key_of", "ref_of"]
 
 _Where: TypeAlias = tuple[str, list[Any]]
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MICROSECOND = timedelta(microseconds=1)
 _PART = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _ENDING = 7
 _FIRST_STEPS, _MOST_STEPS = 1, 4096
@@ -173,7 +172,7 @@ class Roster:
         """The runs that began then, both moments included, oldest first; no deleted ones."""
         started = self._index.expression("started")
         parts = [
-            (f"{started} {sign} ?", [(moment - _EPOCH) // _MICROSECOND])
+            (f"{started} {sign} ?", [since_epoch(moment)])
             for sign, moment in ((">=", oldest), ("<=", newest))
             if moment is not None
         ]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import atoms, rows
+from gittrack.figures import moment, time_text
 from gittrack.quoting import utf8
 from gittrack.tables import Tables, batches, marks
 
@@ -39,7 +40,7 @@ _DAMAGED = (ValueError, TypeError, LookupError, OverflowError, AttributeError)
 class Known(NamedTuple):
     """A run as lineage knows it.
 
-    `started` is a moment as `message.time_text` writes it, which sorts as text.
+    `started` is a moment as `figures.time_text` writes it, which sorts as text.
     """
 
     experiment: str
@@ -303,7 +304,7 @@ def _known(line: Sequence[Any]) -> Known:
         oid.hex(),
         rows.unpacked(run_id),
         _STATUSES[status],
-        rows.moment(started).isoformat(timespec="microseconds")[:26] + "Z",
+        time_text(moment(started)),
         rows.command(template, blanks),
         archived=bool(archived),
         deleted=bool(deleted),

@@ -10,11 +10,10 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gittrack.errors import WriteFailed
-from gittrack.figures import time_text
+from gittrack.figures import moment, time_text
 from gittrack.meter import SILENT, Meter
 from gittrack.quoting import utf8
 from gittrack.relations import EXTREMES, RELATIONS, Relation
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Source", "create", "fill", "store"]
 
 _KEYS = 8
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _Rows = Iterable[Sequence[Any]]
 
@@ -98,7 +96,7 @@ def _type(value: Any) -> str:
 def _time(microseconds: int | None) -> str | None:
     if microseconds is None:
         return None
-    return time_text(_EPOCH + timedelta(microseconds=microseconds))
+    return time_text(moment(microseconds))
 
 
 def _runs(source: Source, wanted: Sequence[str]) -> Iterator[_Rows]:

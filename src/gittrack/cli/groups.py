@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import grouping, report
 from gittrack.cells import ABSENT, is_number, plain
 from gittrack.cli.footer import foot
-from gittrack.cli.keys import Told, is_expression, plain_key, resolved, told
+from gittrack.cli.keys import Told, is_expression, is_key, plain_key, resolved, told
 from gittrack.cli.output import page, page_data, say, screen
 from gittrack.errors import UsageError
+from gittrack.figures import moment
 from gittrack.report import Column
 from gittrack.vocabulary import ATTRIBUTES
 
@@ -26,8 +27,10 @@ _FIRST = 50
 _MOST_METRICS = 12
 _USUAL = ("mean", "std", "min", "max")
 _SPARE = ("sum", "count", "median", "max", "min", "std")
+_COUNTS = ("count", "runs")
+"""Names of the number of a group's runs."""
+
 _TIMES = ("started", "ended")
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Wanted(NamedTuple):
@@ -55,7 +58,7 @@ class Statistic(NamedTuple):
     def shown(self, found: Any) -> Any:
         """A value of its, of a time a moment."""
         if self.key in _TIMES and found is not None and self.function not in ("count", "std"):
-            return _EPOCH + timedelta(microseconds=found)
+            return moment(found)
         return found
 
 
@@ -213,6 +216,9 @@ def _statistics(names: Sequence[str], by: Sequence[str], known: Vocabulary) -> l
         return [Statistic(function, key) for key in leading for function in _USUAL]
     found: list[Statistic] = []
     for name in names:
+        if name in _COUNTS and not is_key(name, known):
+            # How many runs a group has is told in any case.
+            continue
         call = _call(name, known)
         for key in _numeric(call.argument if call else name, known):
             if call is not None:
@@ -262,8 +268,10 @@ def _order(text: str, by: Sequence[str], known: Vocabulary) -> tuple[str | Stati
     if text.startswith(("-", "+")):
         descending ^= text[0] == "-"
         text = text[1:]
-    if text == "count" or text in by:
+    if text in by:
         return text, descending
+    if text == "count" or (text in _COUNTS and not is_key(text, known)):
+        return "count", descending
     one = _statistic(text, known)
     if one is not None:
         return one, descending
@@ -308,7 +316,7 @@ def _pivot(search: Search, question: Question, wanted: Wanted) -> tuple[_Grid, i
         return _Grid([], [], [], [], [], ""), 0
     down, across = (resolved(name, known) for name in wanted.pivot[:2])
     what = wanted.pivot[2]
-    if what == "count":
+    if what == "count" or (what in _COUNTS and not is_key(what, known)):
         statistic = Statistic("count", "")
     else:
         statistic = _statistic(what, known) or Statistic("mean", resolved(what, known))
@@ -403,7 +411,7 @@ def _column(key: str, titles: Mapping[str, str]) -> Column:
 def _present(key: str, value: Any) -> Any:
     """A value as people read it: times as moments."""
     if key in _TIMES and value is not None:
-        return _EPOCH + timedelta(microseconds=value)
+        return moment(value)
     return value
 
 
