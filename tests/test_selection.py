@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -129,7 +130,7 @@ def refused(statement: str, *runs: Summary) -> UsageError:
         ("with n as (select name from runs) select max(name) from n", [("c",)]),
         ("values (1, 'x')", [(1, "x")]),
         ("select julianday(ended) - julianday(started) > 0 from runs where name = 'a'", [(1,)]),
-        ("select value -> '$[1]' from params where type = 'json'", []),
+        ("select json_extract(value, '$[1]') from params where type = 'json'", []),
         ("-- a remark\nselect 1 /* another */;", [(1,)]),
     ],
 )  # fmt: skip
@@ -229,6 +230,34 @@ def _close(stored: Any, value: Any) -> bool:
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
         return stored == (math.inf if value > 10**308 else float(value))
     return bool(stored == value)
+
+
+def test_what_json_has_no_word_for_is_a_text() -> None:
+    """A list with NaN in it would be a list that nothing can take apart."""
+    params = {"x": [math.nan, math.inf, 1.5], "y": {"z": -math.inf}}
+    found = ask(
+        "select key, value ->> '$[0]', value ->> '$[1]', value ->> '$[2]', value ->> '$.z'"
+        " from params",
+        run(params=params),
+    )
+    assert found == [("x", "NaN", "Infinity", 1.5, None), ("y", None, None, None, "-Infinity")]
+
+
+def test_lists_are_taken_apart() -> None:
+    """SQLite's own two tables for it; others of its tables tell of more than runs."""
+    assert ask(
+        "select j.value from params, json_each(params.value) j order by 1",
+        run(params={"layers": [64, 32]}),
+    ) == [(32,), (64,)]
+    assert ask("select count(*) from json_tree('[1, [2]]')", run()) == [(4,)]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="sqlite3 of Python 3.10 has no limits")
+@pytest.mark.parametrize("value", ["randomblob(1e9)", "zeroblob(1e9)", "hex(zeroblob(4e7))"])
+def test_no_value_fills_the_memory(value: str) -> None:
+    """A slip of three digits is an error, and no machine that swaps."""
+    with pytest.raises(UsageError, match="more than 64 MiB"):
+        ask(f"select {value}", run())
 
 
 # -- reading only ---------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ __all__ = ["Answer", "Selection"]
 _ALL = {relation.name: relation for relation in RELATIONS}
 _BATCH = 1000
 _STEPS = 20_000
+_LARGEST = 64 << 20
 _READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE)
 _FORBIDDEN = ("load_extension", "readfile", "writefile", "edit", "fts3_tokenizer")
 _HINT = "`git track sql` without a statement lists the tables and their columns."
@@ -55,6 +56,10 @@ class Selection:
         for relation in RELATIONS:
             create(self._connection, relation)
         self._add_functions()
+        self._connect_json()
+        # Python 3.10 cannot set it.
+        if hasattr(self._connection, "setlimit"):
+            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST)
         # Lets Python see Ctrl-C while SQLite computes.
         self._connection.set_progress_handler(_go_on, _STEPS)
         # Set once: Python 3.10 cannot take an authorizer away.
@@ -156,6 +161,14 @@ class Selection:
         connection.create_aggregate("stddev", 1, lambda: _Deviation())
         connection.create_aggregate("median", 1, lambda: _Median())
 
+    def _connect_json(self) -> None:
+        """Have `json_each` and `json_tree`, which no authorizer lets through at their first use."""
+        try:
+            self._connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").close()
+        except sqlite3.OperationalError:
+            # Built without JSON: statements hear so.
+            return
+
     def _regexp(self, pattern: Any, text: Any) -> int | None:
         """`TEXT regexp PATTERN`: whether the pattern is found somewhere in the text."""
         if pattern is None or text is None:
@@ -187,6 +200,8 @@ class Selection:
                 "the statement has a parameter such as `?` or `:name`, and nothing to put there",
                 hint="write the value itself.",
             )
+        if "too big" in words:
+            return UsageError(f"a value of the statement has more than {_LARGEST >> 20} MiB")
         if "user-defined" in words and self._fault is not None:
             return self._fault
         found = re.fullmatch(r"(no such (table|column|function)): (.+)", words, re.DOTALL)

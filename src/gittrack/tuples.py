@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gittrack.cells import jsonable
 from gittrack.errors import WriteFailed
 from gittrack.figures import moment, time_text
 from gittrack.meter import SILENT, Meter
@@ -82,7 +83,7 @@ def _value(value: Any) -> Any:
         return utf8(value)
     if value is None or isinstance(value, float):
         return value
-    return utf8(json.dumps(value, ensure_ascii=False, default=str))
+    return utf8(json.dumps(jsonable(value), ensure_ascii=False, default=str))
 
 
 def _type(value: Any) -> str:
