@@ -305,6 +305,44 @@ def _sorted(
 
 def _pivot(search: Search, question: Question, wanted: Wanted) -> tuple[_Grid, int]:
     known = search.vocabulary
+    _check_pivot(wanted)
+    if _is_empty(search, known):
+        return _Grid([], [], [], [], [], ""), 0
+    down, across = (resolved(name, known) for name in wanted.pivot[:2])
+    statistic = _told_by_pivot(wanted.pivot[2], known)
+    columns = _load(search, question, [down, across, *([statistic.key] if statistic.key else [])])
+    if statistic.key:
+        _check(statistic.key, columns, explicit=True)
+    table = grouping.pivot(columns[down], columns[across])
+    values = columns.get(statistic.key)
+    cells = [[_in_cell(statistic, values, rows) for rows in line] for line in table.cells]
+    lines = [_present(down, one) for one in table.rows][: wanted.most]
+    heads = [_present(across, one) for one in table.columns]
+    titles = _titles([key for key in (down, across, statistic.key) if key], known)
+    name = "count" if not statistic.key else f"{statistic.function}({statistic.key})"
+    records = [
+        {down: line, across: head, name: cells[r][c], "count": len(table.cells[r][c])}
+        for r, line in enumerate(lines)
+        for c, head in enumerate(heads)
+        if table.cells[r][c]
+    ]
+    look = "" if statistic.function == "count" else _look(statistic.key)
+    runs = len(columns[down])
+    shown = "runs" if not statistic.key else f"{statistic.function}({titles[statistic.key]})"
+    grid = _Grid(
+        [_column(down, titles)]
+        + [Column(look, ABSENT if head is None else plain(head)) for head in heads],
+        [lines, *([line[n] for line in cells[: wanted.most]] for n in range(len(heads)))],
+        [down, *("" if head is None else head for head in heads)],
+        records,
+        [],
+        f"{shown} by {titles[down]} and {titles[across]}, {runs:,} run{'s' * (runs != 1)}",
+    )
+    return grid, runs
+
+
+def _check_pivot(wanted: Wanted) -> None:
+    """Raise UsageError unless a pivot can be made of what is asked."""
     if len(wanted.pivot) != 3:
         raise UsageError(
             f"a pivot is made of three keys, and here are {len(wanted.pivot)}",
@@ -312,48 +350,20 @@ def _pivot(search: Search, question: Question, wanted: Wanted) -> tuple[_Grid, i
         )
     if wanted.sort:
         raise UsageError("--sort and --pivot do not go together")
-    if _is_empty(search, known):
-        return _Grid([], [], [], [], [], ""), 0
-    down, across = (resolved(name, known) for name in wanted.pivot[:2])
-    what = wanted.pivot[2]
-    if what == "count" or (what in _COUNTS and not is_key(what, known)):
-        statistic = Statistic("count", "")
-    else:
-        statistic = _statistic(what, known) or Statistic("mean", resolved(what, known))
-    columns = _load(search, question, [down, across, *([statistic.key] if statistic.key else [])])
-    if statistic.key:
-        _check(statistic.key, columns, explicit=True)
-    table = grouping.pivot(columns[down], columns[across])
 
-    def value(rows: Sequence[int]) -> Any:
-        if not rows:
-            return None
-        return (
-            statistic.of([columns[statistic.key][r] for r in rows]) if statistic.key else len(rows)
-        )
 
-    cells = [[value(rows) for rows in line] for line in table.cells]
-    limit = wanted.most
-    part = slice(0, limit)
-    lines = [_present(down, one) for one in table.rows]
-    heads = [_present(across, one) for one in table.columns]
-    titles = _titles([key for key in (down, across, statistic.key) if key], known)
-    look = "" if statistic.function == "count" else _look(statistic.key)
-    made = [_column(down, titles)]
-    made += [Column(look, ABSENT if head is None else plain(head)) for head in heads]
-    values = [lines[part], *([line[n] for line in cells[part]] for n in range(len(heads)))]
-    name = "count" if not statistic.key else f"{statistic.function}({statistic.key})"
-    records = [
-        {down: line, across: head, name: cells[r][c], "count": len(table.cells[r][c])}
-        for r, line in enumerate(lines[part])
-        for c, head in enumerate(heads)
-        if table.cells[r][c]
-    ]
-    runs = len(columns[down])
-    shown = "runs" if not statistic.key else f"{statistic.function}({titles[statistic.key]})"
-    said = f"{shown} by {titles[down]} and {titles[across]}, {runs:,} run{'s' * (runs != 1)}"
-    rows = [down, *("" if head is None else head for head in heads)]
-    return _Grid(made, values, rows, records, [], said), runs
+def _told_by_pivot(what: str, known: Vocabulary) -> Statistic:
+    """What is in the cells; `count` alone is of the runs, and has no key."""
+    if what == "count":
+        return Statistic("count", "")
+    return _statistic(what, known) or Statistic("mean", resolved(what, known))
+
+
+def _in_cell(statistic: Statistic, values: Sequence[Any] | None, rows: Sequence[int]) -> Any:
+    """The statistic of some rows, or how many there are; None without any."""
+    if not rows:
+        return None
+    return len(rows) if values is None else statistic.of([values[row] for row in rows])
 
 
 # -- columns --------------------------------------------------------------------------------------
