@@ -243,6 +243,18 @@ def test_a_full_disk_is_said(place: Path, track: Track) -> None:
     assert "No space left" in done.stderr
 
 
+def test_a_file_that_gets_no_place_is_named(place: Path, tmp_path: Path) -> None:
+    """Where the data stood before it had its name, nobody has ever heard of."""
+    target = tmp_path / "runs.db"
+    command = f"ulimit -f 8; exec {sys.executable} -m gittrack export --sqlite {target}"
+    done = subprocess.run(
+        ["sh", "-c", f"trap '' XFSZ; {command}"], cwd=place, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert f"error: cannot write '{target}': " in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("form", ["--csv", "--jsonl"])
 def test_a_standard_output_that_is_closed_is_written_nothing(place: Path, form: str) -> None:
     """`>&-`: Python has no `sys.stdout` then."""

@@ -268,13 +268,19 @@ def store(
     *,
     without: Container[str] = (),
     meter: Meter = SILENT,
+    named: str | None = None,
 ) -> None:
     """Write the tables into a new SQLite file, all but those left out, with indexes for joins.
+
+    Errors speak of it as `named`, by default its path.
 
     Raises:
         WriteFailed: the disk is full, or refuses.
     """
-    connection = sqlite3.connect(os.fspath(path), isolation_level=None)
+    try:
+        connection = sqlite3.connect(os.fspath(path), isolation_level=None)
+    except sqlite3.Error as error:
+        raise WriteFailed(f"cannot write '{named or os.fspath(path)}': {error}") from error
     try:
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -65536"):
             connection.execute(f"PRAGMA {pragma}").close()
@@ -287,7 +293,7 @@ def store(
                 _index(connection, relation)
         connection.execute("COMMIT")
     except sqlite3.Error as error:
-        raise WriteFailed(f"cannot write '{os.fspath(path)}': {error}") from error
+        raise WriteFailed(f"cannot write '{named or os.fspath(path)}': {error}") from error
     finally:
         connection.close()
 

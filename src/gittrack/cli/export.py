@@ -138,7 +138,8 @@ def _write(source: Extract, order: _Order, meter: Meter) -> None:
             from gittrack.tuples import store
 
             assert path is not None
-            store(source, path, without=() if order.curves else ("series",), meter=meter)
+            without = () if order.curves else ("series",)
+            store(source, path, without=without, meter=meter, named=order.target)
         else:
             _write_text(source, order, path, meter)
 
