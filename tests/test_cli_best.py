@@ -110,6 +110,12 @@ def test_each_group_has_its_best(world: Path, track: Any) -> None:
     ]
 
 
+def test_groups_may_be_computed(world: Path, track: Any) -> None:
+    """`0.5*lr` is what it is called, whatever stands behind its dot."""
+    done = track(world, "best", "acc", "--group-by", "0.5*duration", check=0)
+    assert done.stdout.split()[:2] == ["0.5*duration", "NAME"]
+
+
 def test_json_has_everything_in_full(world: Path, track: Any) -> None:
     """Stable names, nothing rounded."""
     (first, second) = json.loads(track(world, "best", "acc", "-n", "2", "--json", check=0).stdout)

@@ -16,7 +16,7 @@ import pytest
 from gittrack import commits
 from gittrack.cli.completing import queries
 from gittrack.cli.footer import counted
-from gittrack.cli.keys import several, told, unquoted
+from gittrack.cli.keys import is_expression, several, told, unquoted
 from gittrack.cli.main import main
 from gittrack.git import Repo
 from gittrack.records import Run
@@ -133,6 +133,7 @@ def test_the_settings_choose_the_columns_of_tables(five: Path, ask: Ask, git: An
         (["f1,macro"], ["f1,macro"]),
         (["-f1,macro"], ["-f1,macro"]),
         (["a),b"], ["a)", "b"]),
+        (['2 * params."a,b",x'], ['2 * params."a,b"', "x"]),
         ([""], []),
     ],
 )
@@ -150,6 +151,66 @@ def test_quotes_and_calls() -> None:
     assert told("Max( acc )") == ("max", "acc")
     assert told("mean(max(acc))") == ("mean", "max(acc)")
     assert told("acc") is None
+    assert told("max(acc) - min(acc)") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "computed"),
+    [
+        ("acc / lr", True),
+        ("acc/lr", True),
+        ("2*acc", True),
+        ("metrics.acc - params.lr", True),
+        ("max(acc) - min(acc)", True),
+        ("(acc + lr) / 2", True),
+        ('params."a,b" * 2', True),
+        ("akk / lr", True),
+        ("acc / (lr", True),
+        ("max(acc)", True),
+        ("acc", False),
+        ("-acc", False),
+        ("train/loss", False),
+        ("train/lss", False),
+        ("lr - acc", False),
+        ("`lr - acc`", False),
+        ("a*c", False),
+        ("metrics.*", False),
+        ("*loss*", False),
+        ("", False),
+    ],
+)
+def test_what_is_computed_and_what_is_a_name(text: str, computed: bool) -> None:
+    """A key, and a pattern that fits some, win over arithmetic; spaces ask for it."""
+    metrics = {"acc": Count(1), "train/loss": Count(1), "lr - acc": Count(1)}
+    known = Vocabulary({"params": {"lr": Count(1), "a,b": Count(1)}, "metrics": metrics})
+    assert is_expression(text, known) is computed
+
+
+def test_arithmetic_is_asked_for_wherever_a_key_is(five: Path, ask: Ask) -> None:
+    """What sorts can be shown, gathered by, counted and laid out, too; and it keeps its sign."""
+    done = ask(five, "--columns", "name,acc / lr,-lr + 1", "--sort", "-acc / lr", "-n", "2")
+    assert done.rows[0] == ["NAME", "acc", "/", "lr", "-lr", "+", "1"]
+    assert done.rows[1:] == [["b-aaaaaa", "90.0", "0.99"], ["c-aaaaaa", "7.0", "0.90"]]
+    done = ask(five, "--group-by", "lr * 10", "--columns", "mean(acc / lr)", "--sort", "-lr * 10")
+    assert done.rows[1:] == [
+        ["10.0", "2", "·"], ["1.0", "2", "6.0"], ["0.1", "1", "90.0"],
+    ]  # fmt: skip
+    read = json.loads(ask(five, "--distinct", "lr * 10", "--json").out)
+    assert read[0] == {"lr * 10": 0.1, "count": 1}
+    assert ask(five, "--pivot", "status,lr * 10,acc / lr").rows[2][-3:] == ["90.0", "6.0", "·"]
+    done = ask(five, "--columns", "akk / lr")
+    assert done.code == 2 and "    akk / lr\n    ^^^\n" in done.err
+
+
+def test_a_key_is_never_computed(tmp_path: Path, ask: Ask, git: Any) -> None:
+    """`train/loss` is a metric before it is a division."""
+    git(tmp_path, "init", "-q")
+    metrics = {"train": 4, "loss": 2, "train/loss": 7, "train - loss": 8}
+    record(tmp_path, 1, "r-aaaaaa", metrics=metrics)
+    done = ask(tmp_path, "--columns", "train/loss,train - loss,train / loss")
+    assert done.out.splitlines()[1].split() == ["7", "8", "2.0"]
+    assert done.out.splitlines()[0].split() == ["train/loss", "train", "-", "loss",
+                                                "train", "/", "loss"]  # fmt: skip
 
 
 # -- groups -----------------------------------------------------------------------------------
@@ -198,6 +259,17 @@ def test_groups_tell_what_is_asked_for(five: Path, ask: Ask) -> None:
     assert done.err.startswith("error: 'params.model' has no numbers to calculate with\n")
 
 
+@pytest.mark.parametrize("name", ["count", "runs"])
+def test_how_many_runs_a_group_has_may_be_asked_for(five: Path, ask: Ask, name: str) -> None:
+    """It is `count` for programs and RUNS for people, and there in any case."""
+    done = ask(five, "--group-by", "model", "--columns", name)
+    assert done.rows == [["model", "RUNS"], ["mlp", "2"], ["rf", "2"], ["·", "1"]]
+    done = ask(five, "--group-by", "model", "--columns", f"{name},max(acc)", "--json")
+    assert json.loads(done.out)[1] == {
+        "params.model": "rf", "count": 2, "metrics.acc": {"max": 0.9},
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("keys", "order"),
     [
@@ -208,6 +280,7 @@ def test_groups_tell_what_is_asked_for(five: Path, ask: Ask) -> None:
         (["-model"], ["rf", "mlp", "·"]),
         (["count", "-params.model"], ["·", "rf", "mlp"]),
         (["-count,-model"], ["rf", "mlp", "·"]),
+        (["-runs,-model"], ["rf", "mlp", "·"]),
     ],
 )
 def test_groups_are_sorted(five: Path, ask: Ask, keys: list[str], order: list[str]) -> None:
@@ -408,11 +481,12 @@ def test_saved_queries_and_the_given_one_must_all_hold(five: Path, ask: Ask, git
 def test_columns_and_keys_that_are_computed(five: Path, ask: Ask) -> None:
     """In tables, in CSV, and in JSON beside the records; they sort, and then have a column."""
     done = ask(five, "--columns", "name,max(loss),params.lr*100", "--sort", "-max(loss)", "-n", "1")
-    assert done.code == 2 or done.rows[0][:2] == ["NAME", "max(loss)"]
+    assert done.rows == [["NAME", "max(loss)", "params.lr*100"], ["d-aaaaaa", "3.0", "100"]]
     done = ask(five, "--columns", "name,max(loss)", "--sort", "-max(loss),name")
     assert done.rows[0] == ["NAME", "max(loss)"]
     assert [row[1] for row in done.rows[1:]] == ["3.0", "3.0", "2.0", "1.0", "·"]
     assert "max(loss)" in ask(five, "--sort", "max(loss)").out.splitlines()[0]
+    assert "0.5*loss" in ask(five, "--sort", "0.5*loss").rows[0]
     rows = list(csv.reader(io.StringIO(ask(five, "--columns", "name,max(loss)", "--csv").out)))
     assert rows[:2] == [["name", "max(loss)"], ["e-aaaaaa", ""]]
     read = json.loads(ask(five, "--columns", "name,max(loss)", "--json", "--sort", "name").out)

@@ -30,7 +30,7 @@ from gittrack.syntax import (
 )
 from gittrack.tokens import FUNCTIONS, Token, tokens
 
-__all__ = ["LONGEST", "parse", "parse_order"]
+__all__ = ["LONGEST", "parse", "parse_order", "parse_value"]
 
 LONGEST = 256 * 1024
 """Bytes that a query may have in UTF-8."""
@@ -65,6 +65,15 @@ def parse_order(text: str) -> tuple[Node, bool]:
         end -= len(word[0])
     downwards = (sign == "-") ^ (word is not None and word[1].lower() == "desc")
     return _parse(text, "key", start, end), downwards
+
+
+def parse_value(text: str) -> Node:
+    """Read one value of a run, such as `max(acc) - min(acc)`; a sign before it is its own.
+
+    Raises:
+        QueryError: as `parse`.
+    """
+    return _parse(text, "key", 0, len(text))
 
 
 def _parse(text: str, rule: str, start: int, end: int) -> Node:

@@ -129,7 +129,7 @@ def chosen_columns(
                 there = {c.key for c in full_columns(found)}
             keys = [key for key in keys if key in there]
         # A pattern that fits everything asks for the data, under the names of the data.
-        make = _full if name == "*" else _column
+        make = _full if name == "*" or (name in more and not known.has(name)) else _column
         columns |= {key: make(key) for key in keys if key not in columns}
     return told_apart(list(columns.values()))
 

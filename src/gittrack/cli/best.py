@@ -90,7 +90,8 @@ def best(
         by_id = {run.id: run for run in search.by_ids(frozenset(ids.values()))}
         targets.warn(search, question)
     runs = {place: by_id[ids[place]] for place in ids}
-    answer = _Answer(goal, keys, winners, runs, len(values))
+    titles = {key: _title(key) if known.has(key) else key for key in keys}
+    answer = _Answer(goal, keys, titles, winners, runs, len(values))
     if form is not None:
         page_data(place, _data(answer, form))
     elif len(winners) == 1 and not keys:
@@ -103,11 +104,16 @@ def _places(winner: Winner) -> list[int]:
     return [place for place in (winner.place, winner.next) if place is not None]
 
 
+def _title(key: str) -> str:
+    return key.partition(".")[2] or key.upper()
+
+
 class _Answer(NamedTuple):
     """The winners and who they are, by their places, and how many runs were looked at."""
 
     target: Target
     keys: Sequence[str]
+    titles: Mapping[str, str]
     winners: Sequence[Winner]
     runs: Mapping[int, Summary]
     total: int
@@ -162,7 +168,7 @@ def _columns(answer: _Answer, *, full: bool) -> tuple[list[Any], list[Sequence[A
     groups = list(zip(*(winner.group for winner in winners), strict=True))
     afters = [answer.next(winner) for winner in winners]
     made: list[tuple[Any, Sequence[Any]]] = [
-        (Column(key, key if full else key.partition(".")[2] or key.upper()), values)
+        (Column(key, key if full else answer.titles[key]), values)
         for key, values in zip(answer.keys, groups, strict=True)
     ]
     title = answer.target.key if full else answer.target.title

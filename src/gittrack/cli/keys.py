@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack.errors import UnknownKey
+from gittrack.keys import LONGEST
 
 if TYPE_CHECKING:
+    from gittrack.syntax import Node
     from gittrack.vocabulary import Vocabulary
 
 __all__ = [
@@ -26,8 +28,11 @@ __all__ = [
 ]
 
 _QUOTES = "\"`'"
-_OPENS = r"\s*[-+]?\s*(?:\w+\.)?"
+_OPENS = r"(?s)(?:.*\s[-+*/]\s)?\s*[-+]?\s*(?:\w+\.)?"
 _CALL = r"(?s)\s*(\w+)\s*\((.*)\)\s*"
+_OPERATOR = r"[^\s*]\s*[-+*/]\s*[^\s*]"
+_SPACED = r"\s[-+*/]\s"
+_WILD = frozenset("*?[")
 
 
 class Told(NamedTuple):
@@ -58,7 +63,7 @@ def _split(text: str) -> list[str]:
     for char in text:
         if quote:
             quote = "" if char == quote else quote
-        elif char in _QUOTES and (depth or re.fullmatch(_OPENS, part)):
+        elif char in _QUOTES and (depth or _opens(part)):
             # A quote in the middle of a name is a letter of it.
             quote = char
         elif char == "," and depth <= 0:
@@ -69,6 +74,11 @@ def _split(text: str) -> list[str]:
             depth += (char == "(") - (char == ")")
         part += char
     return [*parts, part]
+
+
+def _opens(before: str) -> bool:
+    """Whether a quote behind this text opens a name or a text, and is no letter of one."""
+    return re.fullmatch(_OPENS, before[-LONGEST:]) is not None
 
 
 def unquoted(name: str) -> str:
@@ -95,12 +105,39 @@ def plain_key(name: str, known: Vocabulary) -> str:
 
 
 def is_expression(name: str, known: Vocabulary) -> bool:
-    """Whether this is to be computed, such as `max(acc)`: it calls a function, and is no key."""
-    return _call(name) is not None and not is_key(name, known)
+    """Whether this is to be computed, such as `max(acc)` or `acc / lr`, and is no key or pattern.
+
+    Without spaces, as in `acc/lr`, it is so only where runs know what it computes with.
+    """
+    if is_key(name, known):
+        return False
+    return told(name) is not None or _calculates(name, known)
 
 
-def _call(text: str) -> re.Match[str] | None:
-    return re.fullmatch(_CALL, text) if text.endswith((")", " ")) else None
+def _calculates(text: str, known: Vocabulary) -> bool:
+    if not re.search(_OPERATOR, text) or (_WILD & set(text) and known.match(text)):
+        return False
+    from gittrack import language, syntax
+    from gittrack.errors import QueryError
+
+    spaced = re.search(_SPACED, text) is not None
+    try:
+        tree = language.parse_value(text)
+        return isinstance(tree, syntax.Arithmetic) and (spaced or _is_known_to(tree, text, known))
+    except QueryError:
+        # Who writes an operator between spaces is to hear what is wrong with it.
+        return spaced and unquoted(text) == text
+
+
+def _is_known_to(tree: Node, text: str, known: Vocabulary) -> bool:
+    from gittrack import binding
+    from gittrack.errors import QueryError
+
+    try:
+        binding.bind_value(tree, text, known)
+    except QueryError:
+        return False
+    return True
 
 
 def is_key(name: str, known: Vocabulary) -> bool:
@@ -114,5 +151,20 @@ def is_key(name: str, known: Vocabulary) -> bool:
 
 def told(text: str) -> Told | None:
     """A text as the call of a function with one argument; None if it is none."""
-    found = _call(text)
-    return None if found is None else Told(found[1].lower(), found[2].strip())
+    found = re.fullmatch(_CALL, text) if text.endswith((")", " ")) else None
+    return Told(found[1].lower(), found[2].strip()) if found and _is_one(found[2]) else None
+
+
+def _is_one(argument: str) -> bool:
+    """Whether brackets close within it, so that those around it belong together."""
+    depth, quote = 0, ""
+    for place, char in enumerate(argument):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in _QUOTES and _opens(argument[:place]):
+            quote = char
+        else:
+            depth += (char == "(") - (char == ")")
+            if depth < 0:
+                return False
+    return True

@@ -283,6 +283,8 @@ class _View(NamedTuple):
         columns = self.chosen
         if columns is None:
             columns = report.varying_columns(part, everything=self.everything, also=self.keys)
+            # What is computed is called as it was written.
+            columns = [report.Column(c.key, c.key) if c.key in self.more else c for c in columns]
         return columns if self.behind is None else [*columns, report.Column(_WHY, "STALE")]
 
     def drawn(self, part: Sequence[Summary]) -> Mapping[str, Sequence[Any]]:

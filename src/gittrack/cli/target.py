@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Target", "ask", "direction_options", "warn", "without"]
 
 _SETTING = "track.lowest"
-_OPERATOR = re.compile(r"\s[-+*/]\s")
 _OF_A_CURVE = ("min", "max", "first", "last")
 
 
@@ -91,7 +89,7 @@ def _key(known: Vocabulary, name: str) -> str:
     try:
         key = known.resolve(bare)
     except UnknownKey:
-        if is_expression(name, known) or _OPERATOR.search(name):
+        if is_expression(name, known):
             return name
         raise
     count = known.count(key)
