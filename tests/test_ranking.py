@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gittrack.ranking import best, comparable, is_lowest, sounds_low
+from gittrack.grouping import comparable
+from gittrack.ranking import best, is_lowest, sounds_low
 
 NAN = math.nan
 

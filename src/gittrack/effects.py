@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from gittrack.grouping import aggregates, as_float, comparable
 from gittrack.summaries import Number, Value
 
 __all__ = [
@@ -110,8 +111,8 @@ def study(
     None is a param that a run does not have. A target that is no number, or NaN, is none, and that
     run counts for nothing. With `lowest` a low target is the better one.
     """
-    kept = [place for place, value in enumerate(target) if _is_target(value)]
-    scores = [_float(target[place]) for place in kept]
+    kept = [place for place, value in enumerate(target) if comparable(value)]
+    scores = [as_float(target[place]) for place in kept]
     by_rank = ranks(scores)
     constant, labels, effects = [], [], []
     parts: dict[tuple[int, ...], list[str]] = {}
@@ -314,21 +315,10 @@ def _places(keys: Sequence[_Key]) -> dict[_Key, list[int]]:
 def _level(part: _Part, scores: Sequence[float], lowest: bool) -> Level:
     own = [scores[place] for place in part.places]
     choose: Callable[[Sequence[float]], float] = min if lowest else max
-    mean, std = _mean_and_std(own)
-    return Level(part.kind, part.low, part.high, len(own), mean, std, choose(own))
-
-
-def _mean_and_std(own: Sequence[float]) -> tuple[float, float | None]:
-    if not all(map(math.isfinite, own)):
-        return sum(value for value in own if not math.isfinite(value)), None
-    # Divided first, so that the sum of the largest numbers is still one.
-    mean = math.fsum(value / len(own) for value in own)
-    if len(own) < 2:
-        return mean, None
-    try:
-        return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in own) / (len(own) - 1))
-    except OverflowError:
-        return mean, None
+    mean, std = aggregates(["mean", "std"], own)
+    assert mean is not None
+    known = std if std is not None and math.isfinite(std) else None
+    return Level(part.kind, part.low, part.high, len(own), mean, known, choose(own))
 
 
 def _goodness(level: Level, lowest: bool) -> tuple[bool, float, int]:
@@ -367,17 +357,6 @@ def _partition(keys: Sequence[_Key]) -> tuple[int, ...]:
     """Which runs have equal values, whatever these are."""
     seen: dict[_Key, int] = {}
     return tuple(seen.setdefault(key, len(seen)) for key in keys)
-
-
-def _is_target(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
-
-
-def _float(value: Number) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
 
 
 def features(values: Sequence[Value]) -> list[list[float]]:

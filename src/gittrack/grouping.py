@@ -20,6 +20,8 @@ __all__ = [
     "Pivot",
     "aggregate",
     "aggregates",
+    "as_float",
+    "comparable",
     "groups",
     "identity",
     "pivot",
@@ -137,6 +139,21 @@ def rank(value: Any) -> tuple[int, Any]:
 # -- numbers --------------------------------------------------------------------------------------
 
 
+def comparable(value: Any) -> bool:
+    """Whether a value is a number, infinite or not, but neither NaN nor a truth value."""
+    if isinstance(value, float):
+        return value == value
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def as_float(value: Number) -> float:
+    """The nearest float; an infinity where an integer is beyond all others."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def aggregate(name: str, values: Sequence[Any]) -> Number | None:
     """One of `AGGREGATES` over the numbers among `values`; what is no number, or NaN, is left out.
 
@@ -157,13 +174,7 @@ def _numbers(values: Sequence[Any]) -> Sequence[Number]:
     kinds = set(map(type, values))
     if kinds == {int} or (kinds == {float} and not math.isnan(sum(values))):
         return values
-    return [value for value in values if _counts(value)]
-
-
-def _counts(value: Any) -> bool:
-    if isinstance(value, float):
-        return value == value
-    return isinstance(value, int) and not isinstance(value, bool)
+    return [value for value in values if comparable(value)]
 
 
 class _Numbers:
@@ -193,10 +204,10 @@ class _Numbers:
         if self.least is None or self.greatest is None or self.total is None:
             return None
         mean = _ratio(self.total, self.count)
-        if math.isinf(mean) and all(map(math.isfinite, map(_float, self.values))):
-            mean = math.fsum(_float(value) / self.count for value in self.values)
+        if math.isinf(mean) and all(map(math.isfinite, map(as_float, self.values))):
+            mean = math.fsum(as_float(value) / self.count for value in self.values)
         # Rounding must not carry it past the values that it is the mean of.
-        least, greatest = _float(self.least), _float(self.greatest)
+        least, greatest = as_float(self.least), as_float(self.greatest)
         return mean if math.isnan(mean) else min(max(mean, least), greatest)
 
     @property
@@ -210,7 +221,7 @@ class _Numbers:
         try:
             apart = math.dist(self.values, mean)
         except OverflowError:
-            apart = math.dist(list(map(_float, self.values)), mean)
+            apart = math.dist(list(map(as_float, self.values)), mean)
         return apart / math.sqrt(self.count - 1)
 
     @property
@@ -230,14 +241,7 @@ def _sum(values: Sequence[Number]) -> Number:
         return math.fsum(values)
     except (OverflowError, ValueError):
         # Beyond the largest float, or infinities of both signs.
-        return sum(map(_float, values))
-
-
-def _float(value: Number) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
+        return sum(map(as_float, values))
 
 
 def _ratio(value: Number, count: int) -> float:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from gittrack import grouping
 from gittrack.summaries import Number
 
-__all__ = ["Winner", "best", "comparable", "is_lowest", "sounds_low"]
+__all__ = ["Winner", "best", "is_lowest", "sounds_low"]
 
 _LOW = re.compile(
     "loss|err|error|r?mse|mae|mape|perplexity|ppl|[wc]er|regret|divergence|nll|entropy|brier|fid|latency"
@@ -52,7 +52,7 @@ def best(
     `count` is 1 at least. Of equal values the earlier place wins. What is no number, and NaN, never
     wins.
     """
-    there = [place for place, value in enumerate(values) if comparable(value)]
+    there = [place for place, value in enumerate(values) if grouping.comparable(value)]
     gathered: Sequence[tuple[tuple[Any, ...], Sequence[int]]] = [((), there)] if there else []
     if groups:
         columns = [[column[place] for place in there] for column in groups]
@@ -65,11 +65,6 @@ def best(
     ]
     found.sort(key=lambda winners: winners[0].value, reverse=not lowest)
     return [winner for winners in found for winner in winners]
-
-
-def comparable(value: Any) -> bool:
-    """Whether a value can win: a number, infinite or not, but neither NaN nor a truth value."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
 
 
 def is_lowest(metric: str, listed: Iterable[str]) -> bool:

@@ -174,9 +174,9 @@ def _check(study: Study, goal: Target, total: int) -> None:
 def _with_forest(
     study: Study, values: Sequence[Any], params: Mapping[str, Sequence[Any]]
 ) -> tuple[Study, float]:
-    from gittrack import effects, importance, ranking
+    from gittrack import effects, grouping, importance
 
-    there = [place for place, value in enumerate(values) if ranking.comparable(value)]
+    there = [place for place, value in enumerate(values) if grouping.comparable(value)]
     made = importance.forest(
         [values[place] for place in there],
         {e.param: [params[e.param][place] for place in there] for e in study.effects},
