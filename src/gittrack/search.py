@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Question", "Search", "open_search"]
 
-_PATIENCE = 60_000
-"""Steps of SQLite's machine, at most some ten milliseconds, that counting may take."""
+_PATIENCE = 25_000
+"""Steps of SQLite's machine, a few milliseconds, that counting may take."""
 
 _NEWEST = ("started", "name", "experiment")
 
