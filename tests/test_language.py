@@ -240,9 +240,9 @@ def test_the_place_is_drawn_on_one_line(text: str, drawn: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("a" * (LONGEST + 1), "more than 256 KiB"),
-        ("é" * (LONGEST // 2 + 1), "more than 256 KiB"),
-        ("x" * 2**20, "more than 256 KiB"),
+        ("a" * (LONGEST + 1), "more than 128 KiB"),
+        ("é" * (LONGEST // 2 + 1), "more than 128 KiB"),
+        ("x" * 2**20, "more than 128 KiB"),
         ("(" * 10_000 + "a" + ")" * 10_000, "more than 25 parentheses"),
         ("abs(" * 10_000 + "a", "more than 25 parentheses"),
         ("a + " * 300 + "a", "more than 200 terms"),

@@ -32,7 +32,7 @@ from gittrack.tokens import FUNCTIONS, Token, tokens
 
 __all__ = ["LONGEST", "parse", "parse_order", "parse_value"]
 
-LONGEST = 256 * 1024
+LONGEST = 128 * 1024
 """Bytes that a query may have in UTF-8."""
 
 _MOST_TERMS = 200
