@@ -384,8 +384,9 @@ def _keep(database: _Connection, seen: Sequence[_Seen]) -> None:
             curves.append((one.run, keys[key], *values))
     database.executemany("DELETE FROM faults WHERE run = ?", [(one.run,) for one in seen])
     database.executemany("INSERT INTO faults VALUES (?, ?, ?)", said)
+    # SQLite before 3.35 wants to be told which conflict.
     database.executemany(
-        "INSERT INTO extras VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
+        "INSERT INTO extras VALUES (?, ?, ?) ON CONFLICT (run) DO UPDATE SET"
         " points = coalesce(excluded.points, points),"
         " environment = coalesce(excluded.environment, environment)",
         extras,
