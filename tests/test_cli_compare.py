@@ -131,7 +131,6 @@ def test_markdown_has_a_table_for_each_param(world: Path, track: Any) -> None:
         (["--target", "acuracy"], 2, "no param, metric, tag or attribute named 'acuracy'"),
         (["--target", "opt"], 2, "'params.opt' is no number in any run"),
         (["--target", "acc", "-x", "nope"], 2, "no run is of experiment 'nope'"),
-        ([], 2, "missing option '--target'"),
     ],
 )
 def test_where_nothing_can_be_told_that_is_said(
@@ -140,6 +139,38 @@ def test_where_nothing_can_be_told_that_is_said(
     """A table of chance would be believed."""
     done = track(world, "compare", *words, check=code)
     assert done.stdout == "" and done.stderr.startswith("error: ") and said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "whole"),
+    [
+        (["acc"], "--target acc"),
+        ([], "--target METRIC"),
+        (["lr > 0.1"], "'lr > 0.1' --target METRIC"),
+    ],
+)
+def test_a_forgotten_target_is_shown_where_it_goes(
+    world: Path, track: Any, words: list[str], whole: str
+) -> None:
+    """`compare acc` looks like `best acc`: the hint is the command that was meant."""
+    done = track(world, "compare", *words, check=2)
+    assert done.stderr == (
+        "error: missing option '--target'\n"
+        f"hint: `git track compare {whole}` judges runs by a metric.\n"
+    )
+
+
+def test_the_best_value_is_not_that_of_a_lucky_run(repo_dir: Path, track: Any) -> None:
+    """Where no value has two runs that is said; where one has, a single run does not win."""
+    for number in range(6):
+        params = {"lr": (1, 1, 2, 2, 3, None)[number], "seed": number}
+        params = {key: value for key, value in params.items() if value is not None}
+        record(repo_dir, number, f"run-{number:06}", params=params, metrics={"s": number})
+    done = track(repo_dir, "compare", "--target", "s", "--no-forest", check=0)
+    lines = {line.split()[0]: line.split() for line in done.stdout.splitlines()[3:5]}
+    assert lines["lr"][-3:] == ["2", "2.5", "2"]
+    assert lines["seed"][-3:] == ["5", "5.0", "1"]
+    assert "the best value is that of a single run: seed\n" in done.stderr
 
 
 def test_missing_and_mixed_values_are_compared(repo_dir: Path, track: Any) -> None:

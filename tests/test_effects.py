@@ -95,6 +95,17 @@ def test_a_param_that_rises_with_the_target() -> None:
     assert (low.best.low, low.best.best) == (1, 1.0)
 
 
+def test_one_lucky_run_is_not_the_best() -> None:
+    """Where others have two runs, the mean of one says nothing; where none has, there is no choice.
+
+    Runs without the param are a level like any other.
+    """
+    assert one([1, 1, 2, 2, 3], [1.0, 2.0, 3.0, 4.0, 9.0]).best.low == 2
+    assert one([1, 1, 2, 2, None], [1.0, 2.0, 3.0, 4.0, 9.0]).best.low == 2
+    assert one([1, 1, 2, None, None], [1.0, 2.0, 3.0, 4.0, 9.0]).best.kind == "absent"
+    assert one([1, 2, 3, 4], [1.0, 2.0, 3.0, 4.0]).best.low == 4
+
+
 def test_a_valley_is_seen_where_the_correlation_is_blind() -> None:
     """Most learning rates are best in the middle."""
     rates = [10.0 ** (-n / 10) for n in range(60)]
@@ -280,6 +291,28 @@ def test_the_forest_is_the_same_each_time_and_adds_up() -> None:
     one_time, other = forest(target, columns), forest(target, columns)
     assert one_time == other
     assert 1 - 3 * one_time.chance <= sum(one_time.importances.values()) + 1e-9 < 1
+
+
+def test_a_forest_says_how_far_it_is() -> None:
+    """It takes a second or more, and nobody likes a terminal that stands still."""
+
+    class Told:
+        def __init__(self) -> None:
+            self.said: list[Any] = []
+
+        def start(self, what: str, total: int | None, unit: str = "B") -> None:
+            self.said += [total]
+
+        def advance(self, count: int) -> None:
+            self.said += [count]
+
+        def end(self) -> None:
+            self.said += ["end"]
+
+    meter = Told()
+    forest([1.0, 2.0, 3.0, 4.0], {"p": [1, 2, 3, 4]}, meter=meter)
+    assert meter.said[0] == sum(meter.said[1:-1]) and len(meter.said) > 5
+    assert meter.said[-1] == "end"
 
 
 def test_a_forest_takes_any_values() -> None:

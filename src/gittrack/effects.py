@@ -63,7 +63,8 @@ class Effect(NamedTuple):
     the ranks (Spearman's rho), None unless the values are numbers. `share` is the part of the
     variance of the target's ranks that the levels account for, less what as many levels get by
     chance, 0 to 1; None where each run has a level of its own. `importance` is a forest's, if one
-    was asked. The best of `levels` is the one with the best mean.
+    was asked. The best of `levels` is the one with the best mean, among those of two runs at least
+    where there are any.
     """
 
     param: str
@@ -240,7 +241,7 @@ def _effect(
         share=share(by_rank, groups),
         importance=None,
         levels=levels,
-        best=min(levels, key=lambda level: _goodness(level, lowest)),
+        best=min(_repeated(levels), key=lambda level: _goodness(level, lowest)),
     )
 
 
@@ -319,6 +320,11 @@ def _level(part: _Part, scores: Sequence[float], lowest: bool) -> Level:
     assert mean is not None
     known = std if std is not None and math.isfinite(std) else None
     return Level(part.kind, part.low, part.high, len(own), mean, known, choose(own))
+
+
+def _repeated(levels: Sequence[Level]) -> Sequence[Level]:
+    """The levels of more than one run, if there are any: the mean of one run is luck."""
+    return [level for level in levels if level.runs > 1] or levels
 
 
 def _goodness(level: Level, lowest: bool) -> tuple[bool, float, int]:

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from gittrack.effects import features, ranks
 from gittrack.errors import LibraryMissing
+from gittrack.meter import SILENT, Meter
 from gittrack.summaries import Number, Value
 
 __all__ = ["Forest", "forest"]
 
-_TREES = 50
+_TREES, _AT_ONCE = 50, 5
 _MOST = 1000
 _RANDOM_COLUMNS = 3
 _SEED = 0
@@ -33,7 +34,9 @@ class Forest(NamedTuple):
     chance: float
 
 
-def forest(target: Sequence[Number], params: Mapping[str, Sequence[Value]]) -> Forest:
+def forest(
+    target: Sequence[Number], params: Mapping[str, Sequence[Value]], *, meter: Meter = SILENT
+) -> Forest:
     """Ask a forest, which is the same each time, what the ranks of a target depend on.
 
     Columns are as long as `target`, which holds no NaN; None is a param that is not set. Of more
@@ -43,6 +46,7 @@ def forest(target: Sequence[Number], params: Mapping[str, Sequence[Value]]) -> F
     Raises:
         LibraryMissing: scikit-learn is not installed.
     """
+    meter.start("planting a forest", _TREES, "trees")
     try:
         library: Any = import_module("sklearn.ensemble")
         numpy: Any = import_module("numpy")
@@ -65,9 +69,15 @@ def forest(target: Sequence[Number], params: Mapping[str, Sequence[Value]]) -> F
         columns.append([source.random() for _ in seen])
         owners.append(number)
     trees = library.RandomForestRegressor(
-        n_estimators=_TREES, min_samples_leaf=2, max_features=1.0, random_state=_SEED, n_jobs=1
+        min_samples_leaf=2, max_features=1.0, random_state=_SEED, n_jobs=1, warm_start=True
     )
-    trees.fit(numpy.array(columns).T, numpy.array(ranks([target[place] for place in seen])))
+    inputs = numpy.array(columns).T
+    ranked = numpy.array(ranks([target[place] for place in seen]))
+    for count in range(_AT_ONCE, _TREES + 1, _AT_ONCE):
+        # The same trees as all at once: scikit-learn goes on where its random numbers were.
+        trees.set_params(n_estimators=count).fit(inputs, ranked)
+        meter.advance(_AT_ONCE)
+    meter.end()
     found: dict[str | int, float] = {}
     for owner, weight in zip(owners, trees.feature_importances_.tolist(), strict=True):
         found[owner] = found.get(owner, 0.0) + weight

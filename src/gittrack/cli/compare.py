@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,11 +17,12 @@ from gittrack.cli.keys import several, unquoted
 from gittrack.cli.main import open_place
 from gittrack.cli.output import Screen, format_options, page, page_data, say, screen
 from gittrack.cli.progress import bar
-from gittrack.errors import GittrackError, LibraryMissing, UnknownKey
+from gittrack.errors import GittrackError, LibraryMissing, UnknownKey, UsageError
 
 if TYPE_CHECKING:
     from gittrack.cli.target import Target
     from gittrack.effects import Effect, Level, Study
+    from gittrack.meter import Meter
     from gittrack.report import Column
     from gittrack.vocabulary import Vocabulary
 
@@ -40,7 +42,6 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
     "--target",
     "metric",
     metavar="METRIC",
-    required=True,
     shell_complete=complete_metrics,
     help="What the runs are judged by: a metric, or max(acc), duration and the like.",
 )
@@ -62,7 +63,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 def compare(
     ctx: click.Context,
     query: Sequence[str],
-    metric: str,
+    metric: str | None,
     lowest: bool | None,
     names: Sequence[str],
     saved: Sequence[str],
@@ -77,7 +78,7 @@ def compare(
     always means more of METRIC, -1 where less. SHARE is how much of the ranks' variance its values
     account for, 0 to 1, whatever their order. FOREST is how much a small forest leans on it, where
     scikit-learn is installed. BEST is the value, or the range of values, whose runs have the best
-    mean.
+    mean; of two runs at least, where any value has two. (not set) are the runs without the param.
 
     All this is seen, not tried: params that were changed together cannot be told apart, and a few
     runs show anything.
@@ -90,6 +91,8 @@ def compare(
     from gittrack import effects
     from gittrack.search import Question, open_search
 
+    if metric is None:
+        raise _without_target(query)
     place = open_place(ctx)
     with bar() as meter, open_search(place, meter=meter) as search:
         known = search.vocabulary
@@ -106,7 +109,8 @@ def compare(
     chance, without_forest = None, None
     if not no_forest:
         try:
-            study, chance = _with_forest(study, values, params)
+            with bar() as meter:
+                study, chance = _with_forest(study, values, params, meter)
         except LibraryMissing as error:
             without_forest = f"no forest: {error.message} ({error.hint})"
     answer = _Answer(goal, study, chance)
@@ -117,6 +121,16 @@ def compare(
     if form in (None, "md"):
         for line in [*_remarks(study, chance), *([without_forest] if without_forest else [])]:
             say(line)
+
+
+def _without_target(query: Sequence[str]) -> UsageError:
+    """The error that names no metric: a word by itself is probably the one that is meant."""
+    from gittrack.quoting import command_line
+
+    is_word = len(query) == 1 and re.fullmatch(r"[\w.@/-]+", query[0])
+    words = ["--target", query[0]] if is_word else [*query, "--target", "METRIC"]
+    hint = f"`{command_line(['git', 'track', 'compare', *words])}` judges runs by a metric."
+    return UsageError("missing option '--target'", hint=hint)
 
 
 class _Answer(NamedTuple):
@@ -172,7 +186,7 @@ def _check(study: Study, goal: Target, total: int) -> None:
 
 
 def _with_forest(
-    study: Study, values: Sequence[Any], params: Mapping[str, Sequence[Any]]
+    study: Study, values: Sequence[Any], params: Mapping[str, Sequence[Any]], meter: Meter
 ) -> tuple[Study, float]:
     from gittrack import effects, grouping, importance
 
@@ -180,6 +194,7 @@ def _with_forest(
     made = importance.forest(
         [values[place] for place in there],
         {e.param: [params[e.param][place] for place in there] for e in study.effects},
+        meter=meter,
     )
     return effects.weighed(study, made.importances), made.chance
 
@@ -297,6 +312,9 @@ def _remarks(study: Study, chance: float | None) -> list[str]:
     said = [f"{few}: {by_chance}; what goes together need not be a cause"]
     if chance is not None:
         said.append(f"a param of random numbers gets {chance:.2f} from the forest")
+    once = [effect.param for effect in study.effects if effect.best.runs == 1]
+    if once:
+        said.append(f"the best value is that of a single run: {_listed(once)}")
     for names in study.together:
         said.append(f"{_listed(names, 'and')} always change together and cannot be told apart")
     if len(study.effects) > _DETAILED:
