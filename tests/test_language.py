@@ -246,6 +246,10 @@ def test_the_place_is_drawn_on_one_line(text: str, drawn: str) -> None:
         ("(" * 10_000 + "a" + ")" * 10_000, "more than 25 parentheses"),
         ("abs(" * 10_000 + "a", "more than 25 parentheses"),
         ("a + " * 300 + "a", "more than 200 terms"),
+        (" or ".join(["a>1"] * 2001), "more than 2,000 comparisons"),
+        (" and ".join(["a"] * 3000), "more than 2,000 comparisons"),
+        (" or ".join(["a like 'b'"] * 51 + ["a =~ 'b'"] * 50), "more than 100 patterns"),
+        ("(" * 20 + "a" + ")" * 20 + " or ((((a))))" * 1999, "more than 20,000 words and signs"),
     ],
 )
 def test_what_is_too_large_is_refused(text: str, reason: str) -> None:
@@ -258,8 +262,10 @@ def test_what_is_too_large_is_refused(text: str, reason: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["not " * 20_000 + "a", "- " * 20_000 + "a", "(" * 25 + "a" + ")" * 25,
-     "a in (" + ", ".join(f"'{n}'" for n in range(3000)) + ")", " and ".join(["a"] * 3000)],
+    ["not " * 19_000 + "a", "- " * 19_000 + "a", "(" * 25 + "a" + ")" * 25,
+     "a in (" + ", ".join(f"'{n}'" for n in range(15_000)) + ")",
+     " and ".join(["a"] * 2000), " or ".join(["b in (1, 'and', 'or')"] * 2000),
+     " or ".join(["a like 'b'"] * 100)],
 )  # fmt: skip
 def test_what_is_only_long_is_read(text: str) -> None:
     """Scripts write long queries."""

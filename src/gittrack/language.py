@@ -36,6 +36,12 @@ LONGEST = 128 * 1024
 """Bytes that a query may have in UTF-8."""
 
 _MOST_TERMS = 200
+_MOST: dict[str, tuple[int, tuple[str, ...]]] = {
+    "comparisons": (2_000, ("and", "or", "end")),
+    "patterns (like, ilike, =~)": (100, ("match",)),
+    "words and signs": (20_000, ()),
+}
+"""What of -> how much a query may have, and the tokens that are counted; none: all."""
 
 
 # -- entrances ------------------------------------------------------------------------------------
@@ -83,12 +89,39 @@ def _parse(text: str, rule: str, start: int, end: int) -> Node:
         reason = f"the query has more than {LONGEST // 1024} KiB"
         raise QueryError(reason, text=text, start=0, end=1)
     found = tokens(text, start, end)
+    _check_length(text, found)
     try:
         return _Builder(text, found).build(_grammar()[rule].parse(found))
     except ParseError:
         _complain(text, rule, found)
     except RecursionError:
         raise QueryError("the query nests too deep", text=text, start=start, end=end) from None
+
+
+def _check_length(text: str, found: list[Token]) -> None:
+    """Refuse what would take seconds, or a gigabyte; a list is one value, however long.
+
+    Raises:
+        QueryError: there is more of something than `_MOST` allows.
+    """
+    counts = dict.fromkeys(_MOST, 0)
+    listed, before = False, ""
+    for token in found:
+        listed = token.type != ")" if listed else before == "in" and token.type == "("
+        before = token.type
+        if listed:
+            continue
+        for name, (most, kinds) in _MOST.items():
+            counts[name] += not kinds or before in kinds
+            if counts[name] > most:
+                hint = "`KEY in (...)` counts as one, however long the list."
+                raise QueryError(
+                    f"the query has more than {most:,} {name}",
+                    text=text,
+                    start=token.start,
+                    end=token.end,
+                    hint=hint if name == "comparisons" else None,
+                )
 
 
 @cache
