@@ -129,7 +129,7 @@ def _without_target(query: Sequence[str]) -> UsageError:
 
     is_word = len(query) == 1 and re.fullmatch(r"[\w.@/-]+", query[0])
     words = ["--target", query[0]] if is_word else [*query, "--target", "METRIC"]
-    hint = f"`{command_line(['git', 'track', 'compare', *words])}` judges runs by a metric."
+    hint = f"`git track {command_line(['compare', *words])}` judges runs by a metric."
     return UsageError("missing option '--target'", hint=hint)
 
 
