@@ -56,15 +56,15 @@ def found(
     Raises:
         QueryError, UnknownKey: as `Search.find`.
     """
-    most = MOST_AT_ONCE + 1
-    limit = most if question.limit is None else min(question.limit, most)
-    some = search.find(question._replace(limit=limit))
-    if len(some.runs) < most:
-        return some.runs, some.problems
-    table = search.columns(question, _Mark._fields)
-    marks = list(map(_Mark._make, _rows(table)))
-    known = {_mark(run): run for run in some.runs}
-    return Pages(marks, partial(_read, place), known), some.problems
+    told = search.find(question._replace(limit=0))
+    if min(told.total, MOST_AT_ONCE + 1 if question.limit is None else question.limit) > (
+        MOST_AT_ONCE
+    ):
+        table = search.columns(question, _Mark._fields)
+        marks = list(map(_Mark._make, _rows(table)))
+        return Pages(marks, partial(_read, place), {}), told.problems
+    some = search.find(question)
+    return some.runs, some.problems
 
 
 def _mark(run: Summary) -> _Mark:
