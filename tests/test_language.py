@@ -189,6 +189,14 @@ def test_a_key_to_sort_by(text: str, key: Any, downwards: bool) -> None:
          "no '(' that it could close"),
         ("(a > 1", "the query ends: 'and', 'or' or ')' is expected here", "", None),
         ("a b", "'b' is not understood: a comparison such as = or > is expected here", "b", None),
+        ("a.b between 0.01 and 0.1", "'between' is not understood: a comparison such as = or > is"
+         " expected here", "between", "write a.b >= 0.01 and a.b <= 0.1."),
+        ("b > 1 and a not BETWEEN 1 and 2", "'BETWEEN' is not understood: a comparison such as ="
+         " or > is expected here", "BETWEEN", "write a < 1 or a > 2."),
+        ("started between 'a' and 'b'", "'between' is not understood: a comparison such as = or >"
+         " is expected here", "between", "write started >= 'a' and started <= 'b'."),
+        ("(a) between -1", "'between' is not understood: a comparison such as = or > is expected"
+         " here", "between", "write x >= 1 and x <= 2."),
         ("a = null", "'null' is not understood: a name or a value is expected here", "null",
          "`is null`"),
         ("a is 3", "'3' is not understood: 'null' is expected here", "3", None),

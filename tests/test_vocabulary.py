@@ -44,6 +44,7 @@ def test_a_name_means_one_key(name: str, full: str) -> None:
         ("los", "no param, metric, tag or attribute named 'los'", "'metrics.loss' (metric, 1 run)"),
         ("metrics.lss", "no param, metric, tag or attribute named 'metrics.lss'", "metrics.loss"),
         ("statsu", "no param, metric, tag or attribute named 'statsu'", "'status'?"),
+        ("lrr", "no param, metric, tag or attribute named 'lrr'", "'params.lr'"),
         ("zzz", "no param, metric, tag or attribute named 'zzz'", "--all-columns"),
         ("params.", "no param, metric, tag or attribute named 'params.'", ""),
         ("", "no param, metric, tag or attribute named ''", ""),
@@ -94,3 +95,15 @@ def test_runs_say_how_many_values_of_which_type_they_have() -> None:
     assert known.count("tags.t") == Count(texts=1)
     assert known.count("params.zzz").total == 0 and known.count("status").total == 0
     assert known.keys("params") == ["a", "b", "c"]
+
+
+def test_a_short_name_gets_the_suggestion_that_it_gets_in_full() -> None:
+    """Of three letters one that is right has to do, as `metrics.` before them makes them alike."""
+    known = Vocabulary({"metrics": {"acc": Count(1), "f1": Count(1)}})
+    for name in ("akk", "metrics.akk"):
+        with pytest.raises(UnknownKey) as raised:
+            known.resolve(name)
+        assert raised.value.hint == "did you mean 'metrics.acc' (metric, 1 run)?"
+    with pytest.raises(UnknownKey) as raised:
+        known.resolve("zzz")
+    assert "did you mean" not in (raised.value.hint or "")

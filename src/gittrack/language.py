@@ -7,6 +7,7 @@ which names there are, and what compares to what, is for `binding` to say. Nothi
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NoReturn
 
@@ -361,7 +362,7 @@ def _complain(text: str, rule: str, found: list[Token]) -> NoReturn:
         text=text,
         start=token.start,
         end=token.end,
-        hint=_hint(token, before, raw, noted),
+        hint=_between(text, found, place) or _hint(token, before, raw, noted),
     )
 
 
@@ -383,6 +384,23 @@ _WANTED = (
     (")", "'and', 'or' or ')'"),
 )
 """A type of token -> what to call it and all that may stand in its place."""
+
+
+def _between(text: str, found: Sequence[Token], place: int) -> str | None:
+    """How a range of SQL's is written here; None if it is none."""
+    token = found[place]
+    if token.type != "name" or text[token.start : token.end].lower() != "between":
+        return None
+    left = [found[n] for n in (place - 2, place - 1) if n >= 0 and found[n].type != "not"][-1:]
+    right = found[place + 1 : place + 4]
+    name, low, high = "x", "1", "2"
+    if [t.type for t in left] == ["name"]:
+        name = text[left[0].start : left[0].end]
+    if [t.type for t in right] in (["number", "and", "number"], ["text", "and", "text"]):
+        low, high = (text[t.start : t.end] for t in (right[0], right[2]))
+    if found[place - 1].type == "not":
+        return f"write {name} < {low} or {name} > {high}."
+    return f"write {name} >= {low} and {name} <= {high}."
 
 
 def _hint(token: Token, before: Token | None, raw: str, noted: set[str]) -> str | None:

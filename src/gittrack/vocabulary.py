@@ -63,6 +63,8 @@ class Count(NamedTuple):
 
 _NONE = Count()
 
+_SHORT = 3
+
 
 class Vocabulary:
     """The keys of some runs: a mapping of group to key to `Count`."""
@@ -140,11 +142,19 @@ class Vocabulary:
             keys = self._groups.get(group, ())
             spelled |= {key: f"{group}.{key}" for key in keys if key not in spelled}
             spelled |= {f"{group}.{key}": f"{group}.{key}" for key in keys}
-        near = nearest(name, spelled)
+        near = nearest(name, spelled) or self._alike(name)
         if near is None:
             return "`git track ls --all-columns` shows them all."
         full = spelled[near]
         return f"did you mean '{full}'{self._told(full)}?"
+
+    def _alike(self, name: str) -> str | None:
+        """What a name of three letters may be, one of which is right: `akk` is `acc`."""
+        if len(name) > _SHORT:
+            return None
+        keys = [key for group in GROUPS for key in self._groups.get(group, ())]
+        near = [key for key in keys if len(key) == len(name) and key[:1] == name[:1]]
+        return min(near, key=lambda key: -sum(map(str.__eq__, key, name)), default=None)
 
     def _told(self, key: str) -> str:
         group, dot, _ = key.partition(".")
