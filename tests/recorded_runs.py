@@ -7,14 +7,21 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from gittrack import commits
+from gittrack import commits, whereabouts
 from gittrack.git import Identity, Repo
 from gittrack.records import Artifact, Code, Data, Environment, Input, Row, Run
+from gittrack.search import Found, Question, open_search
 
-__all__ = ["NOON", "record", "various"]
+__all__ = ["NOON", "found", "record", "various"]
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 _ADA = Identity("Ada Lovelace", "ada@example.org")
+
+
+def found(repo: Repo, **asked: Any) -> Found:
+    """The runs that answer a question, asked by the fields of `Question`."""
+    with open_search(whereabouts.of(repo)) as search:
+        return search.find(Question(**asked))
 
 
 def record(place: Path, number: int, name: str, rows: Any = (), **more: Any) -> Run:

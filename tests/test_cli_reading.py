@@ -15,12 +15,13 @@ from typing import Any
 import pexpect
 import pytest
 
-from gittrack import commits, revisions, setup
+from gittrack import commits, setup
 from gittrack.annotations import append
 from gittrack.cache import open_cache
 from gittrack.events import Change
 from gittrack.git import Repo
 from gittrack.records import Artifact, Code, Data, Environment, Input, Row, Run
+from recorded_runs import found
 
 _made = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "generate.py"))
 generate, AUTHOR, START = _made["generate"], _made["AUTHOR"], _made["START"]
@@ -42,7 +43,7 @@ def record(place: Path, number: int, name: str, **more: Any) -> None:
 def say(place: Path, name: str, what: str) -> None:
     """Annotate the run of this name."""
     repo = Repo.open(place)
-    run = next(r for r in revisions.catalogue(repo, deleted=True).runs if r.name == name)
+    run = next(r for r in found(repo, deleted=True).runs if r.name == name)
     append(repo, run, [Change(what)], now=START, random=os.urandom)
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 
 from conftest import World
-from gittrack import annotations, commits, difference, exports, listing, revisions
+from gittrack import annotations, commits, difference, exports, listing
 from gittrack.errors import (
     AmbiguousRun,
     BadPath,
@@ -37,6 +37,7 @@ from gittrack.git import Identity, Repo
 from gittrack.listing import RecordedRun, Runs
 from gittrack.records import Code, Data, Environment, Input, Row, Run
 from gittrack.summaries import Summary
+from recorded_runs import found
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 ADA = Identity("Ada Lovelace", "ada@example.org")
@@ -60,7 +61,7 @@ def record(
 def say(place: Path, name: str, what: str, value: str | None = None) -> None:
     """Annotate the run of this name."""
     repo = Repo.open(place)
-    run = next(r for r in revisions.catalogue(repo, deleted=True).runs if r.name == name)
+    run = next(r for r in found(repo, deleted=True).runs if r.name == name)
     annotations.append(repo, run, [Change(what, value=value)], now=NOON, random=os.urandom)
 
 

@@ -23,15 +23,15 @@ from gittrack import (
     commits,
     language,
     predicate,
-    revisions,
     whereabouts,
 )
 from gittrack import refs as run_refs
-from gittrack.annotations import append_all
+from gittrack.annotations import append_all, overlay
 from gittrack.atoms import decode
 from gittrack.conditions import Among
 from gittrack.errors import QueryError
 from gittrack.events import Change
+from gittrack.figures import since_epoch
 from gittrack.git import Identity, Repo
 from gittrack.index import Index, open_index
 from gittrack.records import Code, Row, Run
@@ -233,6 +233,12 @@ class World:
             return [run.name for run in self.index.page(where, deleted=True)]
 
 
+def read(repo: Repo) -> list[Summary]:
+    """All runs from their commits and notes, the newest first, without the index."""
+    known = overlay(repo, commits.listing(repo, run_refs.all_runs(repo)).runs)
+    return sorted(known, key=lambda run: (-since_epoch(run.started), run.name, run.experiment))
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, git: Any) -> Iterator[World]:
     place = tmp_path_factory.mktemp("property")
@@ -253,11 +259,11 @@ def world(tmp_path_factory: pytest.TempPathFactory, git: Any) -> Iterator[World]
     run_refs.create_many(repo, found)
     append_all(
         repo,
-        [(run, said(dice)) for run in revisions.catalogue(repo).runs],
+        [(run, said(dice)) for run in read(repo)],
         now=NOON,
         random=dice.randbytes,
     )
-    runs = revisions.catalogue(repo, deleted=True).runs
+    runs = read(repo)
     assert len(runs) == COUNT
     assert {(run.archived, run.deleted) for run in runs} >= {(True, False), (False, True)}
     with open_index(whereabouts.of(repo)) as index:
@@ -431,9 +437,7 @@ def test_a_search_finds_the_same(world: World, query: str, deleted: bool, archiv
     except QueryError:
         assume(False)
     shown = {
-        run.name
-        for run in world.runs
-        if revisions.is_listed(run, deleted=deleted, archived=archived)
+        run.name for run in world.runs if (deleted if run.deleted else archived or not run.archived)
     }
     with open_search(world.place) as search:
         found = search.find(Question(query, deleted=deleted, archived=archived))

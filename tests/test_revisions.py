@@ -24,6 +24,7 @@ from gittrack.errors import (
 from gittrack.events import Change
 from gittrack.git import Repo
 from gittrack.records import Code, Run
+from recorded_runs import found
 
 _made = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "generate.py"))
 generate, AUTHOR, START = _made["generate"], _made["AUTHOR"], _made["START"]
@@ -42,7 +43,7 @@ def record(repo: Repo, number: int, name: str, *, experiment: str = "default", *
 
 
 def say(repo: Repo, name: str, what: str) -> None:
-    run = next(r for r in revisions.catalogue(repo, deleted=True).runs if r.name == name)
+    run = next(r for r in found(repo, deleted=True).runs if r.name == name)
     append(repo, run, [Change(what)], now=START, random=lambda count: bytes(range(count)))
 
 
@@ -187,7 +188,7 @@ def test_deleted_runs_are_listed_archived_or_not(world: SimpleNamespace) -> None
     say(world.repo, "blue-otter-bbbbbb", "archive")
 
     def listed(**more: bool) -> set[str]:
-        return {run.name[:6] for run in revisions.catalogue(world.repo, **more).runs}
+        return {run.name[:6] for run in found(world.repo, **more).runs}
 
     assert listed(archived=False) == {"calm-l"}
     assert listed(archived=False, deleted=True) == {"calm-l", "blue-h"}
@@ -292,13 +293,13 @@ def test_a_repository_without_runs(repo_dir: Path) -> None:
     with pytest.raises(RunNotFound) as caught:
         revisions.resolve(Repo.open(repo_dir), "latest")
     assert "git track run" in (caught.value.hint or "")
-    assert revisions.catalogue(Repo.open(repo_dir)).runs == ()
+    assert found(Repo.open(repo_dir)).runs == []
 
 
-def test_the_catalogue_is_newest_first_whatever_the_names(tmp_path: Path) -> None:
+def test_a_listing_is_newest_first_whatever_the_names(tmp_path: Path) -> None:
     """The refs come sorted by experiment and name; people ask for time."""
     made = generate(tmp_path / "r", runs=12, params=1, metrics=1)
-    listed = revisions.catalogue(Repo.open(tmp_path / "r")).runs
+    listed = found(Repo.open(tmp_path / "r")).runs
     expected = [replace(commits.summarize(run), commit=None) for run in reversed(made)]
     assert [replace(run, commit=None) for run in listed] == expected
 
@@ -308,7 +309,7 @@ def test_runs_that_began_at_once_stand_by_name(repo_dir: Path) -> None:
     repo = Repo.open(repo_dir)
     for name in ("b-bbbbbb", "a-aaaaaa", "c-cccccc"):
         record(repo, 1, name)
-    assert [run.name[0] for run in revisions.catalogue(repo).runs] == ["a", "b", "c"]
+    assert [run.name[0] for run in found(repo).runs] == ["a", "b", "c"]
 
 
 def test_every_kind_of_repository_answers(every_repo: Any) -> None:
@@ -343,7 +344,7 @@ def test_a_branch_whose_commit_is_missing_is_said_to_be(world: SimpleNamespace) 
 
 def test_what_stands_beside_the_runs_is_said_and_hides_none(world: SimpleNamespace) -> None:
     """A run that is left out without a word is a lost run; foreign commits are none of ours."""
-    before = revisions.catalogue(world.repo)
+    before = found(world.repo)
     assert before.problems == ()
     ours = revisions.resolve(world.repo, "blue-h").commit
     for name in ("default/UPPER-000001", "single"):
@@ -355,10 +356,10 @@ def test_what_stands_beside_the_runs_is_said_and_hides_none(world: SimpleNamespa
     (place / "symbolic-000001").write_text("ref: refs/runs/default/nowhere\n")
     (place / "held-000001.lock").write_text("")
     (place / ".DS_Store").write_text("x")
-    found = revisions.catalogue(world.repo)
-    assert [run.commit for run in found.runs] == [run.commit for run in before.runs]
+    after = found(world.repo)
+    assert [run.commit for run in after.runs] == [run.commit for run in before.runs]
     unknown = "a run under a name that gittrack does not use; not listed"
-    assert [str(problem) for problem in found.problems] == [
+    assert [str(problem) for problem in after.problems] == [
         "runs/default/dangling-000001: its commit 2222222 is missing",
         f"refs/runs/default/UPPER-000001: {unknown}",
         f"refs/runs/single: {unknown}",
@@ -367,5 +368,5 @@ def test_what_stands_beside_the_runs_is_said_and_hides_none(world: SimpleNamespa
     ]
     for number in range(4):
         (place / f"torn-00000{number}").write_text("123")
-    said = [str(problem) for problem in revisions.catalogue(world.repo).problems]
+    said = [str(problem) for problem in found(world.repo).problems]
     assert len(said) == 7 and said[-1] == "3 more refs below refs/runs/ are no good runs"

@@ -12,8 +12,6 @@ import re
 from collections.abc import Iterable, Sequence
 
 from gittrack import commits, names, refs
-from gittrack.annotations import overlay
-from gittrack.commits import Listing
 from gittrack.errors import AmbiguousRun, RunNotFound, UnknownKey
 from gittrack.git import Repo
 from gittrack.keys import nearest
@@ -22,8 +20,6 @@ from gittrack.roster import Roster, key_of, ref_of
 from gittrack.summaries import Summary
 
 __all__ = [
-    "catalogue",
-    "is_listed",
     "resolve",
     "resolve_many",
     "resumable",
@@ -37,44 +33,6 @@ _HEX = re.compile(r"[0-9a-f]{4,40}")
 _WHOLE = 40
 _SHOWN = 10
 _MOST_NEAR = 3_000
-
-
-def catalogue(
-    repo: Repo,
-    *,
-    experiment: str | None = None,
-    deleted: bool = False,
-    archived: bool = True,
-    live: bool = True,
-) -> Listing:
-    """All runs as they stand after annotation, newest first; of two that began at once, by name.
-
-    `deleted` adds the deleted runs, archived or not, `archived` the archived ones that are not
-    deleted, and `live` those that still run. Runs that cannot be read are among the problems, and
-    so are runs of ours under other names, and refs that point nowhere.
-
-    Raises:
-        BadName: `experiment` is no name.
-    """
-    ours, others = refs.divided(repo, experiment=experiment)
-    found = commits.listing(repo, ours)
-    known = overlay(repo, found.runs)
-    if live:
-        done = {run.id for run in known}
-        known += [
-            run
-            for run in running(repo)
-            if run.id not in done and experiment in (None, run.experiment)
-        ]
-    shown = [run for run in known if is_listed(run, deleted=deleted, archived=archived)]
-    names_of_all = [*(ref.full for ref in ours), *(ref.name for ref in others)]
-    broken = refs.unreadable(repo, names_of_all) if experiment is None else []
-    return Listing(_newest_first(shown), (*found.problems, *commits.strays(repo, others, broken)))
-
-
-def is_listed(run: Summary, *, deleted: bool, archived: bool) -> bool:
-    """Whether a listing that was asked for such runs, too, shows this one."""
-    return deleted if run.deleted else archived or not run.archived
 
 
 def _newest_first(found: Iterable[Summary]) -> tuple[Summary, ...]:
