@@ -414,6 +414,7 @@ QUERIES = st.recursive(
 @example(query=f"params.{chr(34)}{DROP}{chr(34)} = {quoted(DROP)}")
 @example(query="params.any > 0 or params.any > ''")
 @example(query="not (max(acc) - min(acc) > 0.5)")
+@example(query="min_step(metrics.shared) is null")
 @example(query="")
 def test_the_index_answers_as_the_predicate_does(world: World, query: str) -> None:
     """The same runs in the same order, whatever the values, names and operators are."""

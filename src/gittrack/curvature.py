@@ -380,7 +380,7 @@ def _keep(database: _Connection, seen: Sequence[_Seen]) -> None:
         extras.append((one.run, one.points, environment))
         said += [(one.run, file, words) for file, words in one.faults]
         for key, curve in one.curves.items():
-            values = [atoms.encode(value) for value in curve]
+            values = atoms.encoded(curve)
             curves.append((one.run, keys[key], *values))
     database.executemany("DELETE FROM faults WHERE run = ?", [(one.run,) for one in seen])
     database.executemany("INSERT INTO faults VALUES (?, ?, ?)", said)
