@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -19,8 +20,8 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 OTTER, HERON = "amber-otter-7f3kq2", "blue-heron-q2zm8d"
 
 
-def record(repo: Repo) -> None:
-    for number, name in enumerate((OTTER, HERON), 1):
+def record(repo: Repo, *names: str, first: int = 1) -> None:
+    for number, name in enumerate(names or (OTTER, HERON), first):
         run = Run(
             id=f"{number:032x}",
             name=name,
@@ -171,7 +172,10 @@ def test_a_query_names_all_runs_that_match(place: Path, track) -> None:
     done = track(place, "archive", "--undo", "--where", "name like 'blue%'", check=0)
     assert done.stdout == "1 run back from the archive\n"
     done = track(place, "rm", "--where", query, check=0)
-    assert done.stdout == "2 runs deleted, 1 of them archived\n"
+    assert done.stdout == (
+        "2 runs deleted, 1 of them archived; "
+        f"`git track restore {HERON} {OTTER}` brings them back\n"
+    )
     assert state(place).deleted and state(place, HERON).deleted
     for words in (["rm"], ["archive"], ["archive", "--undo"]):
         done = track(place, *words, "--where", query, check=0)
@@ -180,6 +184,18 @@ def test_a_query_names_all_runs_that_match(place: Path, track) -> None:
     assert done.stdout == f"would restore {OTTER}\n1 run would be restored\n"
     assert track(place, "restore", "--where", query, check=0).stdout == "2 runs restored\n"
     assert not state(place).deleted and not state(place, HERON).deleted
+
+
+def test_many_runs_are_had_back_by_the_query(place: Path, track) -> None:
+    """Whoever deletes by a query is told how to take it back, and the command works as it is."""
+    record(Repo.open(place), *(f"many-{number}-aaaaaa" for number in range(4)), first=7)
+    query = "name like 'many-%'"
+    done = track(place, "rm", "--where", query, check=0)
+    undo = done.stdout.partition("`")[2].partition("`")[0]
+    assert undo.startswith("git track restore --where ")
+    assert done.stdout.startswith("4 runs deleted; ") and done.stdout.endswith("brings them back\n")
+    done = track(place, *shlex.split(undo)[2:], check=0)
+    assert done.stdout == "4 runs restored\n"
 
 
 def test_a_query_that_makes_no_sense_changes_nothing(place: Path, track) -> None:

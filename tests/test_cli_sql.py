@@ -57,6 +57,20 @@ def test_rows_stand_in_aligned_columns(place: Path, track: Track) -> None:
     assert told.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("form", "out"), [((), "name\n"), (("--csv",), "name\r\n"), (("--json",), "[]\n")]
+)
+def test_no_rows_is_an_answer_that_is_said(
+    place: Path, track: Track, form: tuple[str, ...], out: str
+) -> None:
+    """A heading by itself looks like something that went wrong."""
+    told = track(place, "sql", "select name from runs where exit_code > 7", *form, check=0)
+    assert (told.stdout.replace("\r", ""), told.stderr) == (out.replace("\r", ""), "no rows\n")
+    assert track(place, "sql", "select name from runs", "-n", "0", *form, check=0).stderr != (
+        "no rows\n"
+    )
+
+
 def test_json_keeps_types_and_names(place: Path, track: Track) -> None:
     """A program gets each value as it is, and no column is lost to its namesake."""
     statement = """
@@ -308,7 +322,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory, git: Git, track: Track) -
 def models(place: Path, track: Track, *more: str) -> list[tuple[str, str | None, int]]:
     statement = "select * from models order by tag"
     done = track(place, "sql", statement, "--json", *more, check=0)
-    assert done.stderr == ""
+    assert done.stderr == ("" if json.loads(done.stdout) else "no rows\n")
     return [(row["tag"], row["run"], row["deregistered"]) for row in json.loads(done.stdout)]
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["archive", "note", "rename", "restore", "rm", "tag"]
 
+_NAMED = 3
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -261,7 +263,7 @@ def _flag(
     if query is not None:
         if not query.strip():
             raise UsageError("the query is empty: it would mean every run")
-        _flag_all(repo, _matching(repo, query, verb), verb, dry_run)
+        _flag_all(repo, query, verb, dry_run)
         return
     for found in [_run(repo, selector) for selector in dict.fromkeys(selectors)]:
         if getattr(found, verb.attribute) is verb.on:
@@ -289,8 +291,9 @@ def _matching(repo: Repo, query: str, verb: _Verb) -> list[Summary]:
     ]
 
 
-def _flag_all(repo: Repo, found: Sequence[Summary], verb: _Verb, dry_run: bool) -> None:
-    """Say it of runs that a query found, and of how many."""
+def _flag_all(repo: Repo, query: str, verb: _Verb, dry_run: bool) -> None:
+    """Say it of the runs that match a query, and of how many."""
+    found = _matching(repo, query, verb)
     if not found:
         click.echo("no run matches", err=True)
         return
@@ -303,7 +306,17 @@ def _flag_all(repo: Repo, found: Sequence[Summary], verb: _Verb, dry_run: bool) 
     hidden = sum(run.archived for run in found) if verb.what == "delete" else 0
     more = f", {hidden:,} of them archived" if hidden else ""
     said = f"would be {verb.said}" if dry_run else verb.said
-    _print(f"{count} {said.partition(';')[0]}{more}")
+    undo = _undo(found, query) if verb.what == "delete" and not dry_run else ""
+    _print(f"{count} {said.partition(';')[0]}{more}{undo}")
+
+
+def _undo(found: Sequence[Summary], query: str) -> str:
+    """How these runs are had back: by name, or where there are many by the query."""
+    from gittrack.quoting import command_line
+
+    names = [run.name for run in found] if len(found) <= _NAMED else ["--where", query]
+    them = "it" if len(found) == 1 else "them"
+    return f"; `git track {command_line(['restore', *names])}` brings {them} back"
 
 
 def _change(verb: _Verb) -> Change:

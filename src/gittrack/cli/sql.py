@@ -118,6 +118,11 @@ def _answer(
 
 
 def _print(place: Place, answer: Answer, count: int | None, form: str | None) -> None:
+    first = next(answer.rows, None)
+    if first is not None:
+        answer = answer._replace(rows=chain([first], answer.rows))
+    elif form is not None or not screen().is_terminal:
+        say("no rows")
     rows = answer.rows if count is None else islice(answer.rows, count)
     if form == "csv":
         _write(place, _as_csv(answer.columns, rows))
