@@ -93,9 +93,12 @@ def ask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_columns_by_pattern_in_the_order_asked_for(five: Path, ask: Ask) -> None:
-    """`*loss*,name` is an order."""
-    assert ask(five, "--columns", "*oss*,name", "--columns", "params.*", "-n1").rows[0] == [
-        "NAME", "lr",
+    """`*loss*,name` is an order; a pattern stands for what the shown runs have, if they have any.
+
+    Where they have none of it its columns are empty, rather than missing without a word.
+    """
+    assert ask(five, "--columns", "*oss*,name", "--columns", "params.*", "-n1").rows == [
+        ["loss", "NAME", "lr"], ["·", "e-aaaaaa", "1.0"],
     ]  # fmt: skip
     assert ask(five, "--columns", "*oss*,name", "--columns", "params.*").rows[0] == [
         "loss", "NAME", "lr", "model",

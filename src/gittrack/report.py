@@ -109,7 +109,7 @@ def chosen_columns(
     """The columns that somebody asked for, in that order; each once.
 
     A name may be any in `vocabulary`, by default that of `found`, or in `more`. A shell pattern
-    stands for what it fits there, as far as `found` has it.
+    stands for what it fits there, as far as `found` has it; for all of that if it has none.
 
     Raises:
         UnknownKey: no run has it, or a bare name means more than one thing; the hint says which.
@@ -127,7 +127,7 @@ def chosen_columns(
                 raise UnknownKey(message, key=name, hint=hint)
             if there is None:
                 there = {c.key for c in full_columns(found)}
-            keys = [key for key in keys if key in there]
+            keys = [key for key in keys if key in there] or keys
         # A pattern that fits everything asks for the data, under the names of the data.
         make = _full if name == "*" or (name in more and not known.has(name)) else _column
         columns |= {key: make(key) for key in keys if key not in columns}
