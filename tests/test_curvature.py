@@ -224,6 +224,16 @@ def test_each_function_says_what_the_curve_did(runs: Runs) -> None:
     assert set(told) == set(Extremes._fields)
 
 
+def test_what_a_curve_lacks_is_null(runs: Runs) -> None:
+    """`min_step(acc) is null` and `min(acc) is null` find it, in SQL too."""
+    runs.record([Row(None, 0.0, {"acc": NAN}), Row(None, 1.0, {"acc": NAN})])
+    runs.fill("curves")
+    for function in ("min", "max", "first_step", "last_step", "min_step", "max_step"):
+        words = curvature.expression(runs.database, function, "acc", "NULL")
+        found = runs.database.execute(f"SELECT {words} IS NULL FROM runs").fetchall()
+        assert found == [(1,)], function
+
+
 def test_a_metric_without_a_table_has_one_point(runs: Runs) -> None:
     """Its last value is all that there is; the step is not known."""
     run = runs.record([Row(None, 0.0, {"loss": 0.25})])
