@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,15 @@ def test_everything_is_shown() -> None:
     assert set(FUNCTIONS) - said == set()
     assert set(ATTRIBUTES) - {"notes"} - said == set()
     assert set(ALIASES) - said == set()
+
+
+def test_what_a_run_is_about_is_found_by_git(repo_dir: Path, track: Any, git: Any) -> None:
+    """The query language does not know it, so the page says who does: with this very command."""
+    (command,) = re.findall(r"^\$ git (log .+)$", TEXT, re.MULTILINE)
+    words = shlex.split(command)
+    about = words[words.index("--grep") + 1]
+    git(repo_dir, "commit", "-q", "--allow-empty", "-m", "Begin")
+    for text in ("first try", f"the same with {about}"):
+        track(repo_dir, "run", "-m", text, "--", "true", check=0)
+    found = git(repo_dir, *words, "--format=%s")
+    assert found.split("\n") == [f"the same with {about}", ""]
