@@ -175,6 +175,14 @@ def test_hostile_words_of_the_user_are_escaped(repo_dir: Path, track: Any) -> No
         assert not set("\x1b\x07\x9b\u202e") & set(done.stderr)
 
 
+def test_a_name_without_end_does_not_fill_the_screen(repo_dir: Path, track: Any) -> None:
+    """A file pasted as an argument is answered with a reason that can be found."""
+    name = "x" * 30_000
+    for words in (("show", name), ("ls", f"commit in {name}..HEAD"), ("ls", "--sort", name)):
+        done = track(repo_dir, *words)
+        assert 10 < len(done.stderr) < 500 and "xxx...xxx" in done.stderr
+
+
 def test_outside_a_repository(tmp_path: Path, track: Any) -> None:
     """Git's habit: say where one looked."""
     for verb in ("ls", "show", "diff"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gittrack.quoting import command_line, one_line, printable, quote_path, utf8
+from gittrack.quoting import command_line, one_line, printable, quote_path, shortened, utf8
 
 any_text = st.text(st.characters(exclude_categories=()), max_size=20)
 
@@ -65,3 +65,19 @@ def test_a_shell_reads_a_command_line_back(words: list[str]) -> None:
     script = "printf '%s\\0' " + command_line(words)
     done = subprocess.run(["bash", "-c", script], capture_output=True, env={"LC_ALL": "C.UTF-8"})
     assert done.stdout.decode().split("\0")[:-1] == words
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"no run named '{'x' * 30_000}' here", f"no run named '{'x' * 40}...{'x' * 17}' here"),
+        (f"'{'x y ' * 9_000}' and 'b'", f"'{'x y ' * 10}...{('x y ' * 9)[-17:]}' and 'b'"),
+        (f"no such column: {'x' * 300}, sorry", f"no such column: {'x' * 40}...{'x' * 16}, sorry"),
+        (f"'{'x' * 250}'", f"'{'x' * 250}'"),
+        ("a word " * 200, "a word " * 200),
+    ],
+    ids=["quoted", "blanks", "bare", "short", "words"],
+)
+def test_an_error_repeats_no_name_that_nobody_reads(text: str, told: str) -> None:
+    """A file pasted as an argument leaves the reason on the screen."""
+    assert shortened(text) == told

@@ -378,6 +378,7 @@ def test_what_runs_kept(files: World, pattern: str, expected: set[str] | None) -
         ("reads", "md5:", UsageError, "no hash", "digits"),
         ("reads", ".", UsageError, "names no file", None),
         ("keeps", "modle.pt", UnknownKey, "no run kept 'modle.pt'", "'model.pt'"),
+        ("keeps", "[x" * 15_000, UsageError, "more than 1,000 characters", None),
     ],
 )
 def test_files_that_nobody_knows(

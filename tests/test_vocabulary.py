@@ -69,6 +69,7 @@ def test_what_means_nothing_is_an_error_with_the_nearest(
         ("start*", ["started"]),
         ("[lr]*", ["params.lr", "metrics.loss"]),
         ("nothing*", []),
+        pytest.param("[x" * 15_000, [], id="long"),
     ],
 )
 def test_patterns_fit_keys_with_and_without_their_group(pattern: str, keys: list[str]) -> None:

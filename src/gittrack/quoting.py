@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["command_line", "one_line", "printable", "quote_path", "utf8"]
+__all__ = ["command_line", "one_line", "printable", "quote_path", "shortened", "utf8"]
 
 # C0, DEL and C1 controls; zero-width and bidirectional marks; line and paragraph separators;
 # lone surrogates and the byte-order mark: whatever moves the cursor or hides text.
@@ -18,6 +18,7 @@ _UNSAFE = (
 )
 _UNSAFE_BUT_LINES = _UNSAFE.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f")
 _SPECIAL = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 34: '"', 92: "\\"}
+_LONGEST = 250
 _SHELL_SAFE = r"[A-Za-z0-9@%+=:,./_-]+"
 
 
@@ -73,6 +74,17 @@ def printable(text: str) -> str:
     if _is_plain(text.replace("\n", "")):
         return text
     return re.sub(_UNSAFE_BUT_LINES, _escape, text)
+
+
+def shortened(text: str) -> str:
+    """The text of an error, with the middle left out of whatever is longer than a name can be.
+
+    That is what stands between single quotes, or has no blanks, and has more than 250 characters.
+    """
+    if len(text) <= _LONGEST:
+        return text
+    long = rf"(?<=')[^'\n]{{{_LONGEST + 1},}}(?=')|[^\s']{{{_LONGEST + 1},}}"
+    return re.sub(long, lambda found: f"{found[0][:40]}...{found[0][-17:]}", text)
 
 
 def _is_plain(text: str) -> bool:

@@ -33,6 +33,7 @@ __all__ = ["functions"]
 
 _MD5 = re.compile(r"[0-9a-f]{1,32}(\.dir)?")
 _RECORD = b".gittrack"
+_LONGEST_PATTERN = 1_000
 
 
 def functions(place: Place, index: Index) -> Functions:
@@ -232,6 +233,8 @@ class _Functions:
     def keeping(self, pattern: str) -> Among:
         """The runs that kept an artifact whose path, or without a slash whose name, fits."""
         whole = _normal(pattern)
+        if len(whole) > _LONGEST_PATTERN:
+            raise UsageError(f"the pattern has more than {_LONGEST_PATTERN:,} characters")
         fits = re.compile(translate(whole), re.DOTALL).match
 
         def is_kept(path: str, md5: str) -> bool:

@@ -38,6 +38,7 @@ ATTRIBUTES: tuple[str, ...] = (
     "deleted",
     "notes",
     "experiment_title",
+    "parent",
 )
 """What a run has besides params, metrics and tags, in the order of a full table."""
 
@@ -64,6 +65,7 @@ class Count(NamedTuple):
 _NONE = Count()
 
 _SHORT = 3
+_LONGEST_PATTERN = 1_000
 
 
 class Vocabulary:
@@ -171,6 +173,9 @@ class Vocabulary:
         """
         from fnmatch import fnmatchcase
 
+        # A thousand brackets that do not close keep it busy for minutes.
+        if len(pattern) > _LONGEST_PATTERN:
+            return []
         found = [key for key in ATTRIBUTES if fnmatchcase(key, pattern)]
         for group in GROUPS:
             for key in self.keys(group):

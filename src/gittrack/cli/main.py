@@ -329,7 +329,7 @@ def _bug(error: Exception) -> int:
 
 
 def _complain(kind: str, message: str, hint: str | None) -> None:
-    from gittrack.quoting import printable
+    from gittrack.quoting import printable, shortened
 
     if sys.stderr is None:
         return
@@ -343,7 +343,7 @@ def _complain(kind: str, message: str, hint: str | None) -> None:
             sys.stdout.flush()
         for word, start, text in lines:
             label = f"{start}{word}:\x1b[m" if color else f"{word}:"
-            sys.stderr.write(f"{label} {printable(text)}\n")
+            sys.stderr.write(f"{label} {printable(shortened(text))}\n")
         sys.stderr.flush()
     except OSError:
         pass
