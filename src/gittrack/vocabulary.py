@@ -169,7 +169,7 @@ class Vocabulary:
         """The full keys that a shell pattern fits, attributes first, then group by group, sorted.
 
         `*` fits all, `metrics.*` a group, `*loss*` every key with `loss` in it, with or without its
-        group; letters count as they are. None if nothing fits.
+        group; letters count as they are.
         """
         from fnmatch import fnmatchcase
 
