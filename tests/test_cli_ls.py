@@ -216,6 +216,19 @@ def test_a_key_is_never_computed(tmp_path: Path, ask: Ask, git: Any) -> None:
                                                 "train", "/", "loss"]  # fmt: skip
 
 
+def test_nested_runs_are_asked_for_by_their_parent(tmp_path: Path, ask: Ask, git: Any) -> None:
+    """CSV has what JSON has, and a query knows it."""
+    git(tmp_path, "init", "-q")
+    record(tmp_path, 1, "top-aaaaaa")
+    above = f"{1:032x}"
+    record(tmp_path, 2, "in-aaaaaa", parent=above, parent_name="top-aaaaaa")
+    (row,) = csv.DictReader(io.StringIO(ask(tmp_path, "parent is not null", "--csv").out))
+    assert (row["name"], row["parent"]) == ("in-aaaaaa", above)
+    assert names(ask(tmp_path, f"parent = '{above}'", "--columns", "name,parent")) == ["i"]
+    assert names(ask(tmp_path, "parent is null")) == ["t"]
+    assert ask(tmp_path, "--group-by", "parent").rows[1:] == [[above, "1"], ["·", "1"]]
+
+
 # -- groups -----------------------------------------------------------------------------------
 
 
