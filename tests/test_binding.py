@@ -80,7 +80,12 @@ FEBRUARY = 1769904000 * SECOND
         ("start_time < 1.5", Compare("<", Field("started", "time"), Value(2000))),
         ("created > '2026-02-01'", Compare(">", Field("started", "time"), Value(FEBRUARY))),
         ("base = '3d02a6c'", Like(Field("base", "text"), "3d02a6c%", False)),
-        ("commit = 'main'", Compare("=", Field("commit", "text"), Value("main"))),
+        ("base = '3D02A6C'", Like(Field("base", "text"), "3d02a6c%", False)),
+        pytest.param(
+            f"commit = '{'AB' * 20}'",
+            Compare("=", Field("commit", "text"), Value("ab" * 20)),
+            id="a whole hash",
+        ),
         ("max(acc) > 0", Compare(">", Curve("max", "acc"), Value(0))),
         ("last('val loss') > 0", Compare(">", Curve("last", "val loss"), Value(0))),
         ("min(both) > 0", Compare(">", Curve("min", "both"), Value(0))),
@@ -145,6 +150,9 @@ def test_a_list_of_numbers_and_texts_is_both() -> None:
         ("dirty > true", "truth values have no order", "dirty > true", ""),
         ("amp > true", "truth values have no order", "amp > true", ""),
         ("dirty < archived", "truth values have no order", "dirty < archived", ""),
+        ("base = 'zzzz'", "'zzzz' is no hash of a commit", "'zzzz'", "hexadecimal"),
+        ("commit != 'main'", "'main' is no hash of a commit", "'main'", "commit in main..topic"),
+        ("base in ('abcd', 'abc')", "'abc' is no hash of a commit", "'abc'", "4 to 40"),
         ("name = acc", "a text does not compare to a number", "name = acc", ""),
         ("started = lr", "a time does not compare to a param", "started = lr", ""),
         ("acc = opt", "no run has a number in 'opt', which holds texts", "acc = opt", ""),
@@ -305,9 +313,9 @@ def test_a_key_to_sort_by_is_a_value(text: str, term: Any) -> None:
     assert binding.bind_value(tree, text, vocabulary.of_summaries(RUNS)) == term
 
 
-@pytest.mark.parametrize("text", ["acx", "touches(a)", "(acc > 1)", "(a and b)"])
+@pytest.mark.parametrize("text", ["acx", "touches(a)", "(acc > 1)", "(a and b)", "'a'", "1 + 2"])
 def test_runs_cannot_be_sorted_by_conditions(text: str) -> None:
-    """Nor by names that no run knows."""
+    """Nor by names that no run knows, nor by what is the same of all."""
     with pytest.raises(QueryError):
         tree, _ = language.parse_order(text)
         binding.bind_value(tree, text, vocabulary.of_summaries(RUNS))

@@ -55,7 +55,8 @@ Moment: TypeAlias = Callable[[str], int | None]
 
 
 _FLIPPED = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_HEX = r"[0-9a-f]{4,39}"
+_HEX = r"[0-9a-f]{4,40}"
+_WHOLE = 40
 _NO_ORDER = "truth values have no order"
 
 
@@ -76,7 +77,11 @@ def bind_value(tree: syntax.Node, text: str, vocabulary: Vocabulary) -> Term:
     Raises:
         QueryError: as `bind`.
     """
-    return Terms(text, vocabulary).term(tree).term
+    terms = Terms(text, vocabulary)
+    term = terms.term(tree).term
+    if not uses(term):
+        raise terms.refusal(f"{terms.written(tree)} names nothing of a run", tree)
+    return term
 
 
 def uses(bound: Frozen) -> frozenset[str]:
@@ -211,10 +216,23 @@ class _Binder(Terms):
         value = self.converted(left, value, right, node)
         if isinstance(value, bool) and op not in ("=", "!="):
             raise self.refusal(_NO_ORDER, node)
-        if left.key in ("commit", "base") and op in ("=", "!=") and re.fullmatch(_HEX, str(value)):
-            begins = Like(left.term, f"{value}%", False)
-            return begins if op == "=" else All((Not(Missing(left.term)), Not(begins)))
+        if left.key in ("commit", "base") and op in ("=", "!="):
+            return self.of_hash(left.term, op, str(value), right)
         return Compare(op, left.term, Value(value))
+
+    def of_hash(self, term: Term, op: str, value: str, right: syntax.Node) -> Bound:
+        """A commit beside its hash, or four digits at least of the beginning."""
+        digits = value.lower()
+        if not re.fullmatch(_HEX, digits):
+            raise self.refusal(
+                f"{self.written(right)} is no hash of a commit",
+                right,
+                "it has 4 to 40 hexadecimal digits; of branches there is `commit in main..topic`.",
+            )
+        if len(digits) >= _WHOLE:
+            return Compare(op, term, Value(digits))
+        begins = Like(term, f"{digits}%", False)
+        return begins if op == "=" else All((Not(Missing(term)), Not(begins)))
 
     def of_param(self, left: Typed, op: str, value: str, node: syntax.Node) -> Bound:
         """A param beside a quoted text, which as in MLflow is also a number that is spelled so."""
