@@ -72,7 +72,11 @@ def _mark(run: Summary) -> _Mark:
 
 
 def _read(place: Path, marks: Sequence[_Mark]) -> dict[_Mark, Summary]:
-    """The runs as they stand now; one that was running may be recorded."""
+    """The runs as they stand now, without those that are gone; one that ran may be recorded.
+
+    Raises:
+        RunNotFound: a single one is asked for, and gone.
+    """
     with open_search(whereabouts.of(Repo.open(place))) as search:
         there = search.by_ids({mark.id for mark in marks})
     exact = {_mark(run): run for run in there}
@@ -80,9 +84,10 @@ def _read(place: Path, marks: Sequence[_Mark]) -> dict[_Mark, Summary]:
     read = {}
     for mark in marks:
         run = exact.get(mark) or by_id.get(mark.id)
-        if run is None:
+        if run is not None:
+            read[mark] = run
+        elif len(marks) == 1:
             raise _gone(mark)
-        read[mark] = run
     return read
 
 

@@ -17,10 +17,11 @@ _SIZE = 1000
 
 
 class Pages(Sequence[_Value], Generic[_Key, _Value]):
-    """The values of `keys`, in their order; `read` gets those of some keys, which it must know.
+    """The values of `keys`, in their order; `read` gets those of some keys.
 
-    `known` are values that need not be read; what was read is put beside them. A slice is such a
-    sequence, too, and shares what is known. Errors of `read` reach whoever looks.
+    Of several keys `read` may leave some out; of such a one alone it raises, when somebody looks at
+    that. `known` are values that need not be read; what was read is put beside them. A slice is
+    such a sequence, too, and shares what is known. Errors of `read` reach whoever looks.
     """
 
     def __init__(
@@ -47,6 +48,8 @@ class Pages(Sequence[_Value], Generic[_Key, _Value]):
             first = range(len(self.keys))[index] // _SIZE * _SIZE
             page = self.keys[first : first + _SIZE]
             self._known.update(self._read([one for one in page if one not in self._known]))
+        if key not in self._known:
+            self._known.update(self._read([key]))
         return self._known[key]
 
     def __len__(self) -> int:
