@@ -131,6 +131,7 @@ def test_the_settings_choose_the_columns_of_tables(five: Path, ask: Ask, git: An
         ([" a , ,b "], ["a", "b"]),
         (["max(acc),min(f(a,b))"], ["max(acc)", "min(f(a,b))"]),
         (['params."a,b",`c,d`'], ['params."a,b"', "`c,d`"]),
+        (['params."a"",b",c'], ['params."a"",b"', "c"]),
         (["-`c,d` desc,x"], ["-`c,d` desc", "x"]),
         (["it's,b"], ["it's", "b"]),
         (["f1,macro"], ["f1,macro"]),
@@ -149,6 +150,8 @@ def test_keys_between_commas(texts: list[str], parts: list[str]) -> None:
 def test_quotes_and_calls() -> None:
     """As the query language has them."""
     assert unquoted('params."a b"') == "params.a b"
+    assert unquoted('params."a""b"') == 'params.a"b'
+    assert unquoted("'it''s'") == "it's"
     assert unquoted("`a.b`") == "a.b"
     assert unquoted("it's") == "it's"
     assert told("Max( acc )") == ("max", "acc")

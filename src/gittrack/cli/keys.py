@@ -59,12 +59,13 @@ def _is_known(name: str, known: Vocabulary) -> bool:
 
 
 def _split(text: str) -> list[str]:
-    parts, part, depth, quote = [], "", 0, ""
+    parts, part, depth, quote, closed = [], "", 0, "", ""
     for char in text:
+        before, closed = closed, ""
         if quote:
-            quote = "" if char == quote else quote
-        elif char in _QUOTES and (depth or _opens(part)):
-            # A quote in the middle of a name is a letter of it.
+            quote, closed = ("", char) if char == quote else (quote, "")
+        elif char in _QUOTES and (depth or char == before or _opens(part)):
+            # A quote in the middle of a name is a letter of it, and a doubled one opens again.
             quote = char
         elif char == "," and depth <= 0:
             parts.append(part)
@@ -86,7 +87,10 @@ def unquoted(name: str) -> str:
     group, dot, rest = name.partition(".")
     for before, inner in (("", name), (group + dot, rest)):
         if len(inner) > 1 and inner[0] in _QUOTES and inner[0] == inner[-1]:
-            return before + inner[1:-1]
+            # As in a query, within quotes one is doubled; there is no backtick within backticks.
+            quote = inner[0]
+            bare = inner[1:-1]
+            return before + (bare if quote == "`" else bare.replace(quote * 2, quote))
     return name
 
 
