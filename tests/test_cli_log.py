@@ -217,7 +217,7 @@ def test_a_point_loads_no_more_than_it_needs(live: Path) -> None:
         "gittrack.cli.log", "gittrack.cli.main", "gittrack.cli.output", "gittrack.errors",
         "gittrack.foreign", "gittrack.inheritance", "gittrack.journal", "gittrack.keys",
         "gittrack.lines", "gittrack.points", "gittrack.quoting", "gittrack.ranks",
-        "gittrack.records", "gittrack.testimony",
+        "gittrack.records", "gittrack.summaries", "gittrack.testimony",
     }  # fmt: skip
     heavy = {"pygit2", "yaml", "subprocess", "asyncio", "hashlib", "dvc", "numpy"}
     assert heavy.isdisjoint(names)

@@ -773,8 +773,8 @@ def test_old_memories_go(repo: Repo) -> None:
     """They are made again when needed; the index of now is in use."""
     record(repo, "x")
     (repo.state / "cache").mkdir(parents=True, exist_ok=True)
-    gone = [repo.state / "cache" / "0a.json", repo.state / "index-0.sqlite"]
-    kept = [repo.state / "index-1.sqlite", repo.state / "git-version"]
+    gone = [repo.state / "cache" / "0a.json", repo.state / "index-1.sqlite"]
+    kept = [repo.state / "index-2.sqlite", repo.state / "git-version"]
     for path in (*gone, *kept):
         path.write_text("x")
     assert clean(repo, data=False, before=1.0).items == ()

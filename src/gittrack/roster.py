@@ -191,7 +191,9 @@ class Roster:
             if top == "runs" and slash and self._experiment in (None, experiment):
                 ref = refs.find(self._repo, experiment, name)
                 found += [] if ref is None else [ref]
-        return found
+        # A run whose summary alone is damaged was read all the same.
+        read = self._index.by_commits([ref.commit for ref in found])
+        return [ref for ref in found if ref.commit not in read]
 
     def _with_unreadable(
         self,
@@ -200,7 +202,6 @@ class Roster:
         group: str | None = None,
     ) -> list[RunRef]:
         """Runs whose names end at random, and those of them that cannot be read."""
-        # A run whose summary alone is damaged is among both.
         every = {ref.full: ref for ref in found}
         for ref in self._unreadable:
             if _stem(ref.name) and group in (None, ref.experiment) and wanted(ref):

@@ -423,7 +423,7 @@ def _discard(path: str, seen: tuple[int, ...] | None) -> None:
 
 
 @contextmanager
-def alone(path: str, ending: str = ".lock") -> Iterator[None]:
+def alone(path: str, ending: str = ".writing") -> Iterator[None]:
     """Wait for another process that does the same, as long as it makes progress with the file.
 
     Where nobody can lock, go on at once: this saves work, and nothing depends on it.
