@@ -386,3 +386,11 @@ def test_extremes_are_columns_of_metrics() -> None:
     """The two lists are matched by position."""
     (metrics,) = (relation for relation in RELATIONS if relation.name == "metrics")
     assert tuple(column.name for column in metrics.columns[3:]) == EXTREMES
+
+
+def test_a_misspelt_name_in_quotes_is_no_text() -> None:
+    """SQLite would answer with the name itself in each row."""
+    assert refused('select "nosuch" from runs', run()).message == "no such column: nosuch"
+    assert ask('select "name" from "runs" -- it\'s "nosuch"', run()) == [(run().name,)]
+    assert ask('select \'a "b"\' as "x ""y`", `name` from runs', run()) == [('a "b"', run().name)]
+    assert ask('select /* "nosuch */ [name] from runs', run()) == [(run().name,)]

@@ -20,6 +20,10 @@ from gittrack.tuples import Source, create, fill
 
 __all__ = ["Answer", "Selection"]
 
+_TOKEN = re.compile(
+    r"'(?:[^']|'')*'" r'|"(?:[^"]|"")*"' r"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?(?:\*/|\Z)",
+    re.DOTALL,
+)
 _ALL = {relation.name: relation for relation in RELATIONS}
 _BATCH = 1000
 _STEPS = 20_000
@@ -84,6 +88,7 @@ class Selection:
         """
         if not statement.strip():
             raise UsageError("the statement is empty", hint=_HINT)
+        statement = _with_names(statement)
         self._guarding = True
         try:
             self._prepare(statement)
@@ -227,6 +232,21 @@ class Selection:
         read = [_ALL[table] for table in self._read] or RELATIONS
         near = nearest(bare, [c.name for relation in read for c in relation.columns])
         return f"did you mean '{near}'? {_HINT}" if near else _HINT
+
+
+def _with_names(statement: str) -> str:
+    """The statement with its names in double quotes put into backticks.
+
+    SQLite takes a name in double quotes that it does not know for a text, and so a misspelt column
+    for its own name (sqlite.org/quirks.html, 8).
+    """
+    return _TOKEN.sub(lambda found: _in_backticks(found[0]), statement)
+
+
+def _in_backticks(token: str) -> str:
+    if not token.startswith('"'):
+        return token
+    return "`" + token[1:-1].replace('""', '"').replace("`", "``") + "`"
 
 
 def _go_on() -> int:
