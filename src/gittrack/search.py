@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Question", "Search", "open_search"]
 
-_PATIENCE = 25_000
-"""Steps of SQLite's machine, a few milliseconds, that counting may take."""
+_MANY = 200_000
+_PATIENCE, _PATIENCE_OF_MANY = 400_000, 25_000
+"""Steps of SQLite's machine that counting may take: tens of milliseconds; a few, of very many runs.
+
+Up to 100,000 runs are counted in full, whatever an index finds.
+"""
 
 _NEWEST = ("started", "name", "experiment")
 
@@ -305,7 +309,8 @@ class Search:
     def _count(self, asked: _Asked, question: Question) -> tuple[int, bool]:
         where = self._where(asked.bound)
         with self._routines(asked):
-            return self._index.count(where, patience=_PATIENCE, **_picked(question))
+            patience = _PATIENCE_OF_MANY if self._index.total > _MANY else _PATIENCE
+            return self._index.count(where, patience=patience, **_picked(question))
 
     def _recorded(
         self, asked: _Asked, question: Question, keys: Sequence[str]
