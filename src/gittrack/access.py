@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
 from gittrack.meter import Meter
+from gittrack.rows import hashed
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,7 +34,7 @@ def index_of(expression: str) -> str:
     """The name of the index of an SQL expression, whether it is there or not."""
     if expression == "runs.started":
         return START
-    return f"on_{md5(expression.encode(), usedforsecurity=False).hexdigest()[:16]}"
+    return f"on_{hashed(expression, 16)}"
 
 
 def present(database: sqlite3.Connection) -> set[str]:

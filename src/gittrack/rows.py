@@ -6,7 +6,6 @@ metrics and tags are named after their keys. Pure: knows nothing of files, Git o
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,12 @@ from gittrack.figures import moment, since_epoch
 from gittrack.quoting import command_line
 from gittrack.summaries import Summary
 
+try:
+    # All of hashlib takes longer to load than a listing to answer; Python's random does likewise.
+    from _md5 import md5  # type: ignore[import-not-found]
+except ImportError:
+    from hashlib import md5
+
 __all__ = [
     "ATTRIBUTES",
     "COLUMNS",
@@ -29,6 +34,7 @@ __all__ = [
     "command",
     "digest",
     "fixed",
+    "hashed",
     "hexadecimal",
     "known",
     "microseconds",
@@ -128,8 +134,13 @@ ATTRIBUTES: Mapping[str, str] = {
 
 def column(group: str, key: str) -> str:
     """The name of a key's column, the same in every index."""
-    name = f"{group}.{key}".encode("utf-8", "surrogatepass")
-    return f"{group[0]}_{hashlib.md5(name, usedforsecurity=False).hexdigest()[:12]}"
+    return f"{group[0]}_{hashed(f'{group}.{key}', 12)}"
+
+
+def hashed(text: str, digits: int) -> str:
+    """The first hexadecimal digits of a text's MD5."""
+    made = md5(text.encode("utf-8", "surrogatepass"), usedforsecurity=False)
+    return str(made.hexdigest())[:digits]
 
 
 # -- words ----------------------------------------------------------------------------------------

@@ -28,12 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Question", "Search", "open_search"]
 
-_MANY = 200_000
-_PATIENCE, _PATIENCE_OF_MANY = 400_000, 25_000
-"""Steps of SQLite's machine that counting may take: tens of milliseconds; a few, of very many runs.
-
-Up to 100,000 runs are counted in full, whatever an index finds.
-"""
+_MANY = 20_000
+_PATIENCE, _PATIENCE_OF_MANY = 400_000, 35_000
+"""Steps of SQLite's machine that counting may take: of many runs about ten milliseconds."""
 
 _NEWEST = ("started", "name", "experiment")
 
