@@ -246,7 +246,7 @@ def test_ctrl_c_ends_a_statement_that_would_never_end(place: Path) -> None:
         began = time.monotonic()
         child.send_signal(signal.SIGINT)
         assert child.wait(10) == 130
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 3
         assert child.communicate()[1] == b""
     finally:
         child.kill()

@@ -557,7 +557,7 @@ def test_ten_thousand_runs_are_looked_through_quickly(repo: Repo) -> None:
     began = time.process_time()
     found = [one for one in examined(repo) if one.about == "data"]
     assert "1000 artifacts of 1000 runs" in found[0].what
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 2.0
 
 
 def _stored(repo: Repo, run: Run) -> str:

@@ -344,7 +344,7 @@ def test_ten_thousand_runs_are_compared_in_two_seconds() -> None:
     target = [source.random() for _ in range(count)]
     start = time.process_time()
     study(target, columns)
-    assert time.process_time() - start < 10
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("module", ["effects", "ranking", "importance", "panels", "pictures"])

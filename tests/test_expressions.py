@@ -122,7 +122,7 @@ def test_no_line_takes_long(pattern: str, text: str) -> None:
     began = time.process_time()
     with suppress(TooLong):
         assert found(pattern, text) == []
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 1.5
 
 
 def test_a_search_that_takes_too_long_says_so() -> None:

@@ -111,7 +111,7 @@ def test_hostile_yaml_is_refused_in_time(data: bytes) -> None:
     before = time.process_time()
     with pytest.raises(BadFile, match=r"^params\.yaml: ") as caught:
         formats.load_untrusted(data, "params.yaml")
-    assert time.process_time() - before < 10
+    assert time.process_time() - before < 2
     assert len(caught.value.message) < 400
 
 

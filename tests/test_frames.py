@@ -147,7 +147,7 @@ def test_a_hundred_thousand_rows_cost_little(make: Any) -> None:
     make({"k": [1]})
     began = time.process_time()
     assert len(make(columns)) == 100_000
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize("moment", [NOON, FAR, datetime(1, 1, 1, tzinfo=timezone.utc)])

@@ -192,7 +192,7 @@ def test_what_is_no_pointer_is_refused_in_one_line(name: str, text: str) -> None
     with pytest.raises(BadFile) as caught:
         parse(text.encode(), name)
     assert caught.value.message.startswith(f"{name}: ") and caught.value.message.isprintable()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 2
 
 
 _names = st.text(st.characters(codec="utf-8", exclude_characters="/\\\0"), min_size=1, max_size=8)

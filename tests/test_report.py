@@ -289,4 +289,4 @@ def test_columns_of_fifty_thousand_metrics_are_found_at_once() -> None:
     found = (run(metrics={f"m{i}": 1 for i in range(50_000)}), run("calm-lynx-bbbbbb"))
     start = time.process_time()
     assert len(report.varying_columns(found)) > 50_000
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 5

@@ -292,7 +292,7 @@ def test_a_large_record_is_passed_over_unread(tmp_path: Path) -> None:
         file.write(good)
     began = time.monotonic()
     assert rows(path) == [(1, {"loss": 1})] * 2
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("tag", ["", "a\nb", "x" * 300, "\x1b[2J"])
