@@ -412,7 +412,7 @@ def test_a_key_of_two_meanings_is_completed_in_full(repo_dir: Path) -> None:
     """What completion offers must not be refused as ambiguous."""
     record(repo_dir, 1, "a-aaaaaa", params={"lr": 1, "k": 1}, metrics={"lr": 1, "loss": 2})
     assert completed(repo_dir, "git track ls --columns l") == {"loss"}
-    assert completed(repo_dir, "git track ls --columns para") == {"params.lr", "params.k"}
+    assert completed(repo_dir, "git track ls --columns p") == {"params.lr", "params.k", "parent"}
     assert completed(repo_dir, "git track ls --columns params.l") == {"params.lr"}
 
 
