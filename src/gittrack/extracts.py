@@ -57,7 +57,9 @@ class Extract:
             UnknownKey: no run is of the experiment.
             QueryError: the query makes no sense here.
         """
-        self.problems: list[BrokenRecord] = list(search.find(question._replace(limit=0)).problems)
+        self.problems: list[BrokenRecord] = list(
+            search.find(question._replace(limit=0, counted=False)).problems
+        )
         self._place = place
         self._search = search
         self._question = question

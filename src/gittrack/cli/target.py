@@ -111,7 +111,7 @@ def _metric(known: Vocabulary, key: str) -> str | None:
 def warn(search: Search, question: Question) -> None:
     """Say which runs cannot be read, and why the answer was slow if it was."""
     apology = search.apology
-    problems = search.find(question._replace(limit=1)).problems
+    problems = search.find(question._replace(limit=1, counted=False)).problems
     for text in [*([apology] if apology else []), *(problem.message for problem in problems)]:
         say(f"warning: {text}")
 
