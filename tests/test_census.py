@@ -438,16 +438,19 @@ def test_no_change_is_missed(world: World, tmp_path: Path) -> None:
     log.touch()
     first, second = world.record().commit, world.record().commit
     words = [sys.executable, "-c", _WRITE, str(world.repo.root), str(log), first, second]
-    place, asked, wrong = whereabouts.of(world.repo), 0, []
+    place, asked, wrong = whereabouts.of(world.repo), 0, list[str]()
     with subprocess.Popen(words) as writer:
         while writer.poll() is None:
             before = states(log.read_text())
+            found: dict[str, list[str]] = {}
             with open_index(place) as index:
-                found = {f"refs/runs/{r.experiment}/{r.name}": r.commit for r in index.all()}
+                for r in index.all():
+                    found.setdefault(f"refs/runs/{r.experiment}/{r.name}", []).append(r.commit)
             after = states(log.read_text())
             for name, (commit, count) in before.items():
                 if commit != "begins" and after[name][1] == count:
-                    wrong += [name] if found.get(name, "-") != commit else []
+                    told = found.get(name, ["-"])
+                    wrong += [f"{asked}: {name} is {commit}, not {told}"] * (told != [commit])
             asked += 1
     assert writer.returncode == 0 and asked > 50 and wrong == []
     with open_index(place) as index:

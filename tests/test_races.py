@@ -199,6 +199,49 @@ def test_a_run_that_is_packed_between_two_looks_is_not_missed(
     assert stamps.listed is listed
 
 
+def test_a_packed_run_that_moves_between_two_looks_is_there_once(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, until
+) -> None:
+    """Its file is in no list of the directory yet, but would be in the next: its row is older."""
+    runs = prepared(repo)
+    refs.create_many(repo, runs[:1])
+    repo.git("pack-refs", "--all")
+    place = whereabouts.of(repo)
+    until(lambda: is_settled(place))
+    (beside,) = (run for run in runs[1:4] if run.experiment == runs[0].experiment)
+    refs.create_many(repo, [beside])
+    listed = stamps.listed
+
+    def early(directory: str, now: int) -> stamps.Listed:
+        found = listed(directory, now)
+        if directory.endswith(f"refs/runs/{runs[0].experiment}") and now:
+            monkeypatch.setattr(stamps, "listed", listed)
+            repo.git("update-ref", runs[0].full, beside.commit)
+        return found
+
+    monkeypatch.setattr(stamps, "listed", early)
+    asked(place)
+    assert stamps.listed is listed
+    for expected in ([beside.commit], []):
+        with open_index(place) as index:
+            assert [run.commit for run in index.page() if run.name == runs[0].name] == expected
+        repo.git("update-ref", "-d", runs[0].full)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_loose_run_is_gone_unless_it_is_packed_as_well(repo: Repo, until, packed: bool) -> None:
+    """Who was killed while he packed left both; the file of packed refs stays as it is."""
+    runs = prepared(repo)
+    refs.create_many(repo, runs[:1])
+    if packed:
+        repo.git("pack-refs", "--all", "--no-prune")
+    place = whereabouts.of(repo)
+    until(lambda: is_settled(place))
+    assert runs[0].name in asked(place)
+    (repo.common_dir / runs[0].full).unlink()
+    assert (runs[0].name in asked(place)) == packed
+
+
 def test_a_planted_fault_is_seen(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
     """If stamps were taken after the look, what happened in between would never be seen."""
     set_places, top = tables.set_places, race.repo.common_dir

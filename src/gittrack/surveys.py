@@ -147,7 +147,8 @@ def _all(database: sqlite3.Connection, place: Place, now: int) -> tuple[_Before,
     before = dict(_known(row) for query in _ALL for row in database.execute(query))
     loose: _After = {}
     for path in stamps.directories(place.common_dir, _RUNS):
-        loose.update(_loose(place, path, before, now))
+        files = stamps.listed(f"{place.common_dir}/{path}", now).files
+        loose.update(_loose(place, path, files, before))
     after: _After = {full: (oid, None) for full, oid in _packed(place, refs.ROOT)}
     after.update(loose)
     return before, after
@@ -161,24 +162,39 @@ def _known(row: tuple[int | None, str, bytes | None, int | None]) -> tuple[str, 
 
 def _packed(place: Place, prefix: str) -> Iterator[tuple[str, str]]:
     """The packed refs below a prefix, each with its target."""
+    pattern = rb"^([0-9a-f]{40}) (" + re.escape(prefix.encode()) + rb"[^\n]+)$"
+    for oid, name in re.findall(pattern, _packed_refs(place), re.MULTILINE):
+        yield name.decode("utf-8", "surrogateescape"), oid.decode()
+
+
+def _packed_of(place: Place, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Those of some refs that are packed, each with its target."""
+    wanted = {name.encode("utf-8", "surrogateescape"): name for name in names}
+    for line in _packed_refs(place).split(b"\n") if wanted else ():
+        name = wanted.get(line[41:])
+        if name is not None and _HEX.fullmatch(line[:40]):
+            yield name, line[:40].decode()
+
+
+def _packed_refs(place: Place) -> bytes:
     try:
         with open(f"{place.common_dir}/{_PACKED}", "rb") as file:
-            data = file.read()
+            return file.read()
     except FileNotFoundError:
-        return
+        return b""
     except OSError as error:
         raise GitFailed(
             f"'{place.common_dir}/{_PACKED}' cannot be read: {error.strerror}"
         ) from error
-    pattern = rb"^([0-9a-f]{40}) (" + re.escape(prefix.encode()) + rb"[^\n]+)$"
-    for oid, name in re.findall(pattern, data, re.MULTILINE):
-        yield name.decode("utf-8", "surrogateescape"), oid.decode()
 
 
-def _loose(place: Place, path: str, before: _Before, now: int) -> _After:
-    """The loose refs right in a directory; those whose files are as they were are not read."""
+def _loose(place: Place, path: str, files: Mapping[str, int], before: _Before) -> _After:
+    """The refs of these files in a directory; those that are as they were are not read.
+
+    What is packed or deleted by now is left out: packed refs are read after this.
+    """
     found: _After = {}
-    for name, stamp in stamps.listed(f"{place.common_dir}/{path}", now).files.items():
+    for name, stamp in files.items():
         full = f"{path}/{name}"
         known = before.get(full)
         if known is not None and known.stamp == stamp != stamps.YOUNG:
@@ -187,10 +203,7 @@ def _loose(place: Place, path: str, before: _Before, now: int) -> _After:
         try:
             found[full] = (_target(place, full), stamp)
         except FileNotFoundError:
-            # Packed or deleted since.
-            oid = place.repo.ref(full)
-            if oid is not None:
-                found[full] = (oid, None)
+            continue
     return found
 
 
@@ -222,14 +235,16 @@ def _some(
     before: _Before = {}
     after: _After = {}
     for path in changed:
-        names = stamps.listed(f"{place.common_dir}/{path}", now).files
-        known = dict(_right_in(database, path, names))
+        # Listed once: what a second list has and the first had not is new only as a file. As a
+        # packed ref it may have a row, which nobody looked up, and got another one beside it.
+        files = stamps.listed(f"{place.common_dir}/{path}", now).files
+        known = dict(_right_in(database, path, files))
         before.update(known)
-        after.update(_loose(place, path, known, now))
-        for full in known.keys() - after.keys():
-            oid = place.repo.ref(full)
-            if oid is not None:
-                after[full] = (oid, None)
+        after.update(_loose(place, path, files, known))
+    # Git writes packed-refs before it removes a loose ref: what was not loose a moment ago, and is
+    # not packed now, is gone. libgit2 would not see that file changed twice within a tick.
+    for full, oid in _packed_of(place, before.keys() - after.keys()):
+        after[full] = (oid, None)
     return before, after
 
 
@@ -262,7 +277,8 @@ def heads(place: Place, prefix: str) -> dict[str, str]:
     """
     loose: dict[str, str] = {}
     for path in stamps.directories(place.common_dir, prefix.rstrip("/")):
-        for full, (oid, _) in _loose(place, path, {}, 0).items():
+        files = stamps.listed(f"{place.common_dir}/{path}", 0).files
+        for full, (oid, _) in _loose(place, path, files, {}).items():
             if oid is not None:
                 loose[full] = oid
     return {**dict(_packed(place, prefix)), **loose}
