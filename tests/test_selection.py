@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from gittrack import vocabulary
 from gittrack.errors import UsageError
 from gittrack.records import Environment, Input, Row, Run
+from gittrack.registry import Change, Version
 from gittrack.relations import EXTREMES, RELATIONS
 from gittrack.report import lookup
 from gittrack.selection import Selection
 from gittrack.summaries import Summary
-from gittrack.tagging import Version
 from gittrack.tuples import store
 from summaries import run
 
@@ -76,9 +76,21 @@ class Held:
 
     def models(self) -> Sequence[tuple[Version, str | None]]:
         return [
-            (Version("m", "1.0.0", "m@v1.0.0", "c" * 40, 0, True), self.runs[0].id),
-            (Version("m", "2.0.0", "m@v2.0.0", "d" * 40, None, False), None),
+            (
+                _version("1.0.0", "c" * 40, 0, stage="production", aliases=("a", "b")),
+                self.runs[0].id,
+            ),
+            (_version("2.0.0", "d" * 40, None, unregistered=True), None),
         ]
+
+
+def _version(number: str, commit: str, at: int | None, **more: Any) -> Version:
+    made = Change(
+        f"m@v{number}", "e" * 40, "m", "register", number, None, False, None, commit, at,
+        "Ada", "ada@example.org", "", "", {},
+    )  # fmt: skip
+    ended = made if more.pop("unregistered", False) else None
+    return Version("m", number, made, ended, **more)
 
 
 RUNS = (
@@ -161,9 +173,10 @@ def test_curves_records_and_files_have_tables_too() -> None:
     assert told("select input, name, path from inputs") == [("d" * 32, "load-fox-aaaaaa", "x.csv")]
     assert told("select name, version from packages") == [("numpy", "2.0")]
     assert told("select * from models") == [
-        ("m", "1.0.0", "m@v1.0.0", "a" * 32, "c" * 40, "1970-01-01T00:00:00.000000Z", 0),
-        ("m", "2.0.0", "m@v2.0.0", None, "d" * 40, None, 1),
-    ]
+        ("m", "1.0.0", "m@v1.0.0", "a" * 32, "c" * 40, "1970-01-01T00:00:00.000000Z", 0,
+         "production", "a b"),
+        ("m", "2.0.0", "m@v2.0.0", None, "d" * 40, None, 1, None, None),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

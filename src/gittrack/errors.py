@@ -16,6 +16,10 @@
     +-- AmbiguousRun              more than one does
     +-- RunExists                 the ref is taken
     +-- RunChanged                a ref no longer points where we saw it
+    +-- ModelNotFound             no model, version or stage answers to this name
+    +-- VersionExists             the version is registered already, or the run is
+    +-- StageRefused              a rule of the stage, or its condition, is not met
+    +-- RegistryChanged           somebody else decided meanwhile
     +-- BrokenRecord              a run commit whose record cannot be read
     +-- BadFile                   a file of params, metrics or pointers that cannot be understood
     +-- BadPath                   a path to data or an artifact that cannot be used
@@ -53,18 +57,22 @@ __all__ = [
     "GitTooOld",
     "GittrackError",
     "LibraryMissing",
+    "ModelNotFound",
     "NoActiveRun",
     "NotARepository",
     "QueryError",
+    "RegistryChanged",
     "RepositoryError",
     "RunActive",
     "RunChanged",
     "RunExists",
     "RunNotFound",
+    "StageRefused",
     "UnknownKey",
     "UnsupportedRepository",
     "UntrustedRepository",
     "UsageError",
+    "VersionExists",
     "WriteFailed",
 ]
 
@@ -183,6 +191,27 @@ class RunNotFound(GittrackError):
     def __init__(self, message: str, *, selector: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.selector = selector
+
+
+class ModelNotFound(GittrackError):
+    """No model, version or stage answers to `selector`."""
+
+    def __init__(self, message: str, *, selector: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.selector = selector
+
+
+class VersionExists(GittrackError):
+    """A version that is registered already, or a run that is a version of the model already."""
+
+
+class StageRefused(GittrackError):
+    """A stage that a rule, or a condition that was named, does not let a version have."""
+
+
+class RegistryChanged(GittrackError):
+    """What a decision was about is not as it was when it was made; `git track model promote
+    --again` decides upon what is there now."""
 
 
 class AmbiguousRun(GittrackError):

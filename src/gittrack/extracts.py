@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from gittrack.origin import Origin
     from gittrack.records import Input, Row, Run
     from gittrack.refs import RunRef
+    from gittrack.registry import Version
     from gittrack.search import Question, Search
     from gittrack.summaries import Summary
-    from gittrack.tagging import Version
     from gittrack.vocabulary import Vocabulary
     from gittrack.whereabouts import Place
 
@@ -35,7 +35,6 @@ _KEYS = 16
 _WORD = 1 << 63
 _MOST_ENVIRONMENTS = 256
 _ENVIRONMENT = "environment.yaml"
-_TAGS = "refs/tags/"
 
 _Part = TypeVar("_Part")
 
@@ -202,22 +201,15 @@ class Extract:
         ]
 
     def _versions(self) -> list[Version]:
-        from gittrack import tagging
+        from gittrack import registry
 
-        repo = self._place.repo
-        tags = []
-        for ref in repo.refs(_TAGS):
-            name = ref.name.removeprefix(_TAGS)
-            if tagging.parse(name) is None:
+        known = registry.read(self._place)
+        for problem in known.problems:
+            if not problem.is_broken:
                 continue
-            try:
-                tag = repo.read_tag(ref.target)
-            except GitFailed as error:
-                self._complain(BrokenRecord(f"tag {name}: {error.message}", where=name))
-                continue
-            if tag is not None and tag.kind == "commit":
-                tags.append(tagging.Tagged(name, tag.target, tag.moment))
-        return tagging.versions(tags)
+            where = problem.tag
+            self._complain(BrokenRecord(f"tag {where}: {problem.reason}", where=where))
+        return [version for model in known.models.values() for version in model.versions]
 
     def _record(self, run: Summary) -> Run | None:
         """The record of a run; None where it cannot be read, which is a problem then."""

@@ -148,6 +148,8 @@ RELATIONS: tuple[Relation, ...] = (
             Column("commit", "TEXT", "the commit that is tagged"),
             Column("registered", "TEXT", "when, in UTC; null if the tag does not say"),
             Column("deregistered", "INTEGER", "1: taken back, by a tag `churn@v1.2.0!`"),
+            Column("stage", "TEXT", "the stage that it holds now; null if none"),
+            Column("aliases", "TEXT", "the aliases that it holds now, with blanks between them"),
         ),
     ),
 )

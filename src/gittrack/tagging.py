@@ -1,17 +1,42 @@
-"""The names of tags that version models, in GTO's grammar, and the versions that they add up to.
+"""The names of tags that make up the registry of models, in GTO's grammar, written and read.
 
-Knows neither the repository nor what a run is. Tags of any other form are nobody's versions.
+Knows which name says what of which model, and which names, stages and counters are refused when
+they are new. Knows neither the repository nor what a tag's message says; pure.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
-__all__ = ["Event", "Tagged", "Version", "parse", "versions"]
+from gittrack.errors import BadName
+
+__all__ = [
+    "ARCHIVED",
+    "MOST_COUNTER",
+    "STAGES",
+    "Action",
+    "Event",
+    "check_model",
+    "check_stage",
+    "compose",
+    "parse",
+    "resembles",
+]
+
+Action: TypeAlias = Literal["register", "unregister", "assign", "unassign", "deprecate"]
+"""What a tag says: a version begins, or is taken back; a stage is given, or taken; a model ends."""
+
+STAGES = ("staging", "production", "archived")
+"""The stages that are offered first; any other may be used."""
+
+ARCHIVED = "archived"
+"""The stage that any number of versions may be in; every other has one holder."""
+
+MOST_COUNTER = 999_999_999
 
 _NAME = r"[a-zA-Z0-9](?:[a-zA-Z0-9/_-]*[a-zA-Z0-9])?"
+_MODEL = rf"(?:[a-zA-Z0-9_./-]+=)?{_NAME}"
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _PART = rf"(?:{_NUMBER}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
 _BUILD = r"[0-9a-zA-Z-]+"
@@ -19,59 +44,110 @@ _SEMANTIC = (
     rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_PART}(?:\.{_PART})*)?(?:\+{_BUILD}(?:\.{_BUILD})*)?"
 )
 _EVENT = re.compile(
-    rf"(?P<model>(?:[a-zA-Z0-9_./-]+=)?{_NAME})@v(?P<version>{_SEMANTIC})(?P<ends>!?)"
-    r"(?:#[1-9][0-9]{0,8})?"
+    rf"(?P<model>{_MODEL})"
+    rf"(?:(?:@v(?P<version>{_SEMANTIC})|#(?P<stage>{_NAME}))(?P<ends>!?)"
+    r"|@(?P<deprecated>deprecated))"
+    r"(?:#(?P<counter>[1-9][0-9]{0,8}))?"
 )
+_LIKE = re.compile(rf"{_MODEL}(?:@v?[0-9][^/]*|@(?:deprecated|created).*|#[^/]*#[^/]*)")
+_STAGE = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
+_RESERVED = frozenset(["latest", "greatest", "deprecated", "created", "none", "head"])
+_VERSION_LIKE = re.compile(r"v?[0-9].*")
+_LONGEST = 100
 
 
 class Event(NamedTuple):
-    """What the name of a tag says: a version begins, or is taken back."""
+    """What the name of a tag says.
+
+    `version` is set where it is registered or unregistered, `stage` where one is given or taken;
+    `counter` is None where the name has none, as of tags that GTO calls simple.
+    """
 
     model: str
-    version: str
-    ends: bool
-
-
-class Tagged(NamedTuple):
-    """An annotated tag: its name, the commit that it is on, seconds since the epoch or None."""
-
-    tag: str
-    commit: str
-    moment: int | None
-
-
-class Version(NamedTuple):
-    """A version of a model, as it was registered; `is_live` until it is taken back."""
-
-    model: str
-    version: str
-    tag: str
-    commit: str
-    moment: int | None
-    is_live: bool
+    action: Action
+    version: str | None = None
+    stage: str | None = None
+    counter: int | None = None
 
 
 def parse(tag: str) -> Event | None:
-    """What a tag's name says, None if it is not of our form.
+    """What a tag's name (without `refs/tags/`) says, None if it is not of our form.
 
-    `churn@v1.2.0` registers, `churn@v1.2.0!` takes back; a counter (`#3`) may follow, as GTO
-    writes it. The `=` that stands for the colon of a name is a colon again.
+    `churn@v1.2.0` registers, `churn@v1.2.0!` takes back, `churn#production#7` gives a stage and
+    `churn#production!#8` takes it, `churn@deprecated` retires. The `=` that stands for the colon of
+    a name is a colon again.
     """
     found = _EVENT.fullmatch(tag)
     if found is None:
         return None
-    return Event(found["model"].replace("=", ":"), found["version"], bool(found["ends"]))
+    action: Action
+    if found["deprecated"]:
+        action = "deprecate"
+    elif found["version"]:
+        action = "unregister" if found["ends"] else "register"
+    else:
+        action = "unassign" if found["ends"] else "assign"
+    counter = int(found["counter"]) if found["counter"] else None
+    model = found["model"].replace("=", ":")
+    return Event(model, action, found["version"], found["stage"], counter)
 
 
-def versions(tags: Iterable[Tagged]) -> list[Version]:
-    """The versions that tags register, in their order; the order and times decide nothing else."""
-    events = [(tag, event) for tag in tags if (event := parse(tag.tag)) is not None]
-    ended = {(event.model, event.version) for _, event in events if event.ends}
-    return [
-        Version(
-            event.model, event.version, tag.tag, tag.commit, tag.moment,
-            (event.model, event.version) not in ended,
+def compose(event: Event) -> str:
+    """The name of the tag that says it, without `refs/tags/`; what `parse` reads back."""
+    model = event.model.replace(":", "=")
+    end = "" if event.counter is None else f"#{event.counter}"
+    if event.action == "deprecate":
+        return f"{model}@deprecated{end}"
+    mark = "!" if event.action in ("unregister", "unassign") else ""
+    if event.version is not None and event.stage is None:
+        return f"{model}@v{event.version}{mark}{end}"
+    return f"{model}#{event.stage}{mark}{end}"
+
+
+def resembles(tag: str) -> bool:
+    """Whether a name that `parse` refuses looks as if it was meant for the registry."""
+    return _LIKE.fullmatch(tag) is not None
+
+
+def check_model(name: str) -> None:
+    """Make sure that a new model may be called so.
+
+    Raises:
+        BadName: it may not.
+    """
+    parts = name.split(":")
+    good = (
+        len(name) <= _LONGEST
+        and re.fullmatch(_MODEL, name.replace(":", "=")) is not None
+        and len(parts) <= 2
+        and "=" not in name
+        and not any(
+            not part or part[0] in ".-" or part.endswith((".", ".lock")) or ".." in part
+            for path in parts
+            for part in path.split("/")
         )
-        for tag, event in events
-        if not event.ends
-    ]  # fmt: skip
+    )
+    if not good:
+        raise BadName(
+            f"'{name}' is no name for a model",
+            hint="letters, digits, '-', '_' and '/', at most 100; the first and the last of them"
+            " a letter or digit.",
+        )
+
+
+def check_stage(name: str) -> None:
+    """Make sure that a stage or alias may be called so.
+
+    Raises:
+        BadName: it may not.
+    """
+    if name in _RESERVED or _VERSION_LIKE.fullmatch(name):
+        raise BadName(
+            f"'{name}' is no name for a stage: it would be taken for a version",
+            hint=f"such as {', '.join(STAGES)}.",
+        )
+    if len(name) > _LONGEST or _STAGE.fullmatch(name) is None:
+        raise BadName(
+            f"'{name}' is no name for a stage",
+            hint="lower-case letters, digits, '-' and '_'; such as " + ", ".join(STAGES) + ".",
+        )

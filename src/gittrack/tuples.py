@@ -21,8 +21,8 @@ from gittrack.relations import EXTREMES, RELATIONS, Relation
 
 if TYPE_CHECKING:
     from gittrack.records import Input, Row
+    from gittrack.registry import Version
     from gittrack.summaries import Summary
-    from gittrack.tagging import Version
     from gittrack.vocabulary import Vocabulary
 
 __all__ = ["Source", "create", "fill", "store"]
@@ -192,11 +192,13 @@ def _models(source: Source, wanted: Sequence[str]) -> Iterator[_Rows]:
         (
             version.model,
             version.version,
-            version.tag,
+            version.registered.tag,
             run,
             version.commit,
-            None if version.moment is None else _time(version.moment * 1_000_000),
+            None if (at := version.registered.moment) is None else _time(at * 1_000_000),
             int(not version.is_live),
+            version.stage,
+            " ".join(version.aliases) or None,
         )
         for version, run in source.models()
     )

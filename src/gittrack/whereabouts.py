@@ -79,6 +79,14 @@ class Place:
         """The value of a setting; None if there is none. `name` in lower case, as in `settings`."""
         return self.settings.get(name)
 
+    def ask(self, *arguments: str) -> bytes | None:
+        """What `git ARGUMENTS...` prints here, None if it fails; its complaints go nowhere.
+
+        Raises:
+            GitFailed: there is no Git.
+        """
+        return _git(self.root or self.git_dir, *arguments)
+
     def moment(self, words: str) -> int | None:
         """The seconds since the epoch that Git takes words for, whatever they say.
 
@@ -86,8 +94,7 @@ class Place:
             GitFailed: there is no Git.
         """
         key = "track.nothing.moment"
-        asked = ("config", "--type=expiry-date", "--default", words, "--get", key)
-        told = _git(self.root or self.git_dir, *asked)
+        told = self.ask("config", "--type=expiry-date", "--default", words, "--get", key)
         return int(told) if told else None
 
 
