@@ -11,7 +11,7 @@ import gc
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gittrack.git import Repo
     from gittrack.whereabouts import Place
 
-__all__ = ["VERBS", "Verb", "circumstance", "cli", "main", "open_place", "open_repo"]
+__all__ = ["VERBS", "Verb", "Verbs", "circumstance", "cli", "main", "open_place", "open_repo"]
 
 OURS = 70
 """The exit code for a bug of ours (EX_SOFTWARE in sysexits.h)."""
@@ -39,7 +39,6 @@ OURS = 70
 _OBJECTS = 100_000
 """So many new ones make Python look for garbage, which 700 do elsewhere."""
 
-_BARE_HINT = "'git track -h' lists the verbs."
 _STDOUT = "standard output"
 _OUR_FAULT = (None, errno.EBADF, errno.EINVAL, errno.EFAULT, errno.ENOTTY, errno.ESPIPE)
 _LIMITS = {
@@ -50,11 +49,12 @@ _LIMITS = {
 
 
 class Verb(NamedTuple):
-    """Where a verb's command is, and the first line of its help."""
+    """Where a verb's command is, the first line of its help, under which heading it is listed."""
 
     module: str
     attribute: str
     line: str
+    section: str = "Verbs"
 
 
 VERBS: dict[str, Verb] = {
@@ -76,6 +76,7 @@ VERBS: dict[str, Verb] = {
     "send": Verb("send", "send", "Send what runs kept to the data remote."),
     "checkout": Verb("checkout", "checkout", "Check the code of a run out, beside your own."),
     "lineage": Verb("lineage", "lineage", "Show what a run or a file came from, or led to."),
+    "model": Verb("model", "model", "Name versions of models, and say where they are used."),
     "log-param": Verb("log", "log_param", "Record params of the run that a script belongs to."),
     "log-metric": Verb("log", "log_metric", "Record metrics of the run that a script belongs to."),
     "log-tag": Verb("log", "log_tag", "Set tags of the run that a script belongs to."),
@@ -94,14 +95,30 @@ VERBS: dict[str, Verb] = {
 }
 
 
-class _Verbs(click.Group):
-    """The group of all verbs, which loads a verb's module only when it is used."""
+class Verbs(click.Group):
+    """A group that loads the module of a verb only when the verb is used; `table` has them all.
+
+    `others` are further names of some, which no list shows.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        table: Mapping[str, Verb],
+        others: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(*arguments, **settings)
+        self.table = table
+        self.others = others or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        """The verbs, in the order of the table."""
+        return list(self.table)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        verb = VERBS.get(name)
+        """The command of a verb, its module loaded; None if there is no such verb."""
+        verb = self.table.get(self.others.get(name, name))
         if verb is None:
             return None
         found = getattr(import_module(f"gittrack.cli.{verb.module}"), verb.attribute)
@@ -111,36 +128,51 @@ class _Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that the words begin with, and the words behind it.
+
+        Raises:
+            UsageError: it is none; the nearest one is in the hint.
+        """
         name = args[0]
-        if name not in VERBS and not ctx.resilient_parsing:
-            raise UsageError(f"'{name}' is no verb of git track", hint=_near_verb(name))
+        if name not in self.table and name not in self.others and not ctx.resilient_parsing:
+            where = ctx.command_path
+            raise UsageError(
+                f"'{name}' is no verb of {where}", hint=_near_verb(name, where, self.table)
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(name, verb.line) for name, verb in VERBS.items()])
+        """Write the list of verbs, section by section."""
+        for section in dict.fromkeys(verb.section for verb in self.table.values()):
+            there = [(n, verb.line) for n, verb in self.table.items() if verb.section == section]
+            with formatter.section(section):
+                formatter.write_dl(there)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The verbs that begin so, no module loaded."""
         from click.shell_completion import CompletionItem
 
         if incomplete.startswith("-"):
             return click.Command.shell_complete(self, ctx, incomplete)
         return [
             CompletionItem(name, help=verb.line)
-            for name, verb in VERBS.items()
+            for name, verb in self.table.items()
             if name.startswith(incomplete)
         ]
 
 
-def _near_verb(name: str) -> str:
+def _near_verb(name: str, where: str, table: Mapping[str, Verb]) -> str:
     from difflib import get_close_matches
 
-    found = get_close_matches(name, VERBS, n=1)
-    return f"did you mean 'git track {found[0]}'? {_BARE_HINT}" if found else _BARE_HINT
+    lists = f"'{where} -h' lists the verbs."
+    found = get_close_matches(name, table, n=1)
+    return f"did you mean '{where} {found[0]}'? {lists}" if found else lists
 
 
 @click.group(
-    cls=_Verbs,
+    cls=Verbs,
+    table=VERBS,
+    others={"registry": "model"},
     name="git track",
     invoke_without_command=True,
     no_args_is_help=False,

@@ -1,0 +1,56 @@
+"""`git track model`: the table of the registry's verbs, and what several of them share.
+
+A verb's module is imported when the verb is used and not before. Knows nothing of what they do.
+"""
+
+from __future__ import annotations
+
+import click
+
+from gittrack.cli.main import Verb, Verbs
+
+__all__ = ["SUBVERBS", "model"]
+
+_DECIDE = "Decide"
+_LOOK = "Look"
+_USE = "Use"
+
+SUBVERBS: dict[str, Verb] = {
+    "register": Verb(
+        "model_register", "register", "Make what a run kept a version of a model.", _DECIDE
+    ),
+    "promote": Verb("model_promote", "promote", "Give a version a stage.", _DECIDE),
+    "demote": Verb("model_promote", "demote", "Take a version's stage away.", _DECIDE),
+    "rollback": Verb(
+        "model_promote", "rollback", "Give a stage back to who held it before.", _DECIDE
+    ),
+    "archive": Verb("model_promote", "archive", "Put a version into the archive.", _DECIDE),
+    "alias": Verb("model_promote", "alias", "Let a movable name point at a version.", _DECIDE),
+    "unregister": Verb("model_retire", "unregister", "Take a version back for ever.", _DECIDE),
+    "deprecate": Verb("model_retire", "deprecate", "Say that a model is not to be used.", _DECIDE),
+}
+
+
+@click.group(
+    cls=Verbs,
+    table=SUBVERBS,
+    invoke_without_command=True,
+    no_args_is_help=False,
+    subcommand_metavar="VERB ...",
+    epilog="'git track model VERB -h' explains a verb.",
+)
+@click.pass_context
+def model(ctx: click.Context) -> None:
+    """Name versions of models, and say where they are used.
+
+    A version is an annotated tag on the commit of a run, and so is each decision about it: who
+    holds a stage follows from these tags alone, the same in every clone. `git push` shares them.
+
+    \b
+    $ git track model register amber-otter:model.joblib churn
+    $ git track model promote churn@v1.0.0 production
+    $ git track model ls
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
