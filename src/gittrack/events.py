@@ -25,6 +25,7 @@ __all__ = [
     "fold",
     "parse",
     "resembles",
+    "set_description",
     "set_tag",
     "set_title",
     "take_note",
@@ -40,10 +41,10 @@ _LINE = re.compile(r"([1-9][0-9]{0,15}) ([0-9a-f]{32}) ([0-9a-f]{32}) ([ -~]+)",
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What somebody wants to say of a run: a verb, and its `key` or `value` where it has one.
+    """What somebody says of a run or model: a verb, and its `key` or `value` where it has one.
 
     Verbs: `tag` (key, value), `untag` (key), `note` (value), `title` (value, empty for none),
-    `archive`, `unarchive`, `delete`, `restore`.
+    `describe` (likewise), `archive`, `unarchive`, `delete`, `restore`.
     """
 
     what: str
@@ -67,11 +68,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the events of one run add up to.
+    """What the events of one run, or of one model, add up to.
 
     `title` is None where no event named one, empty where it was taken away. `tags` are the changes
     to the record's own tags; None stands for a tag that was taken away. `top` is the greatest
-    counter in use. `faults` are sentences about events that were ignored.
+    counter in use. `faults` are sentences about events that were ignored. `description` is empty
+    where there is none.
     """
 
     title: str | None = None
@@ -81,6 +83,7 @@ class State:
     notes: tuple[str, ...] = ()
     top: int = 0
     faults: tuple[str, ...] = ()
+    description: str = ""
 
 
 # -- what may be said ---------------------------------------------------------------------------
@@ -117,6 +120,15 @@ def set_title(text: str) -> Change:
     if "\n" in text or "\r" in text:
         raise BadValue("a title is one line", hint="longer text: `git track note RUN -m TEXT`.")
     return Change("title", value=_bounded(text.strip()))
+
+
+def set_description(text: str) -> Change:
+    """Describe a model for people, or with an empty text take its description away.
+
+    Raises:
+        BadValue: the text has more than 32 KiB.
+    """
+    return Change("describe", value=_bounded(text.strip()))
 
 
 def _bounded(text: str) -> str:
@@ -159,9 +171,23 @@ def resembles(line: str) -> bool:
     return _LINE.fullmatch(line.rstrip()) is not None
 
 
-def compose(counter: int, event: str, run: str, change: Change, *, by: str, at: str) -> str:
-    """The line that `parse` reads: `change` said of the run `run` at `at`, an RFC 3339 time."""
+def compose(
+    counter: int,
+    event: str,
+    run: str,
+    change: Change,
+    *,
+    by: str,
+    at: str,
+    of: str | None = None,
+) -> str:
+    """The line that `parse` reads: `change` said of the run `run` at `at`, an RFC 3339 time.
+
+    `of` says for people what it is about where that is no run.
+    """
     body: dict[str, Any] = {"what": change.what, "by": utf8(by), "at": at}
+    if of is not None:
+        body["of"] = of
     if change.key is not None:
         body["key"] = change.key
     if change.value is not None:
@@ -185,6 +211,7 @@ def fold(events: Iterable[Event]) -> State:
     tags: dict[str, str | None] = {}
     flags = {"archived": False, "deleted": False}
     title: str | None = None
+    description = ""
     notes: list[str] = []
     top = 0
     for number, event in enumerate(ordered):
@@ -208,9 +235,19 @@ def fold(events: Iterable[Event]) -> State:
             notes.append(value)
         elif what == "title" and _is_text(value):
             title = value
+        elif what == "describe" and _is_text(value):
+            description = value
         elif what in _VERBS:
             faults.append(f"event {event.id[:8]} ignored: '{what}' without what it needs")
-    return State(title, tags, **flags, notes=tuple(notes), top=top, faults=tuple(faults))
+    return State(
+        title,
+        tags,
+        **flags,
+        notes=tuple(notes),
+        top=top,
+        faults=tuple(faults),
+        description=description,
+    )
 
 
 _FLAGS: Mapping[str, tuple[str, bool]] = {
@@ -219,7 +256,7 @@ _FLAGS: Mapping[str, tuple[str, bool]] = {
     "delete": ("deleted", True),
     "restore": ("deleted", False),
 }
-_VERBS = frozenset(["tag", "untag", "note", "title"])
+_VERBS = frozenset(["tag", "untag", "note", "title", "describe"])
 
 
 def _order(event: Event) -> tuple[int, str, str]:
