@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gittrack.summaries import Number, Summary
     from gittrack.whereabouts import Place
 
-__all__ = ["evidence"]
+__all__ = ["curve", "evidence", "run_at"]
 
 _MOST_VALUES = 12
 _LONGEST_CONDITION = 400
@@ -114,7 +114,7 @@ class _Subject:
         self._asked: list[tuple[Among, str]] = []
         self._unknown: list[str] = []
         repo = place.repo
-        self._ref = _named(repo, commit)
+        self._ref = run_at(repo, commit)
         self.run: Summary = overlay(repo, [commits.summarize(commits.load(repo, self._ref))])[0]
 
     # -- what a condition means ---------------------------------------------------------------
@@ -209,15 +209,7 @@ class _Subject:
         return predicate.holds(bound, self.run, self._curve)
 
     def _curve(self, metric: str) -> Mapping[str, Number | None] | None:
-        from gittrack.extremes import of_points
-
-        repo = self._place.repo
-        points = [(p[0], p[2]) for p in commits.load_curve(repo, self._ref, metric)]
-        if not points and metric in self.run.metrics:
-            points = [(None, self.run.metrics[metric])]
-        if not points:
-            return None
-        return of_points([step for step, _ in points], [value for _, value in points])._asdict()
+        return curve(self._place.repo, self._ref, metric, self.run.metrics.get(metric))
 
     # -- what it was --------------------------------------------------------------------------
 
@@ -258,8 +250,28 @@ class _Subject:
         return f"no {name}" if value is None else f"{name} = {_plain(value)}"
 
 
-def _named(repo: Repo, commit: str) -> RunRef:
-    """A run by what its own record says that it is called.
+def curve(
+    repo: Repo, ref: RunRef, metric: str, last: Number | None
+) -> Mapping[str, Number | None] | None:
+    """What is known of a curve, by the fields of `Extremes`; None if there is none.
+
+    A metric that has no table is the one point `last`.
+
+    Raises:
+        BrokenRecord: the table cannot be read.
+    """
+    from gittrack.extremes import of_points
+
+    points = [(point[0], point[2]) for point in commits.load_curve(repo, ref, metric)]
+    if not points and last is not None:
+        points = [(None, last)]
+    if not points:
+        return None
+    return of_points([step for step, _ in points], [value for _, value in points])._asdict()
+
+
+def run_at(repo: Repo, commit: str) -> RunRef:
+    """The run of a commit by what its own record says that it is called, with or without a ref.
 
     Raises:
         StageRefused: the commit is no run.
