@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import chronicle
+from gittrack.meter import SILENT, Meter
 from gittrack.registry import Change, Holding, Model, Registry, Version
 from gittrack.tagging import ARCHIVED
 
@@ -180,16 +181,35 @@ def contests(holdings: Iterable[Holding]) -> list[Change]:
 # -- rows -----------------------------------------------------------------------------------------
 
 
-def board(place: Place, known: Registry, *, deprecated: bool = False) -> list[Standing]:
-    """How each model stands, in the order of their names; deprecated ones only if asked for.
+def board(
+    place: Place,
+    known: Registry,
+    names: Collection[str] | None = None,
+    *,
+    deprecated: bool = False,
+    meter: Meter = SILENT,
+) -> list[Standing]:
+    """How each model stands, in the order of their names; `names` are those wanted, None: all.
+
+    Of all, deprecated ones only if asked for. `meter` shows how runs that are new are read.
 
     Raises:
         GitFailed: the refs cannot be read.
     """
-    models = [one for one in known.models.values() if deprecated or one.deprecated is None]
+    from gittrack import descriptions
+
+    models = [
+        one
+        for name, one in known.models.items()
+        if (deprecated or one.deprecated is None if names is None else name in names)
+    ]
     leading = {model.name: _leading(model) for model in models}
-    runs = makers(place, [one for one in leading.values() if one is not None])
-    return [_standing(model, leading[model.name], runs) for model in models]
+    runs = makers(place, [one for one in leading.values() if one is not None], meter=meter)
+    texts = descriptions.read(place, known)
+    return [
+        _standing(model, leading[model.name], runs)._replace(description=texts.get(model.name))
+        for model in models
+    ]
 
 
 def _leading(model: Model) -> Version | None:
@@ -215,26 +235,30 @@ def _standing(model: Model, leading: Version | None, runs: Mapping[str, Maker]) 
     )
 
 
-def editions(place: Place, model: Model) -> list[Edition]:
+def editions(place: Place, model: Model, *, meter: Meter = SILENT) -> list[Edition]:
     """All versions of a model with their runs, the highest first, taken-back ones too.
 
     Raises:
         GitFailed: the refs cannot be read.
     """
-    runs = makers(place, model.versions)
+    runs = makers(place, model.versions, meter=meter)
     return [Edition(one, runs.get(one.commit)) for one in model.versions]
 
 
 # -- runs -----------------------------------------------------------------------------------------
 
 
-def makers(place: Place, versions: Sequence[Version]) -> dict[str, Maker]:
-    """The runs that versions are, by commit: from the index, else from the commits themselves."""
+def makers(place: Place, versions: Sequence[Version], *, meter: Meter = SILENT) -> dict[str, Maker]:
+    """The runs that versions are, by commit: from the index, else from the commits themselves.
+
+    Raises:
+        GitFailed: the refs cannot be read.
+    """
     if not versions:
         return {}
     from gittrack.index import open_index
 
-    with open_index(place) as index:
+    with open_index(place, meter=meter) as index:
         found = _indexed(index, {one.commit for one in versions})
     others = {one.commit: one for one in versions if one.commit not in found}
     return {**found, **_committed(place, others)} if others else found
