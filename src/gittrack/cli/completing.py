@@ -1,11 +1,11 @@
-"""What can stand where the shell asks: runs, experiments, metrics, columns.
+"""What can stand where the shell asks: runs, experiments, metrics, columns, models.
 
 Called while the user types: whatever fails here is silence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -16,18 +16,24 @@ from gittrack.vocabulary import ATTRIBUTES, GROUPS
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from gittrack.registry import Model
     from gittrack.vocabulary import Vocabulary
 
 __all__ = [
     "ALIAS",
+    "aliases",
     "columns",
     "deleted_runs",
     "experiments",
     "metrics",
+    "model_stages",
+    "models",
+    "parcels",
     "queries",
     "run_names",
     "running_names",
     "saved",
+    "versions",
 ]
 
 ALIAS = "track.alias."
@@ -39,10 +45,10 @@ _FUNCTIONS = ("min(", "max(", "first(", "last(", "touches(", "ancestor(", "desce
 
 
 def run_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """What names a run: names, `latest`, `best:METRIC`, `EXPERIMENT/NAME`, branches.
+    """What names a run: names, `latest`, `best:METRIC`, `EXPERIMENT/NAME`, `MODEL@`, branches.
 
-    Behind the `..` of a range again. `best:` and an experiment's `/` come first, what may stand
-    behind them when they are there.
+    Behind the `..` of a range again. `best:`, an experiment's `/` and a model's `@` come first,
+    what may stand behind them when they are there.
     """
     head, dots, start = incomplete.rpartition("..")
     which, colon, _ = start.partition(":")
@@ -54,7 +60,7 @@ def run_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
         known = _runs()
         groups = sorted({f"{experiment}/" for experiment, _ in known})
         found = ["latest", *(name for _, name in known), "best:", "worst:", *groups]
-    found += _branches()
+    found += [*_branches(), *_versions(start)]
     return _items(head + dots + name for name in dict.fromkeys(found) if name.startswith(start))
 
 
@@ -136,6 +142,75 @@ def saved(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
         return []
     names = [key.removeprefix(ALIAS) for key in settings if key.startswith(ALIAS)]
     return _items(name for name in sorted(names) if name.startswith(incomplete))
+
+
+def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of models."""
+    return _items(name for name in _models() if name.startswith(incomplete))
+
+
+def versions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What names a version: `NAME@`, and behind it versions, stages, aliases, `latest`."""
+    return _items(name for name in _versions(incomplete) if name.startswith(incomplete))
+
+
+def model_stages(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Stages: those that are offered first, and those that any model ever had."""
+    from gittrack.tagging import STAGES
+
+    used = _ever_held(is_alias=False)
+    return _items(name for name in dict.fromkeys([*STAGES, *used]) if name.startswith(incomplete))
+
+
+def aliases(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Aliases that any model ever had."""
+    return _items(name for name in _ever_held(is_alias=True) if name.startswith(incomplete))
+
+
+def parcels(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What names a run, and behind its colon what it kept."""
+    run, _, start = incomplete.rpartition(":")
+    if run in ("", "best", "worst"):
+        return run_names(ctx, param, incomplete)
+    from gittrack import commits, revisions
+    from gittrack.git import Repo
+
+    try:
+        repo = Repo.open()
+        kept = commits.load(repo, revisions.resolve(repo, run)).artifacts
+    except GittrackError:
+        return []
+    return _items(f"{run}:{one.path}" for one in kept if one.path.startswith(start))
+
+
+def _models() -> Mapping[str, Model]:
+    from gittrack import registry, whereabouts
+
+    try:
+        return registry.read(whereabouts.find()).models
+    except GittrackError:
+        return {}
+
+
+def _versions(start: str) -> list[str]:
+    """What names versions: before an `@` is typed the models, then what that model has."""
+    name, mark, _ = start.rpartition("@")
+    known = _models()
+    if not mark:
+        return [f"{one}@" for one in known]
+    if name not in known:
+        return []
+    held = dict.fromkeys(one.stage for one in known[name].holdings)
+    live = [f"v{one.version}" for one in known[name].versions if one.is_live]
+    return [f"{name}@{what}" for what in [*live, *held, "latest"]]
+
+
+def _ever_held(*, is_alias: bool) -> list[str]:
+    """The stages or aliases that a model has or had, in the order of their names."""
+    every = (change for model in _models().values() for change in model.history)
+    return sorted({one.stage for one in every if one.stage and one.is_alias is is_alias})
 
 
 def _keys(start: str) -> list[str]:
