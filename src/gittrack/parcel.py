@@ -6,6 +6,7 @@ means is for `revisions`, whether the artifact can be had for whoever wants it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from gittrack import commits, revisions
@@ -83,8 +84,16 @@ def _readings(text: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _may_be_run(text: str) -> bool:
-    """Names, ids and refs have no colon; a metric may, and so may a model and Git's revisions."""
-    return ":" not in text or text.startswith(("best:", "worst:")) or bool({*"@{"} & {*text})
+    """Names, ids and refs have no colon; a metric may have one, and so may a model.
+
+    In Git's revisions it stands within braces: behind them follows a path, though Git itself takes
+    `main@{0}:x^{commit}` for a moment in the reflog of main.
+    """
+    if ":" not in text or text.startswith(("best:", "worst:")):
+        return True
+    if "{" in text:
+        return ":" not in re.sub(r"\{[^{}]*\}", "", text)
+    return "@" in text
 
 
 def _kept(repo: Repo, ref: RunRef) -> Sequence[Artifact]:
