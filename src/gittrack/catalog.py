@@ -1,99 +1,25 @@
-"""The registry joined with the runs that its versions are: rows for people, fields for programs.
+"""What is known of a version, as fields: from its tags alone, or joined with the run that it is.
 
-Knows where what a listing says of a run is to be had: the index, or the commit where no ref here
-leads to it. One spelling of each field's name, for every verb and for Python. Knows nothing of how
-it looks.
+One spelling of each field's name, for every verb and for Python. Knows what a tag says that its run
+does not bear out. Knows nothing of how it looks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gittrack import chronicle
-from gittrack.meter import SILENT, Meter
 from gittrack.registry import Change, Holding, Model, Registry, Version
-from gittrack.tagging import ARCHIVED
 
 if TYPE_CHECKING:
-    from gittrack.index import Index
-    from gittrack.summaries import Number
+    from gittrack.mlmodel import Package
+    from gittrack.records import Artifact, Run
+    from gittrack.refs import RunRef
+    from gittrack.summaries import Summary
     from gittrack.whereabouts import Place
 
-__all__ = [
-    "Edition",
-    "Maker",
-    "Standing",
-    "board",
-    "brief",
-    "contests",
-    "editions",
-    "makers",
-    "moment",
-    "said",
-    "told",
-]
-
-_FIRST_KEYS = 8
-
-
-class Maker(NamedTuple):
-    """The run that a version is, as far as a listing needs it.
-
-    `metrics` are the leading ones, by name. `is_here`: a ref of this repository leads to it.
-    """
-
-    experiment: str
-    name: str
-    id: str
-    status: str
-    metrics: Mapping[str, Number]
-    is_here: bool = True
-
-
-class Edition(NamedTuple):
-    """A version, and the run that it is; None where its commit is no run that can be read."""
-
-    version: Version
-    run: Maker | None
-
-
-class Standing(NamedTuple):
-    """How a model stands: who holds what, by stage; `archived` are versions, the latest last.
-
-    `metric` is the leading one of `measured`, the holder of production or else the latest version.
-    `changed` is the last decision. `contested` are the stages of which somebody has to decide anew.
-    """
-
-    model: Model
-    latest: str | None
-    holders: Mapping[str, str]
-    aliases: Mapping[str, str]
-    archived: tuple[str, ...]
-    measured: str | None
-    metric: tuple[str, Number] | None
-    changed: Change | None
-    contested: tuple[str, ...]
-    description: str | None = None
-
-    def fields(self) -> dict[str, Any]:
-        """What a program wants to know."""
-        return {
-            "model": self.model.name,
-            "latest": self.latest,
-            "stages": dict(self.holders),
-            "archived": list(self.archived),
-            "aliases": dict(self.aliases),
-            "versions": sum(one.is_live for one in self.model.versions),
-            "metric": None
-            if self.metric is None
-            else {"name": self.metric[0], "value": self.metric[1], "version": self.measured},
-            "changed": None if self.changed is None else said(self.changed),
-            "contested": list(self.contested),
-            "deprecated": None if self.model.deprecated is None else said(self.model.deprecated),
-            "description": self.description,
-        }
+__all__ = ["Dossier", "brief", "contests", "details", "moment", "open_dossier", "said", "told"]
 
 
 def moment(change: Change) -> datetime | None:
@@ -178,123 +104,152 @@ def contests(holdings: Iterable[Holding]) -> list[Change]:
     return list(found.values())
 
 
-# -- rows -----------------------------------------------------------------------------------------
+# -- with its run ---------------------------------------------------------------------------------
 
 
-def board(
-    place: Place,
-    known: Registry,
-    names: Collection[str] | None = None,
-    *,
-    deprecated: bool = False,
-    meter: Meter = SILENT,
-) -> list[Standing]:
-    """How each model stands, in the order of their names; `names` are those wanted, None: all.
+class Dossier(NamedTuple):
+    """Everything of one version: the run that it is, and what its artifact says of itself.
 
-    Of all, deprecated ones only if asked for. `meter` shows how runs that are new are read.
+    `run` is the record, `now` what was said of it since; both None where its commit is no run that
+    can be read. `artifact` is the one that the version names, None if its run kept none of that
+    path by itself. `doubts` say what is not as the tag says.
+    """
+
+    model: Model
+    version: Version
+    ref: RunRef | None
+    run: Run | None
+    now: Summary | None
+    artifact: Artifact | None
+    package: Package | None
+    doubts: tuple[str, ...]
+    description: str | None
+
+    def fields(self) -> dict[str, Any]:
+        """What a program wants to know."""
+        made = brief(self.model, self.version)
+        run, now = self.run, self.now
+        if run is not None and now is not None:
+            made["run"] = {
+                "id": run.id,
+                "experiment": run.experiment,
+                "name": run.name,
+                "title": now.title,
+                "status": run.status,
+                "started": run.started,
+                "ended": run.ended,
+                "deleted": now.deleted,
+            }
+        if made["artifact"] is not None:
+            made["artifact"] |= self._kept(made["artifact"]["flavors"])
+        made |= {
+            "metrics": None if run is None else dict(run.metrics),
+            "params": None if run is None else dict(run.params),
+            "data": None
+            if run is None
+            else {one.path: {"md5": one.md5, "size": one.size, "nfiles": one.nfiles}
+                  for one in run.data},
+            "code": None
+            if run is None
+            else {"base": run.code.base, "branch": run.code.branch, "dirty": run.code.dirty},
+            "description": self.description,
+            "package": None if self.package is None else self.package._asdict(),
+            "require": None
+            if self.version.since is None
+            else self.version.since.trailers.get("require"),
+            "promoted": None if self.version.since is None else said(self.version.since),
+            "doubts": list(self.doubts),
+        }  # fmt: skip
+        return made
+
+    def _kept(self, flavors: list[str]) -> dict[str, Any]:
+        kept = self.artifact
+        told = {} if kept is None else {"md5": kept.md5, "size": kept.size, "nfiles": kept.nfiles}
+        package = self.package
+        return {**told, "flavors": flavors if package is None else sorted(package.flavors)}
+
+
+def details(place: Place, known: Registry, version: Version) -> dict[str, Any]:
+    """All that is known of a version, as fields; what `brief` gives is among them.
+
+    Raises:
+        GitFailed: the refs cannot be read.
+    """
+    return open_dossier(place, known, version).fields()
+
+
+def open_dossier(place: Place, known: Registry, version: Version) -> Dossier:
+    """Everything of a version: its run comes from the commit, whether a ref leads to it or not.
 
     Raises:
         GitFailed: the refs cannot be read.
     """
     from gittrack import descriptions
 
-    models = [
-        one
-        for name, one in known.models.items()
-        if (deprecated or one.deprecated is None if names is None else name in names)
-    ]
-    leading = {model.name: _leading(model) for model in models}
-    runs = makers(place, [one for one in leading.values() if one is not None], meter=meter)
-    texts = descriptions.read(place, known)
-    return [
-        _standing(model, leading[model.name], runs)._replace(description=texts.get(model.name))
-        for model in models
-    ]
-
-
-def _leading(model: Model) -> Version | None:
-    """The version that a model is judged by."""
-    held = model.holding("production")
-    return model.latest if held is None or held.is_alias else model.version(held.version)
-
-
-def _standing(model: Model, leading: Version | None, runs: Mapping[str, Maker]) -> Standing:
-    run = None if leading is None else runs.get(leading.commit)
-    latest = model.latest
-    stages = [one for one in model.holdings if not one.is_alias]
-    return Standing(
-        model,
-        None if latest is None else latest.version,
-        {one.stage: one.version for one in stages if one.stage != ARCHIVED},
-        {one.stage: one.version for one in model.holdings if one.is_alias},
-        tuple(one.version for one in stages if one.stage == ARCHIVED),
-        None if leading is None else leading.version,
-        next(iter(run.metrics.items()), None) if run is not None else None,
-        chronicle.last(model),
-        tuple(dict.fromkeys(one.stage for one in model.holdings if one.contested)),
-    )
-
-
-def editions(place: Place, model: Model, *, meter: Meter = SILENT) -> list[Edition]:
-    """All versions of a model with their runs, the highest first, taken-back ones too.
-
-    Raises:
-        GitFailed: the refs cannot be read.
-    """
-    runs = makers(place, model.versions, meter=meter)
-    return [Edition(one, runs.get(one.commit)) for one in model.versions]
-
-
-# -- runs -----------------------------------------------------------------------------------------
-
-
-def makers(place: Place, versions: Sequence[Version], *, meter: Meter = SILENT) -> dict[str, Maker]:
-    """The runs that versions are, by commit: from the index, else from the commits themselves.
-
-    Raises:
-        GitFailed: the refs cannot be read.
-    """
-    if not versions:
-        return {}
-    from gittrack.index import open_index
-
-    with open_index(place, meter=meter) as index:
-        found = _indexed(index, {one.commit for one in versions})
-    others = {one.commit: one for one in versions if one.commit not in found}
-    return {**found, **_committed(place, others)} if others else found
-
-
-def _indexed(index: Index, commits: Collection[str]) -> dict[str, Maker]:
-    """Those that have a row. A few metrics are asked for; whole rows cost twice as much."""
-    keys = index.vocabulary.keys("metrics")[:_FIRST_KEYS]
-    wanted = ["commit", "experiment", "name", "id", "status", *(f"metrics.{key}" for key in keys)]
-    where = index.is_one_of("commit", sorted(commits))
-    columns = index.columns(where, keys=wanted, deleted=True)
-    found: dict[str, Maker] = {}
-    for commit, experiment, name, id, status, *values in zip(*columns.values(), strict=True):
-        metrics = {k: v for k, v in zip(keys, values, strict=True) if v is not None}
-        found.setdefault(commit, Maker(experiment, name, id, status, metrics))
-    without = [commit for commit, maker in found.items() if not maker.metrics]
-    if without and len(keys) == _FIRST_KEYS:
-        for run in index.page(index.is_one_of("commit", without), deleted=True):
-            leading = dict(sorted(run.metrics.items())[:_FIRST_KEYS])
-            found[run.commit or ""] = found[run.commit or ""]._replace(metrics=leading)
-    return found
-
-
-def _committed(place: Place, versions: Mapping[str, Version]) -> dict[str, Maker]:
-    """Those to which no ref of this repository leads, as in a plain clone."""
+    model = known.models[version.model]
+    text = descriptions.read(place, known).get(version.name)
+    doubts: list[str] = []
+    ref, run = _run(place, version, doubts)
+    if run is None or ref is None:
+        return Dossier(model, version, None, None, None, None, None, tuple(doubts), text)
     from gittrack import commits
-    from gittrack.refs import RunRef
+    from gittrack.annotations import overlay
 
-    refs = []
-    for commit, one in versions.items():
-        experiment, _, name = one.registered.trailers.get("run", "").partition("/")
-        refs.append(RunRef(experiment, name, commit))
-    found = {}
-    for run in commits.listing(place.repo, refs).runs:
-        leading = dict(sorted(run.metrics.items())[:_FIRST_KEYS])
-        found[run.commit or ""] = Maker(
-            run.experiment, run.name, run.id, run.status, leading, is_here=False
-        )
+    now = overlay(place.repo, [commits.summarize(run)])[0]
+    artifact = next((one for one in run.artifacts if one.path == version.artifact), None)
+    doubts += _doubts(version, run, artifact)
+    package = _package(place, ref, version, doubts)
+    return Dossier(model, version, ref, run, now, artifact, package, tuple(doubts), text)
+
+
+def _run(place: Place, version: Version, doubts: list[str]) -> tuple[RunRef | None, Run | None]:
+    """The run that a version is, by its own record; why there is none is a doubt."""
+    from gittrack import commits
+    from gittrack.errors import BrokenRecord
+
+    try:
+        ref = commits.identify(place.repo, version.commit)
+        if ref is not None:
+            return ref, commits.load(place.repo, ref)
+        doubts.append(f"its commit {version.commit[:7]} is no run")
+    except BrokenRecord as error:
+        doubts.append(f"its run cannot be read: {error.message}")
+    return None, None
+
+
+def _doubts(version: Version, run: Run, artifact: Artifact | None) -> list[str]:
+    """What the tag says and the run's record does not."""
+    known = version.registered.trailers
+    found = []
+    if version.run_id is not None and version.run_id != run.id:
+        found.append(f"its tag names the run {version.run_id[:7]}, its commit is {run.id[:7]}")
+    path, md5 = version.artifact, known.get("artifact-hash")
+    if path is None:
+        return found
+    if artifact is not None and md5 is not None and md5 != artifact.md5:
+        found.append(f"its tag says {path} is {md5[:7]}, its run kept {artifact.md5[:7]}")
+    inside = any(
+        one.nfiles is not None and path.startswith(one.path + "/") for one in run.artifacts
+    )
+    above = any(one.path.startswith(path + "/") for one in run.artifacts)
+    if artifact is None and not inside and not above:
+        found.append(f"its tag says {path}, and its run kept no such artifact")
     return found
+
+
+def _package(place: Place, ref: RunRef, version: Version, doubts: list[str]) -> Package | None:
+    """What the artifact says of itself where the tag says that it does, and it is at hand."""
+    if version.artifact is None or not version.registered.trailers.get("flavors"):
+        return None
+    from gittrack import mlmodel
+    from gittrack.errors import BadFile, DataMissing, GittrackError
+
+    try:
+        return mlmodel.read(place.repo, ref, version.artifact)
+    except DataMissing:
+        return None
+    except BadFile as error:
+        doubts.append(error.message)
+    except GittrackError as error:
+        doubts.append(f"{version.artifact} cannot be looked into: {error.message}")
+    return None

@@ -16,6 +16,7 @@ _LOOK = "Look"
 _USE = "Use"
 
 SUBVERBS: dict[str, Verb] = {
+    "ls": Verb("model_ls", "ls", "List models, and who holds which stage.", _LOOK),
     "register": Verb(
         "model_register", "register", "Make what a run kept a version of a model.", _DECIDE
     ),
@@ -28,6 +29,7 @@ SUBVERBS: dict[str, Verb] = {
     "alias": Verb("model_promote", "alias", "Let a movable name point at a version.", _DECIDE),
     "unregister": Verb("model_retire", "unregister", "Take a version back for ever.", _DECIDE),
     "deprecate": Verb("model_retire", "deprecate", "Say that a model is not to be used.", _DECIDE),
+    "on-tag": Verb("model_on_tag", "on_tag", "Say what a pushed tag means, for a pipeline.", _USE),
 }
 
 
