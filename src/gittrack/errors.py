@@ -13,10 +13,10 @@
     +-- GitFailed                 a git command or libgit2 said no
     +-- WriteFailed               the record could not be written (disk full, read-only)
     +-- RunNotFound               no run answers to this selector
+    |   `-- ModelNotFound         no model, version or stage does
     +-- AmbiguousRun              more than one does
     +-- RunExists                 the ref is taken
     +-- RunChanged                a ref no longer points where we saw it
-    +-- ModelNotFound             no model, version or stage answers to this name
     +-- VersionExists             the version is registered already, or the run is
     +-- StageRefused              a rule of the stage, or its condition, is not met
     +-- RegistryChanged           somebody else decided meanwhile
@@ -193,12 +193,8 @@ class RunNotFound(GittrackError):
         self.selector = selector
 
 
-class ModelNotFound(GittrackError):
+class ModelNotFound(RunNotFound):
     """No model, version or stage answers to `selector`."""
-
-    def __init__(self, message: str, *, selector: str, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.selector = selector
 
 
 class VersionExists(GittrackError):
