@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from gittrack import message, refs
-from gittrack.errors import BadFile, BrokenRecord, GitFailed
+from gittrack import message, names, refs
+from gittrack.errors import BadFile, BrokenRecord, GitFailed, GittrackError
 from gittrack.git import Commit, Entry, Identity, Ref, Repo
 from gittrack.quoting import one_line, utf8
 from gittrack.records import Row, Run
@@ -25,6 +25,7 @@ __all__ = [
     "RECORD",
     "Listing",
     "cells",
+    "identify",
     "listing",
     "load",
     "load_curve",
@@ -49,6 +50,7 @@ _CELLS = "cells.py"
 _CELLS_LIMIT = 16 << 20
 _SERIES_LIMIT = 256 << 20
 _MOST_STRAYS = 5
+_SHORT = 12
 _POINTER_LIMIT = 64 << 10
 _DEEPEST = 64
 _BLOB, _TREE = 0o100644, 0o040000
@@ -169,6 +171,34 @@ def load(repo: Repo, ref: RunRef) -> Run:
         return record.decode(files, experiment=ref.experiment, name=ref.name, commit=ref.commit)
     except BadFile as error:
         raise _broken(ref, error.message, error.hint) from error
+
+
+def identify(repo: Repo, commit: str) -> RunRef | None:
+    """Which run a commit is by its own record, ref or no ref; None if it is none.
+
+    Raises:
+        BrokenRecord: it says that it is a run, and its record does not say which one.
+    """
+    from gittrack import formats
+
+    place = RunRef("", "", commit)
+    short = commit[:_SHORT]
+    try:
+        found = repo.read_commit(commit)
+        if not message.is_run(found.message) or repo.entry(found.tree, RECORD) is None:
+            # A run's message stays with a commit that was made of it by `git cherry-pick`.
+            return None
+        data = _file(repo, place, _entries(repo, place), "run.yaml", formats.LIMIT)
+        fields = formats.load_untrusted(data or b"{}", "run.yaml")
+        experiment = names.check(fields["experiment"], "experiment")
+        return RunRef(experiment, names.check(fields["name"], "run"), commit)
+    except GittrackError as error:
+        reason = error.message.replace(place.short, short)
+        hint = error.hint if error.hint and place.short not in error.hint else None
+    except (TypeError, LookupError):
+        reason, hint = f"{short}: run.yaml: it does not say which run it is", None
+    advice = hint or f"`git show {short}` shows what Git has."
+    raise BrokenRecord(reason, where=short, hint=advice)
 
 
 def load_series(repo: Repo, ref: RunRef, *, system: bool = False) -> Sequence[Row]:

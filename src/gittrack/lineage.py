@@ -1,7 +1,8 @@
 """What came from what: the runs that a run was built from, and those that were built from it.
 
 Knows how equal bytes link runs, how the links are followed, and when a run has fallen behind its
-inputs. Asks the index and opens no commit. Knows nothing of drawing and of selectors.
+inputs. Asks the index, and opens no commit but that of a run which has no ref. Knows nothing of
+drawing and of selectors.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from gittrack.git import Repo
 from gittrack.index import Index, Known, Used, open_index
 from gittrack.message import time_text
 from gittrack.meter import SILENT, Meter
-from gittrack.records import Data, Input
+from gittrack.records import Data, Input, Run
 
 __all__ = [
     "Graph",
@@ -277,16 +278,43 @@ def of_run(repo: Repo, commit: str, way: Way, *, meter: Meter = SILENT) -> Graph
         GitFailed: Git cannot list the refs.
     """
     with open_index(whereabouts.of(repo), meter=meter) as index:
-        run = index.by_commits([commit]).get(commit)
+        run, record = index.by_commits([commit]).get(commit), None
         if run is None:
-            raise RunNotFound(
-                f"no run that can be read at {commit[:7]}",
-                selector=commit,
-                hint="`git track show` says what is wrong with it.",
-            )
+            record = _without_ref(repo, commit)
+            run = _known(record, commit)
         sketch = _Sketch({commit: Node(commit, run)})
-        (_climb if way == "up" else _descend)(index, sketch, [run])
+        if way == "up":
+            _climb(index, sketch, [run], record)
+        else:
+            _descend(index, sketch, [run])
         return sketch.graph(commit, way)
+
+
+def _without_ref(repo: Repo, commit: str) -> Run:
+    """The record of a run that the index does not have: a clone by plain Git brings tags alone.
+
+    Raises:
+        RunNotFound: there is none, or a ref leads to it and it cannot be read.
+    """
+    from gittrack import commits
+
+    try:
+        ref = commits.identify(repo, commit)
+        if ref is not None:
+            return commits.load(repo, ref)
+    except GittrackError:
+        pass
+    raise RunNotFound(
+        f"no run that can be read at {commit[:7]}",
+        selector=commit,
+        hint="`git track show` says what is wrong with it.",
+    )
+
+
+def _known(run: Run, commit: str) -> Known:
+    return Known(
+        run.experiment, run.name, commit, run.id, run.status, time_text(run.started), run.command
+    )
 
 
 def of_file(
@@ -343,12 +371,19 @@ def _users(index: Index, path: str, now: Data | None) -> list[tuple[Known, list[
     return sorted(found.values(), key=lambda pair: pair[0].started, reverse=True)
 
 
-def _climb(index: Index, sketch: _Sketch, runs: Sequence[Known]) -> None:
-    """Add all that these runs came from, a generation at a time."""
+def _climb(index: Index, sketch: _Sketch, runs: Sequence[Known], record: Run | None = None) -> None:
+    """Add all that these runs came from, a generation at a time.
+
+    `record` is of the only one of them where the index does not have it.
+    """
     while runs:
         commits = [run.commit for run in runs]
         inputs = index.inputs(commits)
         read = index.files(commits, kept=False)
+        if record is not None:
+            inputs = {commits[0]: list(record.inputs)}
+            read = {commits[0]: {item.path: item.md5 for item in record.data}}
+            record = None
         found = _Resolved(index, [one for given in inputs.values() for one in given])
         above: list[Known] = []
         for run in runs:

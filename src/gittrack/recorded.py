@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
-from gittrack import answers, commits, revisions
+from gittrack import answers, commits, refs, revisions
 from gittrack.active import current
 from gittrack.annotations import overlay
 from gittrack.errors import BrokenRecord, RunNotFound
@@ -180,7 +180,9 @@ class RecordedRun:
             )
         repo = self._source.repo()
         elsewhere = None if _is_of_active(repo) else self._source.place
-        return keeping.load_artifact(ref.short, path, repo=elsewhere)
+        there = refs.find(repo, ref.experiment, ref.name)
+        named = ref.short if there == ref else ref.commit
+        return keeping.load_artifact(named, path, repo=elsewhere)
 
     def diff(self, *others: RecordedRun | str) -> Difference:
         """What differs between this run and others, given as such or as `get_run` takes them.

@@ -1,4 +1,4 @@
-"""What a user types to name a run: names, prefixes, ids, `latest`, `best:METRIC`, Git revisions.
+"""What a user types to name a run: a name, an id, `latest`, `best:METRIC`, a model, a revision.
 
 Knows the order in which the readings of a selector are tried, and what an error says. Knows nothing
 of what is done with the run.
@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 
-from gittrack import commits, names, refs
+from gittrack import commits, landmarks, names, refs
 from gittrack.errors import AmbiguousRun, RunNotFound, UnknownKey
 from gittrack.git import Repo
 from gittrack.keys import nearest
@@ -115,9 +115,12 @@ def resolve(repo: Repo, selector: str, *, experiment: str | None = None) -> RunR
     Tried in this order: an exact name; a ref (`runs/EXPERIMENT/NAME`, `EXPERIMENT/NAME`);
     `latest`, `latest~N`, `-` (the one before the latest), `best:METRIC`, `worst:METRIC`; a unique
     prefix of a name, also behind `EXPERIMENT/`, of which one that is all of a name but its random
-    ending goes before longer names; the beginning of a run's id or commit id, at least 4 digits; a
-    Git revision, which means the newest run of the first commit that has one, walking
-    first parents.
+    ending goes before longer names; the beginning of a run's id or commit id, at least 4 digits;
+    `MODEL@VERSION` (with or without `v`), `MODEL@STAGE`, `MODEL@ALIAS`, `MODEL@latest`, unless
+    there is no such model and a Git revision is called so; a Git revision. One that is the commit
+    of a run, such as a tag of the registry, means this run, also where no ref in `refs/runs/` leads
+    to it, as in a plain clone. Any other means the newest run of the first commit that has one,
+    walking first parents; but a tag of the registry on a commit that is no run means none.
 
     `best` is the highest value and `worst` the lowest, of equal ones the newest; NaN is neither.
     Deleted runs answer only to their exact name or ref, archived ones also to prefixes and ids.
@@ -126,10 +129,12 @@ def resolve(repo: Repo, selector: str, *, experiment: str | None = None) -> RunR
     `experiment` looks at one experiment only.
 
     Raises:
-        RunNotFound: no run answers.
+        RunNotFound: no run answers; ModelNotFound where a model was meant.
         AmbiguousRun: more than one does.
         UnknownKey: no run has the METRIC.
         BadName: `experiment` is no name.
+        BrokenRecord: a commit that no ref leads to says that it is a run, and not which one.
+        GitFailed: Git cannot list the refs or the tags.
     """
     with Roster(repo, experiment) as roster:
         return _Reading(repo, roster, experiment).one(selector)
@@ -176,11 +181,8 @@ def resolve_many(
     """
     with Roster(repo, experiment) as roster:
         reading = _Reading(repo, roster, experiment)
-        found: dict[str, RunRef] = {}
-        for selector in selectors:
-            for ref in reading.some(selector):
-                found.setdefault(ref.full, ref)
-    return list(found.values())
+        found = [ref for selector in selectors for ref in reading.some(selector)]
+    return list(dict.fromkeys(found))
 
 
 class _Reading:
@@ -199,6 +201,7 @@ class _Reading:
             or self._computed(selector)
             or self._prefix(selector)
             or self._hexadecimal(selector)
+            or self._version(selector)
             or self._revision(selector)
             or self._foreign(selector)
         )
@@ -216,11 +219,16 @@ class _Reading:
         return refs.find(self._repo, group, name)
 
     def _foreign(self, selector: str) -> RunRef | None:
-        """A ref of our form by its name alone, whatever it points to: opening it says that."""
+        """A ref of our form by its name alone, whatever it points to: opening it says that.
+
+        Else a run without a ref, whose name a tag of the registry says.
+        """
         if not _is_generated(selector):
             return None
         every = refs.all_runs(self._repo, experiment=self._experiment)
-        return _only(selector, [ref for ref in every if ref.name == selector])
+        found = _only(selector, [ref for ref in every if ref.name == selector])
+        found = found or landmarks.called(self._repo, selector)
+        return found if found and self._experiment in (None, found.experiment) else None
 
     def _computed(self, selector: str) -> RunRef | None:
         if latest := _LATEST.fullmatch(selector):
@@ -270,6 +278,28 @@ class _Reading:
         exact = self._roster.at(digits) if len(digits) == _WHOLE else []
         return _only(selector, exact or self._roster.identified(digits, _SHOWN + 1))
 
+    def _version(self, selector: str) -> RunRef | None:
+        version = landmarks.version(self._repo, selector)
+        if version is None:
+            return None
+        found = self._at(selector, version.commit)
+        if found is None:
+            raise _no_run(selector, version.name, version.commit)
+        return found
+
+    def _at(self, selector: str, commit: str) -> RunRef | None:
+        """The run that this commit is, with a ref or without one; None if it is none."""
+        if own := self._roster.at(commit):
+            return own[0]
+        self._check_live(selector, commit)
+        found = commits.identify(self._repo, commit)
+        if found is not None and self._experiment not in (None, found.experiment):
+            raise RunNotFound(
+                f"'{selector}' is {found.experiment}/{found.name}, and so not in {self._where()}",
+                selector=selector,
+            )
+        return found
+
     def _revision(self, selector: str) -> RunRef | None:
         if not selector or selector.startswith("-") or "\0" in selector:
             return None
@@ -277,9 +307,12 @@ class _Reading:
         if commit is None:
             self._check_target(selector)
             return None
-        if own := self._roster.at(commit):
-            return own[0]
-        self._check_live(selector, commit)
+        found = self._at(selector, commit)
+        if found is not None:
+            return found
+        tag = landmarks.tag(self._repo, selector)
+        if tag is not None:
+            raise _no_run(selector, tag, commit)
         if self._roster.newest() is not None:
             found = self._roster.newest_on(self._repo.first_parents(commit))
             if found is not None:
@@ -320,14 +353,11 @@ class _Reading:
                 hint="`git track show`, `watch` and `logs` show it; all else when it has ended.",
             )
         known = self._roster.all_names(_MOST_NEAR)
-        if not known and self._roster.is_empty():
-            return RunNotFound(
-                message,
-                selector=selector,
-                hint="there are no runs yet: `git track run -- COMMAND`.",
-            )
-        near = names.near(selector, known)
-        if near:
+        if advice := landmarks.advice(self._repo, selector):
+            hint = advice
+        elif not known and self._roster.is_empty():
+            hint = "there are no runs yet: `git track run -- COMMAND`."
+        elif near := names.near(selector, known):
             hint = f"did you mean {' or '.join(near)}?"
         else:
             hint = "`git track ls` lists the runs."
@@ -363,10 +393,18 @@ class _Reading:
         found = self._roster.run(self.one(selector))
         if found is None:
             raise RunNotFound(
-                f"'{selector}' is deleted or unreadable and can be no end of a range",
+                f"'{selector}' is deleted, unreadable or has no ref: it can be no end of a range",
                 selector=selector,
             )
         return found
+
+
+def _no_run(selector: str, name: str, commit: str) -> RunNotFound:
+    return RunNotFound(
+        f"'{selector}' is on {commit[:7]}, which is no run",
+        selector=selector,
+        hint=f"`git show {name}` shows it; another tool than gittrack may have made the tag.",
+    )
 
 
 def _backwards(selector: str, first: str, last: str) -> RunNotFound:

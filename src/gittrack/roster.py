@@ -164,9 +164,9 @@ class Roster:
         return self._index.vocabulary.keys("metrics")
 
     def run(self, ref: RunRef) -> Summary | None:
-        """What is known of a run; None if it is deleted or cannot be read."""
+        """What is known of a run; None if it is deleted, cannot be read, or has no ref here."""
         found = self._page(self._is("name", ref.name), group=ref.experiment)
-        return found[0] if found else None
+        return found[0] if found and found[0].commit == ref.commit else None
 
     def between(self, oldest: datetime | None, newest: datetime | None) -> list[Summary]:
         """The runs that began then, both moments included, oldest first; no deleted ones."""

@@ -1,0 +1,87 @@
+"""Runs that tags of the registry lead to: they can be named where no ref in `refs/runs/` is.
+
+A clone by plain Git brings tags and no refs of runs. Knows which text names a version of a model,
+and which run is at a tag. In which order the readings of a selector are tried, `revisions` knows.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gittrack import commits, registry, tagging, whereabouts
+from gittrack.errors import BrokenRecord, ModelNotFound
+from gittrack.git import Repo
+from gittrack.refs import RunRef
+from gittrack.registry import Version
+
+__all__ = ["advice", "called", "tag", "version"]
+
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]*")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
+_TAGS = "refs/tags/"
+
+
+def version(repo: Repo, selector: str) -> Version | None:
+    """The version of a model that a selector names; None where nobody can have meant one.
+
+    `MODEL@VERSION`, `MODEL@STAGE`, `MODEL@ALIAS` or `MODEL@latest`. None also where there is no
+    such model, or nothing of it called so, and Git has a revision or a tag of that name.
+
+    Raises:
+        ModelNotFound: a model was meant, and it or what stands behind its `@` is not there.
+        GitFailed: Git cannot list the tags.
+    """
+    named = registry.parse(selector)
+    if named is None or not (_MODEL.fullmatch(named[0]) and _VERSION.fullmatch(named[1])):
+        return None
+    known = registry.read(whereabouts.of(repo))
+    if named[0] not in known.models and repo.resolve(selector) is not None:
+        return None
+    try:
+        return registry.find_version(known, selector)
+    except ModelNotFound:
+        if repo.ref(_TAGS + selector) is None:
+            raise
+        # `churn@deprecated`, or a tag that does not count: a name of its commit all the same.
+        return None
+
+
+def tag(repo: Repo, revision: str) -> str | None:
+    """The tag of the registry's form that a Git revision is, None if it is none that is here."""
+    name = revision.removeprefix("refs/").removeprefix("tags/")
+    if tagging.parse(name) is None or repo.ref(_TAGS + name) is None:
+        return None
+    return name
+
+
+def called(repo: Repo, name: str) -> RunRef | None:
+    """The run of exactly this name, also behind `EXPERIMENT/`, that a version's tag is on.
+
+    None if no tag says so, or its commit is another run.
+
+    Raises:
+        GitFailed: Git cannot list the tags.
+    """
+    wanted = name.removeprefix("refs/").removeprefix("runs/")
+    known = registry.read(whereabouts.of(repo))
+    for model in known.models.values():
+        for one in model.versions:
+            said = one.registered.trailers.get("run", "")
+            if wanted not in (said, said.rpartition("/")[2]):
+                continue
+            try:
+                found = commits.identify(repo, one.commit)
+            except BrokenRecord:
+                continue
+            if found is not None and wanted in (found.name, f"{found.experiment}/{found.name}"):
+                return found
+    return None
+
+
+def advice(repo: Repo, name: str) -> str | None:
+    """What to type where somebody typed a model's name alone; None if there is no such model."""
+    known = registry.read(whereabouts.of(repo)).models.get(name)
+    if known is None:
+        return None
+    stages = [one.stage for one in known.holdings if one.stage != tagging.ARCHIVED]
+    return f"'{name}' is a model: `{name}@{stages[0] if stages else 'latest'}` is a run."
