@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gittrack.records import Artifact, Data, Run
     from gittrack.summaries import Number, Summary
 
-__all__ = ["show"]
+__all__ = ["block", "code_facts", "contents", "listed", "not_at_hand", "show", "when"]
 
 _MOST_FILES = 10
 _MOST_LISTED = 40
@@ -102,7 +102,7 @@ def _fields(one: Subject, *, log: bool, patch: bool) -> dict[str, Any]:
         "deleted": now.deleted,
         "ended_by": one.ended_by(),
     }
-    absent = _absent(one.repo, run)
+    absent = not_at_hand(one.repo, run)
     for item in made["artifacts"]:
         item["here"] = None if absent is None else item["md5"] not in absent
     if log:
@@ -119,16 +119,16 @@ def _drawn(one: Subject, shown: Screen) -> str:
     run, now = one.run, one.now
     blocks = [
         _head(one, shown),
-        _listed("params", {key: plain(value) for key, value in run.params.items()}, shown),
-        _listed("metrics", _metrics(one), shown),
-        _listed("system", _costs(one), shown),
-        _listed("tags", {key: plain(value) for key, value in now.tags.items()}, shown),
-        _block("data", _contents(run.data), shown),
-        _artifacts(run, _absent(one.repo, run), shown),
-        _listed("inputs", {_input(given): given.id[:7] for given in run.inputs}, shown),
-        _listed("environment", _environment(run), shown),
-        *(_block("note", printable(note).split("\n"), shown) for note in now.notes),
-        _block("faults", [plain(fault) for fault in run.faults], shown),
+        listed("params", {key: plain(value) for key, value in run.params.items()}, shown),
+        listed("metrics", _metrics(one), shown),
+        listed("system", _costs(one), shown),
+        listed("tags", {key: plain(value) for key, value in now.tags.items()}, shown),
+        block("data", contents(run.data), shown),
+        _artifacts(run, not_at_hand(one.repo, run), shown),
+        listed("inputs", {_input(given): given.id[:7] for given in run.inputs}, shown),
+        listed("environment", _environment(run), shown),
+        *(block("note", printable(note).split("\n"), shown) for note in now.notes),
+        block("faults", [plain(fault) for fault in run.faults], shown),
     ]
     return "\n".join(block for block in blocks if block)
 
@@ -162,7 +162,7 @@ def _facts(one: Subject) -> Iterator[tuple[str, str]]:
     if run.message:
         yield "message", one_line(run.message.strip())
     yield "experiment", one_line(run.experiment_title or run.experiment)
-    yield "when", _when(run)
+    yield "when", when(run)
     if error := one.ended_by():
         yield "ended by", cut(one_line(error), _LONGEST)
     yield "who", one_line(f"{run.user}@{run.host}" if run.host else run.user)
@@ -170,7 +170,7 @@ def _facts(one: Subject) -> Iterator[tuple[str, str]]:
         yield "command", command_line(run.command)
     if run.directory:
         yield "directory", one_line(run.directory)
-    yield from _code(one)
+    yield from code_facts(one)
     yield from _notebook(one)
     if run.parent:
         yield "parent", one_line(run.parent_name or run.parent)
@@ -185,7 +185,8 @@ def _facts(one: Subject) -> Iterator[tuple[str, str]]:
         yield "commit", run.commit
 
 
-def _when(run: Run) -> str:
+def when(run: Run) -> str:
+    """From when to when a run ran, in local time, and how long ago."""
     from gittrack.cells import age
 
     local = run.started.astimezone()
@@ -195,7 +196,8 @@ def _when(run: Run) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S %z}{ended} ({since})"
 
 
-def _code(one: Subject) -> Iterator[tuple[str, str]]:
+def code_facts(one: Subject) -> Iterator[tuple[str, str]]:
+    """What code a run ran, as titles and lines: the base commit and what was changed upon it."""
     from gittrack.quoting import one_line
 
     run = one.run
@@ -299,13 +301,13 @@ def _measured(key: str, value: Number) -> str:
 
 
 def _artifacts(run: Run, absent: frozenset[str] | None, shown: Screen) -> str:
-    lines = _contents(run.artifacts, absent or ())
+    lines = contents(run.artifacts, absent or ())
     if absent:
         lines.append(f"git track get {run.name} brings what is not here")
-    return _block("artifacts", lines, shown)
+    return block("artifacts", lines, shown)
 
 
-def _contents(found: Sequence[Data | Artifact], absent: Container[str] = ()) -> list[str]:
+def contents(found: Sequence[Data | Artifact], absent: Container[str] = ()) -> list[str]:
     """A line for each file or directory: its path, hash, size, and what else there is to say."""
     from gittrack.cells import align, cut, plain, size, width_of
 
@@ -335,7 +337,7 @@ def _data_notes(item: Data | Artifact) -> list[str]:
     return notes + (["changed while it ran"] if item.changed else [])
 
 
-def _absent(repo: Repo, run: Run) -> frozenset[str] | None:
+def not_at_hand(repo: Repo, run: Run) -> frozenset[str] | None:
     """The hashes of artifacts that are not whole in the cache: a look at the disk, no more.
 
     None where nobody can tell, because DVC's configuration makes no sense.
@@ -377,16 +379,18 @@ def _environment(run: Run) -> dict[str, str]:
     return {key: plain(value) for key, value in made.items() if value}
 
 
-def _listed(title: str, values: dict[str, str], shown: Screen) -> str:
+def listed(title: str, values: dict[str, str], shown: Screen) -> str:
+    """A block of keys and values, sorted and aligned; nothing where there are none."""
     from gittrack.cells import align, cut, plain, width_of
 
     keys = {key: cut(plain(key), 60) for key in sorted(values)}
     width = max(map(width_of, keys.values()), default=0)
     lines = [f"{align(text, width)}  {values[key]}" for key, text in keys.items()]
-    return _block(title, lines, shown)
+    return block(title, lines, shown)
 
 
-def _block(title: str, lines: Sequence[str], shown: Screen) -> str:
+def block(title: str, lines: Sequence[str], shown: Screen) -> str:
+    """Lines beneath a title, cut at the terminal's edge; nothing where there are none."""
     from gittrack.cells import bold, cut
 
     if not lines:
