@@ -6,6 +6,7 @@ means is for `revisions`, whether the artifact can be had for whoever wants it.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
@@ -102,7 +103,7 @@ def _kept(repo: Repo, ref: RunRef) -> Sequence[Artifact]:
 
 def _keeps(kept: Sequence[Artifact], path: str) -> bool:
     """Whether an artifact is called so, or is a directory that this may lie in."""
-    wanted = path.removesuffix("/")
+    wanted = posixpath.normpath(path)
     return any(
         one.path == wanted or (one.nfiles is not None and wanted.startswith(one.path + "/"))
         for one in kept
