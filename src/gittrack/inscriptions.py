@@ -10,22 +10,25 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from gittrack.errors import UsageError
 from gittrack.quoting import one_line, printable, utf8
 
 __all__ = ["LARGEST", "Inscription", "compose", "read"]
 
 LARGEST = 64 << 10
-"""The most characters that a message may have; a longer one is not read."""
+"""The most characters that a message may have, with its signature; a longer one is not read."""
 
-_TRAILER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*): ?(.*)")
+_LONGEST = LARGEST // 2
+_TRAILER = re.compile(r"^([A-Za-z0-9][A-Za-z0-9-]*):[ \t]*(.*)$", re.MULTILINE)
 _LIKE = re.compile(r"[A-Za-z0-9-]+[ \t]*:|---")
+_NO_KEY = re.compile(r"[^A-Za-z0-9-]")
+# By these Git knows that a signature begins, and by the last of them where.
 _SIGNATURES = (
-    "-----BEGIN PGP SIGNATURE-----",
-    "-----BEGIN PGP MESSAGE-----",
-    "-----BEGIN SSH SIGNATURE-----",
-    "-----BEGIN SIGNED MESSAGE-----",
+    "\n-----BEGIN PGP SIGNATURE-----",
+    "\n-----BEGIN PGP MESSAGE-----",
+    "\n-----BEGIN SSH SIGNATURE-----",
+    "\n-----BEGIN SIGNED MESSAGE-----",
 )
-_LONGEST_VALUE = 1000
 
 
 class Inscription(NamedTuple):
@@ -40,35 +43,92 @@ class Inscription(NamedTuple):
 
 
 def compose(subject: str, body: str, trailers: Iterable[tuple[str, str]]) -> str:
-    """The message of a tag; values are put on one line, empty ones left out."""
+    """The message of a tag.
+
+    Values come back from `read` as they were: one that a line cannot show is written as JSON.
+    Empty ones are left out. What is no letter, digit or `-` in a key becomes a `-`.
+
+    Raises:
+        UsageError: it is too long.
+    """
     parts = [one_line(utf8(subject))]
     text = printable(utf8(body.replace("\r\n", "\n"))).strip()
     if text:
         lines = [line.rstrip() for line in text.split("\n")]
         parts.append("\n".join("  " + line if _LIKE.match(line) else line for line in lines))
-    said = [(key, _value(value)) for key, value in trailers]
-    parts.append("\n".join(f"{key}: {value}" for key, value in said if value))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    parts.append("\n".join(f"{_key(key)}: {_value(value)}" for key, value in trailers if value))
+    message = "\n\n".join(part for part in parts if part) + "\n"
+    if len(message) > _LONGEST:
+        raise UsageError(
+            f"what the tag is to say has {len(message):,} characters",
+            hint=f"{_LONGEST:,} is the most: say it shorter.",
+        )
+    return message
+
+
+def _key(text: str) -> str:
+    found = _NO_KEY.sub("-", text).lstrip("-")
+    if not found:
+        raise ValueError(f"no key of a trailer: {text!r}")
+    return found
 
 
 def _value(text: str) -> str:
-    return one_line(utf8(" ".join(text.split())))[:_LONGEST_VALUE].strip()
+    plain = text.strip() == text and one_line(text) == text
+    if plain and not (text.startswith('"') and text.endswith('"')):
+        return text
+    from json import dumps
+
+    return dumps(text)
 
 
 def read(message: str) -> Inscription:
     """What the message of any tag says; a signature at its end is no part of it."""
-    lines = message.split("\n")
-    start = next((n for n, line in enumerate(lines) if line in _SIGNATURES), len(lines))
-    text = "\n".join(lines[:start]).strip("\n")
-    subject, _, rest = text.partition("\n")
-    above, gap, last = rest.rstrip().rpartition("\n\n")
-    if not gap:
-        above, last = "", rest.strip("\n")
-    found = [_TRAILER.fullmatch(line) for line in last.split("\n")]
-    if not last or not all(found):
-        return Inscription(subject, rest.strip("\n"), {})
+    if "\r" in message:
+        message = message.replace("\r\n", "\n")
+    if "-----BEGIN " in message:
+        text = "\n" + message
+        found = max(text.rfind(mark) for mark in _SIGNATURES)
+        message = text[1:found] if found >= 0 else message
+    text = message.strip()
+    above, gap, last = text.rpartition("\n\n")
+    trailers = _trailers(last) if gap else {}
+    subject, _, body = (above if trailers else text).partition("\n")
+    return Inscription(subject.strip(), body.strip("\n"), trailers)
+
+
+def _trailers(paragraph: str) -> dict[str, str]:
+    """The trailers in a paragraph; none if any line of it is something else."""
+    found = _TRAILER.findall(paragraph)
+    if len(found) <= paragraph.count("\n"):
+        found = _continued(paragraph)
     trailers: dict[str, str] = {}
-    for one in found:
-        if one is not None:
-            trailers.setdefault(one[1].lower(), one[2].strip())
-    return Inscription(subject, above.strip("\n"), trailers)
+    for key, value in found:
+        name = key.lower()
+        if name not in trailers:
+            trailers[name] = _unquoted(value) if value.startswith('"') else value.strip()
+    return trailers
+
+
+def _continued(paragraph: str) -> list[tuple[str, str]]:
+    """Trailers where lines that begin with a blank go on with the one above, as Git has it."""
+    found: list[tuple[str, str]] = []
+    for line in paragraph.split("\n"):
+        here = _TRAILER.fullmatch(line)
+        if here is not None:
+            found.append((here[1], here[2]))
+        elif found and line[:1] in (" ", "\t"):
+            found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}")
+        else:
+            return []
+    return found
+
+
+def _unquoted(text: str) -> str:
+    from json import loads
+
+    try:
+        found = loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return found if isinstance(found, str) else text

@@ -15,7 +15,8 @@ from gittrack import inscriptions, semver, tagging, tags
 from gittrack.errors import ModelNotFound
 from gittrack.inscriptions import Inscription
 from gittrack.keys import nearest
-from gittrack.tagging import ARCHIVED, Action, Event
+from gittrack.standings import Change, Holding, Model, Problem, Registry, Version
+from gittrack.tagging import ARCHIVED, STAGES, Event
 from gittrack.tags import Tag
 from gittrack.whereabouts import Place
 
@@ -34,148 +35,6 @@ __all__ = [
 ]
 
 
-class Change(NamedTuple):
-    """A tag that counts: what was decided, by whom, when (seconds since the epoch), in which words.
-
-    `version` is the one that it is about, None where a model is retired; `stage` the stage or alias
-    that is given or taken. `replaced` is the tag of the assignment that this one ended in the same
-    stage; `has_effect` is false where it changed nothing. `contested` says why it must be looked
-    at: what it was decided upon is not what came before it.
-    """
-
-    tag: str
-    id: str
-    model: str
-    action: Action
-    version: str | None
-    stage: str | None
-    is_alias: bool
-    counter: int | None
-    commit: str
-    moment: int | None
-    by: str
-    email: str
-    subject: str
-    body: str
-    trailers: Mapping[str, str]
-    replaced: str | None = None
-    has_effect: bool = True
-    contested: str | None = None
-
-    @property
-    def reason(self) -> str | None:
-        """Why, in the words of whoever did it; None if nothing was said."""
-        return self.trailers.get("reason") or self.body or None
-
-    @property
-    def cause(self) -> str | None:
-        """The tag whose consequence this one is, as a demotion is of a promotion."""
-        return self.trailers.get("because")
-
-
-class Version(NamedTuple):
-    """A version of a model: who registered it, what it holds now.
-
-    `unregistered` is what took it back, then it holds nothing. `since` is the assignment of its
-    stage.
-    """
-
-    model: str
-    version: str
-    registered: Change
-    unregistered: Change | None = None
-    stage: str | None = None
-    aliases: tuple[str, ...] = ()
-    since: Change | None = None
-
-    @property
-    def name(self) -> str:
-        """As a selector: `churn@v1.2.0`."""
-        return f"{self.model}@v{self.version}"
-
-    @property
-    def commit(self) -> str:
-        """The commit that it is on: of a run, unless another tool made the tag."""
-        return self.registered.commit
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it was not taken back."""
-        return self.unregistered is None
-
-    @property
-    def artifact(self) -> str | None:
-        """The path of its artifact in the run, None if it names none."""
-        return self.registered.trailers.get("artifact")
-
-    @property
-    def run_id(self) -> str | None:
-        """The id of its run, None if its tag does not say it."""
-        return self.registered.trailers.get("run-id")
-
-
-class Holding(NamedTuple):
-    """Who holds a stage or alias: the version and its assignment.
-
-    `contested` are its changes that have to be looked at, until somebody decides anew.
-    """
-
-    stage: str
-    version: str
-    since: Change
-    is_alias: bool
-    contested: tuple[Change, ...]
-
-
-class Model(NamedTuple):
-    """A model: `versions` with the highest first, taken-back ones too; `holdings` by stage.
-
-    `history` are the changes of stages in the order in which they count, then what has no place in
-    it: registrations. `top` is the greatest counter that any of its tags has, whether it counts or
-    not; `latest_moment` the latest of their times.
-    """
-
-    name: str
-    versions: tuple[Version, ...]
-    holdings: tuple[Holding, ...]
-    history: tuple[Change, ...]
-    deprecated: Change | None
-    top: int
-    latest_moment: int
-
-    @property
-    def latest(self) -> Version | None:
-        """The highest version that is live, releases before pre-releases of equal numbers."""
-        return next((one for one in self.versions if one.is_live), None)
-
-    def version(self, number: str) -> Version | None:
-        """The version of this number (without `v`), None if there never was one."""
-        return next((one for one in self.versions if one.version == number), None)
-
-    def holding(self, stage: str) -> Holding | None:
-        """Who holds a stage or alias; of `archived` the last one; None if nobody."""
-        found = [one for one in self.holdings if one.stage == stage]
-        return found[-1] if found else None
-
-
-class Problem(NamedTuple):
-    """A tag that looks as if it belonged to the registry, and why it is ignored or doubtful.
-
-    `is_broken`: nobody knows what it says.
-    """
-
-    tag: str
-    reason: str
-    is_broken: bool = False
-
-
-class Registry(NamedTuple):
-    """All models by name, in the order of their names, and the tags that are not right."""
-
-    models: Mapping[str, Model]
-    problems: tuple[Problem, ...]
-
-
 def read(place: Place) -> Registry:
     """The registry of a repository as it is now.
 
@@ -183,6 +42,9 @@ def read(place: Place) -> Registry:
         GitFailed: its tags cannot be listed.
     """
     return fold(tags.read(place))
+
+
+# -- what a user names ---------------------------------------------------------------------------
 
 
 def parse(selector: str) -> tuple[str, str] | None:
@@ -217,7 +79,7 @@ def find_version(known: Registry, selector: str) -> Version:
     """The version that `NAME@VERSION`, `NAME@STAGE`, `NAME@ALIAS` or `NAME@latest` names.
 
     The version may have its `v`. `NAME` alone means `NAME@latest`. A version that was taken back
-    answers to its number alone.
+    answers to its number alone. No stage can be taken for a version, which has dots.
 
     Raises:
         ModelNotFound: there is no such model or version, or nobody holds the stage.
@@ -236,6 +98,8 @@ def find_version(known: Registry, selector: str) -> Version:
     else:
         found = model.version(what.removeprefix("v"))
         missing = f"there is no '{what}' of '{model.name}'"
+        if any(one.stage == what for one in model.history):
+            missing = f"no version of '{model.name}' holds '{what}' now"
     if found is None:
         raise ModelNotFound(missing, selector=selector, hint=_offered(model))
     return found
@@ -250,35 +114,63 @@ def _offered(model: Model) -> str:
     return f"it has {', '.join([*stages, *live[:5]])}{more}."
 
 
-def fold(found: Iterable[Tag]) -> Registry:
-    """What tags add up to; their order is of no account."""
-    problems: list[Problem] = []
-    groups: dict[str, list[_Said]] = defaultdict(list)
-    tops: dict[str, int] = defaultdict(int)
-    for tag in sorted(set(found)):
-        event = tagging.parse(tag.name)
-        if event is None:
-            if tagging.resembles(tag.name):
-                problems.append(Problem(tag.name, "its name is not of the registry's form"))
-            continue
-        tops[event.model] = max(tops[event.model], event.counter or 0)
-        fault = _fault(tag)
-        if fault is not None:
-            problems.append(Problem(tag.name, fault, tag.kind == "broken"))
-            continue
-        groups[event.model].append(_Said(tag, event, inscriptions.read(tag.message)))
-    models = {}
-    for name in sorted(groups):
-        model = _Folding(name, groups[name], tops[name], problems).model()
-        if model is not None:
-            models[name] = model
-    return Registry(models, tuple(sorted(problems)))
+# -- what tags add up to -------------------------------------------------------------------------
 
 
 class _Said(NamedTuple):
     tag: Tag
     event: Event
     inscription: Inscription
+
+
+class _Step(NamedTuple):
+    """A tag about a stage: of which version it is, and from which ones it takes.
+
+    `is_void` where the version's registration is on another commit than the tag.
+    """
+
+    said: _Said
+    version: str
+    affected: Sequence[str]
+    is_void: bool
+
+
+def fold(found: Iterable[Tag]) -> Registry:
+    """What tags add up to; their order is of no account."""
+    doubtful: list[tuple[str, Problem]] = []
+    groups: dict[str, list[_Said]] = defaultdict(list)
+    tops: dict[str, int] = defaultdict(int)
+    for tag in sorted({(tag.name, tag.id): tag for tag in found}.values(), key=_by_name):
+        event = tagging.parse(tag.name)
+        if event is None:
+            model = tagging.resembled(tag.name)
+            if model is not None:
+                fault = "its name is not of the registry's form"
+                doubtful.append((model, Problem(tag.name, fault)))
+            continue
+        if event.counter is not None and event.counter > tops[event.model]:
+            tops[event.model] = event.counter
+        reason = _fault(tag)
+        if reason is None:
+            groups[event.model].append(_Said(tag, event, inscriptions.read(tag.message)))
+        else:
+            doubtful.append((event.model, Problem(tag.name, reason, tag.kind == "broken")))
+    models = {}
+    for name in sorted(groups):
+        folding = _Folding(name, groups[name], tops[name])
+        folded = folding.model()
+        if folded is not None:
+            models[name] = folded
+        doubtful += [(name, problem) for problem in folding.problems]
+    # Where no model is called `fix`, tags such as `fix#123` and `fix@2.0` are somebody else's.
+    problems = [
+        one for name, one in doubtful if name in models or "@v" in one.tag or "@de" in one.tag
+    ]
+    return Registry(models, tuple(sorted(problems)))
+
+
+def _by_name(tag: Tag) -> tuple[str, str]:
+    return tag.name, tag.id
 
 
 def _fault(tag: Tag) -> str | None:
@@ -290,7 +182,7 @@ def _fault(tag: Tag) -> str | None:
     if tag.kind != "commit":
         return f"it is on a {tag.kind}, not on a commit"
     if tag.own_name != tag.name:
-        return f"it is a copy of the tag '{tag.own_name}'"
+        return "the tag was made under another name"
     if len(tag.message) > inscriptions.LARGEST:
         return f"its message is longer than {inscriptions.LARGEST >> 10} KiB"
     return None
@@ -299,74 +191,85 @@ def _fault(tag: Tag) -> str | None:
 class _Folding:
     """The tags of one model, put together."""
 
-    def __init__(self, name: str, said: Sequence[_Said], top: int, problems: list[Problem]) -> None:
+    def __init__(self, name: str, said: Sequence[_Said], top: int) -> None:
+        self.problems: list[Problem] = []
         self._name = name
         self._said = said
         self._top = top
-        self._problems = problems
-        self._holders: dict[str, list[Change]] = defaultdict(list)
+        # Who holds what: by stage and version; and the one stage, aliases apart, of a version.
+        self._holders: dict[str, dict[str, Change]] = defaultdict(dict)
+        self._stages: dict[str, str] = {}
         self._contested: dict[str, list[Change]] = defaultdict(list)
 
     def model(self) -> Model | None:
         """None where no tag that counts is left."""
-        registered = self._registered()
+        registered, places = self._registered()
         ended = self._ended(registered)
         retired = sorted(
             (self._change(one, None) for one in self._said if one.event.action == "deprecate"),
-            key=_order,
+            key=lambda one: (one.counter or 0, one.tag),
         )
-        history = self._staged(registered, ended)
+        history = self._staged(registered, places)
         if not registered and not retired:
             return None
         holdings = self._holdings(ended)
-        versions = sorted(
-            (self._version(one, ended.get(number), holdings) for number, one in registered.items()),
-            key=lambda one: semver.key(one.version),
-            reverse=True,
-        )
-        others = [*registered.values(), *ended.values(), *retired]
-        others.sort(key=lambda one: (one.moment or 0, one.tag))
+        own: dict[str, list[Holding]] = defaultdict(list)
+        for one in holdings:
+            own[one.version].append(one)
+        order = sorted(registered, key=semver.key)
+        versions = [self._version(registered[v], ended.get(v), own[v]) for v in reversed(order)]
+        others = [one[v] for v in order for one in (registered, ended) if v in one]
+        contested = [one for stage in sorted(self._contested) for one in self._contested[stage]]
         return Model(
-            self._name, tuple(versions), tuple(holdings), (*history, *others),
+            self._name, tuple(versions), tuple(holdings), (*history, *others, *retired),
             retired[0] if retired else None, self._top,
-            max(one.tag.moment or 0 for one in self._said),
+            max(one.tag.moment or 0 for one in self._said), tuple(contested),
         )  # fmt: skip
+
+    def _doubt(self, tag: str, reason: str) -> None:
+        self.problems.append(Problem(tag, reason))
 
     # -- versions ---------------------------------------------------------------------------------
 
-    def _registered(self) -> dict[str, Change]:
-        """The registrations by version: of two of one number, the one with the lesser counter."""
+    def _registered(self) -> tuple[dict[str, Change], dict[str, list[str]]]:
+        """The registrations by version, and the versions that any tag registers on a commit.
+
+        Of two registrations of one number the one with the lesser counter counts.
+        """
         found: dict[str, Change] = {}
-        named = [one for one in self._said if one.event.action == "register"]
-        for one in sorted(named, key=lambda one: (one.event.counter or 0, one.tag.name)):
+        places: dict[str, list[str]] = defaultdict(list)
+        for one in self._numbered("register"):
             number = one.event.version or ""
+            if number not in places[one.tag.target]:
+                places[one.tag.target].append(number)
             if number in found:
                 reason = f"version {number} is registered already, by '{found[number].tag}'"
-                self._problems.append(Problem(one.tag.name, reason))
+                self._doubt(one.tag.name, reason)
             else:
                 found[number] = self._change(one, number)
-        return found
+        for there in places.values():
+            there.sort(key=semver.key)
+        return found, places
 
     def _ended(self, registered: Mapping[str, Change]) -> dict[str, Change]:
         found: dict[str, Change] = {}
-        named = [one for one in self._said if one.event.action == "unregister"]
-        for one in sorted(named, key=lambda one: (one.event.counter or 0, one.tag.name)):
+        for one in self._numbered("unregister"):
             number = one.event.version or ""
             if number not in registered:
                 reason = f"it takes back version {number}, which is not registered"
-                self._problems.append(Problem(one.tag.name, reason))
+                self._doubt(one.tag.name, reason)
             else:
                 found.setdefault(number, self._change(one, number))
         return found
 
-    def _version(
-        self, registered: Change, ended: Change | None, holdings: Sequence[Holding]
-    ) -> Version:
-        number = registered.version or ""
-        own = [one for one in holdings if one.version == number]
+    def _numbered(self, action: str) -> list[_Said]:
+        named = [one for one in self._said if one.event.action == action]
+        return sorted(named, key=lambda one: (one.event.counter or 0, one.tag.name, one.tag.id))
+
+    def _version(self, registered: Change, ended: Change | None, own: Sequence[Holding]) -> Version:
         stage = next((one for one in own if not one.is_alias), None)
         return Version(
-            self._name, number, registered, ended,
+            self._name, registered.version or "", registered, ended,
             stage.stage if stage else None,
             tuple(one.stage for one in own if one.is_alias),
             stage.since if stage else None,
@@ -375,106 +278,170 @@ class _Folding:
     # -- stages -----------------------------------------------------------------------------------
 
     def _staged(
-        self, registered: Mapping[str, Change], ended: Mapping[str, Change]
+        self, registered: Mapping[str, Change], places: Mapping[str, Sequence[str]]
     ) -> list[Change]:
         """The changes of stages, one after the other."""
-        places: dict[str, list[str]] = defaultdict(list)
-        for version, one in registered.items():
-            places[one.commit].append(version)
-        found = []
+        steps = []
         for said in self._said:
-            if said.event.stage is None:
-                continue
-            number = _meant(said, places[said.tag.target], ended)
-            if number is None:
-                reason = f"no version of '{self._name}' is registered on the commit that it is on"
-                self._problems.append(Problem(said.tag.name, reason))
-                continue
-            found.append(self._change(said, number))
-        found.sort(key=_order)
-        counters = defaultdict(list)
-        for one in found:
-            if one.counter is not None:
-                counters[one.counter].append(one.tag)
-        return [self._apply(one, counters.get(one.counter or 0, ())) for one in found]
+            if said.event.stage is not None:
+                step = self._step(said, registered, places.get(said.tag.target, ()))
+                if step is not None:
+                    steps.append(step)
+        steps.sort(key=_order)
+        rivals = _rivals(steps)
+        return [self._apply(one, rivals.get(one.said.tag.name)) for one in steps]
 
-    def _apply(self, change: Change, equals: Sequence[str]) -> Change:
-        stage = change.stage or ""
-        holders = self._holders[stage]
-        mine = next((one for one in holders if one.version == change.version), None)
-        replaced = mine if mine or stage == ARCHIVED else holders[-1] if holders else None
-        change = change._replace(
-            replaced=replaced and replaced.tag, contested=_doubt(change, replaced, equals)
-        )
-        if change.action == "assign":
-            change = change._replace(has_effect=mine is None)
-            self._assign(change, mine)
-            if change.contested is None:
-                self._contested[stage].clear()
-        elif mine is not None:
-            holders.remove(mine)
+    def _step(
+        self, said: _Said, registered: Mapping[str, Change], there: Sequence[str]
+    ) -> _Step | None:
+        """What a tag about a stage is about; None, and a problem, where that cannot be known."""
+        tag, event, text = said
+        named = text.trailers.get("version", "").removeprefix("v")
+        if named in there:
+            version, affected = named, [named]
+        elif not there:
+            self._doubt(tag.name, f"no version of '{self._name}' is on its commit")
+            return None
+        elif semver.is_version(named):
+            self._doubt(tag.name, f"it names version {named}, which is not on its commit")
+            return None
         else:
-            change = change._replace(has_effect=False)
-        if change.contested is not None:
+            # What it takes away it takes from all: a version that is registered on this commit
+            # later must not turn a decision of today into one about somebody else.
+            version, affected = there[-1], list(there)
+            if len(there) > 1 and event.action == "assign":
+                those = ", ".join(there[-3:])
+                self._doubt(tag.name, f"on its commit are versions {those}: {version} is meant")
+        is_void = registered[version].commit != tag.target
+        if is_void and event.action == "assign":
+            reason = f"version {version} is what '{registered[version].tag}' is on, another commit"
+            self._doubt(tag.name, reason)
+        return _Step(said, version, affected, is_void)
+
+    def _apply(self, step: _Step, rivals: str | None) -> Change:
+        event, version = step.said.event, step.version
+        stage = event.stage or ""
+        holders = self._holders[stage]
+        mine = next((holders[one] for one in step.affected if one in holders), None)
+        present = mine if mine is not None or stage == ARCHIVED else _last(holders)
+        if event.action == "assign":
+            replaced = present
+            has_effect = present is not None if step.is_void else version not in holders
+        else:
+            replaced, has_effect = mine, mine is not None
+            version = version if mine is None else mine.version or version
+        contested = rivals
+        trailers = step.said.inscription.trailers
+        if contested is None and stage != ARCHIVED and "because" not in trailers:
+            contested = _mistaken(trailers.get("previous"), present)
+        change = self._change(
+            step.said, version, None if replaced is None else replaced.tag, has_effect, contested
+        )
+        for one in step.affected:
+            self._remove(stage, one)
+        if event.action == "assign":
+            self._assign(change, step)
+        if contested is not None:
             self._contested[stage].append(change)
+        elif "because" not in trailers and (has_effect or event.action == "assign"):
+            self._contested.pop(stage, None)
         return change
 
-    def _assign(self, change: Change, mine: Change | None) -> None:
+    def _assign(self, change: Change, step: _Step) -> None:
         stage = change.stage or ""
-        holders = self._holders[stage]
-        if mine is not None:
-            holders.remove(mine)
-        if stage != ARCHIVED or change.is_alias:
-            holders.clear()
+        if stage != ARCHIVED:
+            for version in list(self._holders[stage]):
+                self._remove(stage, version)
         if not change.is_alias:
             # A version is in one stage at a time.
-            for other in self._holders.values():
-                for one in other[:]:
-                    if one.version == change.version and not one.is_alias:
-                        other.remove(one)
-        holders.append(change)
+            for version in step.affected:
+                self._remove(self._stages.get(version, stage), version)
+        if not step.is_void:
+            self._holders[stage][step.version] = change
+            if not change.is_alias:
+                self._stages[step.version] = stage
+
+    def _remove(self, stage: str, version: str) -> None:
+        held = self._holders[stage].pop(version, None)
+        if held is not None and not held.is_alias:
+            self._stages.pop(version, None)
 
     def _holdings(self, ended: Mapping[str, Change]) -> list[Holding]:
         return [
-            Holding(stage, one.version or "", one, one.is_alias, tuple(self._contested[stage]))
+            Holding(stage, version, one, one.is_alias, tuple(self._contested.get(stage, ())))
             for stage in sorted(self._holders)
-            for one in self._holders[stage]
-            if one.version not in ended
+            for version, one in self._holders[stage].items()
+            if version not in ended
         ]
 
-    def _change(self, said: _Said, version: str | None) -> Change:
+    def _change(
+        self,
+        said: _Said,
+        version: str | None,
+        replaced: str | None = None,
+        has_effect: bool = True,
+        contested: str | None = None,
+    ) -> Change:
         tag, event, text = said
         return Change(
-            tag.name, tag.id, self._name, event.action, version, event.stage,
-            event.stage is not None and text.trailers.get("kind") == "alias",
+            tag.name, tag.id, self._name, event.action, version, event.stage, _is_alias(said),
             event.counter, tag.target, tag.moment, tag.by, tag.email,
-            text.subject, text.body, text.trailers,
+            text.subject, text.body, text.trailers, replaced, has_effect, contested,
         )  # fmt: skip
 
 
-def _order(change: Change) -> tuple[int, bool, str]:
+def _is_alias(said: _Said) -> bool:
+    stage = said.event.stage
+    if stage is None or stage in STAGES:
+        return False
+    return said.inscription.trailers.get("kind") == "alias"
+
+
+def _order(step: _Step) -> tuple[int, bool, str, str]:
     """The counter; of equal ones giving comes before taking, then the tag's name decides."""
-    return change.counter or 0, change.action == "unassign", change.tag
+    tag, event, _ = step.said
+    return event.counter or 0, event.action == "unassign", tag.name, tag.id
 
 
-def _meant(said: _Said, there: Sequence[str], ended: Mapping[str, Change]) -> str | None:
-    """Which of the versions on its commit a change of a stage is about.
+def _last(holders: dict[str, Change]) -> Change | None:
+    return holders[next(reversed(holders))] if holders else None
 
-    The one that it names; else the highest live one, else the highest.
+
+def _rivals(steps: Sequence[_Step]) -> dict[str, str]:
+    """By tag, that others have its counter, where their order makes a difference.
+
+    That is where they are about one stage, or about the stage of one version.
     """
-    named = said.inscription.trailers.get("version", "").removeprefix("v")
-    if named in there:
-        return named
-    return max(there, key=lambda one: (one not in ended, semver.key(one)), default=None)
+    counters = [step.said.event.counter for step in steps]
+    groups: dict[tuple[int, str, str], list[str]] = defaultdict(list)
+    # They are in the order of their counters.
+    before, after = [None, *counters], [*counters[1:], None]
+    for step, counter, *beside in zip(steps, counters, before, after, strict=False):
+        if counter is not None and counter in beside:
+            stage = step.said.event.stage or ""
+            groups[counter, stage, ""].append(step.said.tag.name)
+            if not _is_alias(step.said):
+                groups[counter, "", step.version].append(step.said.tag.name)
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for names in groups.values():
+        if len(names) > 1:
+            for name in names:
+                found[name].update(dict.fromkeys(names[:4]))
+    return {
+        name: f"it has the same number as {', '.join([one for one in others if one != name][:3])}"
+        for name, others in found.items()
+    }
 
 
-def _doubt(change: Change, replaced: Change | None, equals: Sequence[str]) -> str | None:
-    """Why a change has to be looked at, None if it need not."""
-    others = [tag for tag in equals if tag != change.tag]
-    if others:
-        return f"it has the same number as {', '.join(others[:3])}"
-    decided = change.trailers.get("previous")
-    actual = "none" if replaced is None else replaced.tag
-    if decided is None or change.cause is not None or change.stage == ARCHIVED:
+def _mistaken(decided: str | None, present: Change | None) -> str | None:
+    """Whether a change was decided upon something else than what is there."""
+    actual = "none" if present is None else present.tag
+    if decided is None or decided == actual:
         return None
-    return None if decided == actual else f"it was decided upon {decided}, but {actual} came before"
+    if decided != "none" and tagging.parse(decided) is None:
+        return "what it was decided upon is no tag of the registry"
+    if decided == "none":
+        return f"it was decided when nobody was there, but {actual} came before"
+    if present is None:
+        return f"it was decided upon {decided}, but that was over before"
+    return f"it was decided upon {decided}, but {actual} came before"

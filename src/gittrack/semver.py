@@ -11,7 +11,16 @@ from typing import Any, Literal, TypeAlias
 
 from gittrack.errors import BadName, UsageError
 
-__all__ = ["FIRST", "Bump", "check_range", "following", "is_within", "key", "parse"]
+__all__ = [
+    "FIRST",
+    "Bump",
+    "check_range",
+    "following",
+    "is_version",
+    "is_within",
+    "key",
+    "parse",
+]
 
 Bump: TypeAlias = Literal["major", "minor", "patch"]
 
@@ -19,12 +28,18 @@ FIRST = "1.0.0"
 """What a model's first version is called unless somebody says otherwise."""
 
 _LONGEST = 100
+_LONGEST_READ = 1000  # of longer numbers Python makes no integers
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _PART = rf"(?:{_NUMBER}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
 _VERSION = re.compile(
     rf"({_NUMBER})\.({_NUMBER})\.({_NUMBER})(?:-({_PART}(?:\.{_PART})*))?"
     r"(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?"
 )
+
+
+def is_version(text: str) -> bool:
+    """Whether a text (without `v`) is a semantic version."""
+    return len(text) <= _LONGEST_READ and _VERSION.fullmatch(text) is not None
 
 
 def parse(text: str) -> str:
@@ -47,7 +62,7 @@ def key(version: str) -> tuple[Any, ...]:
 
     A text that is no version comes before all that are.
     """
-    found = _VERSION.fullmatch(version)
+    found = _VERSION.fullmatch(version) if len(version) <= _LONGEST_READ else None
     if found is None:
         return (0, version)
     numbers = tuple(int(found[place]) for place in (1, 2, 3))

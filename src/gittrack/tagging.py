@@ -21,7 +21,7 @@ __all__ = [
     "check_stage",
     "compose",
     "parse",
-    "resembles",
+    "resembled",
 ]
 
 Action: TypeAlias = Literal["register", "unregister", "assign", "unassign", "deprecate"]
@@ -49,11 +49,12 @@ _EVENT = re.compile(
     r"|@(?P<deprecated>deprecated))"
     r"(?:#(?P<counter>[1-9][0-9]{0,8}))?"
 )
-_LIKE = re.compile(rf"{_MODEL}(?:@v?[0-9][^/]*|@(?:deprecated|created).*|#[^/]*#[^/]*)")
+_LIKE = re.compile(rf"(?P<model>{_MODEL})(?:@v?[0-9]|@deprecated|@created|#[^/]*#)")
 _STAGE = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 _RESERVED = frozenset(["latest", "greatest", "deprecated", "created", "none", "head"])
 _VERSION_LIKE = re.compile(r"v?[0-9].*")
 _LONGEST = 100
+_LONGEST_TAG = 1000
 
 
 class Event(NamedTuple):
@@ -77,7 +78,7 @@ def parse(tag: str) -> Event | None:
     `churn#production!#8` takes it, `churn@deprecated` retires. The `=` that stands for the colon of
     a name is a colon again.
     """
-    found = _EVENT.fullmatch(tag)
+    found = _EVENT.fullmatch(tag) if len(tag) <= _LONGEST_TAG else None
     if found is None:
         return None
     action: Action
@@ -104,9 +105,10 @@ def compose(event: Event) -> str:
     return f"{model}#{event.stage}{mark}{end}"
 
 
-def resembles(tag: str) -> bool:
-    """Whether a name that `parse` refuses looks as if it was meant for the registry."""
-    return _LIKE.fullmatch(tag) is not None
+def resembled(tag: str) -> str | None:
+    """The model that a name which `parse` refuses was meant for, None if it does not look so."""
+    found = _LIKE.match(tag)
+    return None if found is None else found["model"].replace("=", ":")
 
 
 def check_model(name: str) -> None:

@@ -6,8 +6,8 @@ be hostile.
 
 from __future__ import annotations
 
-import os
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from gittrack.errors import GitFailed
 from gittrack.whereabouts import Place
@@ -15,19 +15,16 @@ from gittrack.whereabouts import Place
 __all__ = ["Tag", "read"]
 
 _ROOT = "refs/tags/"
-_FIELDS = (
-    "refname",
-    "objectname",
-    "objecttype",
-    "tag",
-    "object",
-    "type",
-    "taggername",
-    "taggeremail",
-    "taggerdate:raw",
-    "contents",
+_FIELDS = ("refname", "objectname", "object", "type", "tag", "taggername", "taggeremail")
+_FORM = (
+    "%00".join(f"%({field})" for field in _FIELDS)
+    # Of what a lightweight tag is on, a run as a rule, nobody wants the message.
+    + "%00%(taggerdate:raw)%00%(if:equals=tag)%(objecttype)%(then)1%00%(contents)%(else)%00%(end)"
+    + "%00"
 )
+_WIDTH = len(_FIELDS) + 3
 _LATEST = 253402300799  # the last second of the year 9999
+_AT_ONCE = 300
 
 
 class Tag(NamedTuple):
@@ -57,49 +54,149 @@ def read(place: Place) -> list[Tag]:
     Raises:
         GitFailed: Git cannot list them.
     """
-    told = _asked(place, _ROOT)
+    told = _ask(place, f"--format={_FORM}", _ROOT)
     if told is not None:
-        return told
+        return _listed(told)
     # One object that cannot be read makes Git give up on all.
-    names = place.ask("for-each-ref", "--format=%(refname)%00%(objectname)%00", _ROOT)
-    if names is None:
-        raise GitFailed("git cannot list the tags", hint="`git for-each-ref refs/tags` says why.")
-    found = []
-    parts = names.split(b"\0")
-    for name, id in zip(parts[0:-1:2], parts[1:-1:2], strict=True):
-        full = os.fsdecode(name.lstrip(b"\n"))
-        one = _asked(place, full)
-        short = full.removeprefix(_ROOT)
-        broken = Tag(short, id.decode(), False, "", "", "broken", "", "", None, "")
-        found += [broken] if one is None else [tag for tag in one if tag.name == short]
-    return found
-
-
-def _asked(place: Place, pattern: str) -> list[Tag] | None:
-    form = "%00".join(f"%({field})" for field in _FIELDS) + "%00"
-    told = place.ask("for-each-ref", f"--format={form}", pattern)
+    told = _ask(place, "--format=%(refname)%00%(objectname)%00", _ROOT)
     if told is None:
-        return None
+        raise GitFailed("git cannot list the tags", hint="`git for-each-ref refs/tags` says why.")
     parts = told.split(b"\0")
-    width = len(_FIELDS)
+    named = [
+        (_short(_kept(name)), id.decode())
+        for name, id in zip(parts[0:-1:2], parts[1:-1:2], strict=True)
+    ]
+    return _one_by_one(place, named)
+
+
+def _ask(place: Place, *arguments: str) -> bytes | None:
+    return place.ask("--no-replace-objects", "for-each-ref", *arguments)
+
+
+def _listed(told: bytes) -> list[Tag]:
+    fields: list[list[str]]
+    try:
+        parts = told.decode().split("\0")
+        fields = [parts[n::_WIDTH] for n in range(_WIDTH)]
+    except UnicodeDecodeError:
+        raw = told.split(b"\0")
+        fields = [
+            [(_kept if n in (0, 4) else _shown)(part) for part in raw[n::_WIDTH]]
+            for n in range(_WIDTH)
+        ]
     # Each line of Git's ends after our last NUL, and so the next name begins with it.
-    return [_tag(parts[start : start + width]) for start in range(0, len(parts) - width, width)]
+    return [
+        Tag(
+            _short(name), id, mark == "1", own, on, kind, by, email.strip("<>"), _moment(date), text
+        )
+        for name, id, on, kind, own, by, email, date, mark, text in zip(*fields, strict=False)
+    ]
 
 
-def _tag(parts: list[bytes]) -> Tag:
-    name = parts[0].lstrip(b"\n").decode("utf-8", "surrogateescape").removeprefix(_ROOT)
-    own = parts[3].decode("utf-8", "surrogateescape")
-    id, kind, target, of, by, email, date, message = (
-        part.decode("utf-8", "replace") for part in (*parts[1:3], *parts[4:])
-    )
-    return Tag(
-        name, id, kind == "tag", own, target, of, by, email.strip("<>"), _moment(date), message
-    )
+def _short(name: str) -> str:
+    return name.lstrip("\n").removeprefix(_ROOT)
+
+
+def _kept(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _shown(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
 
 
 def _moment(date: str) -> int | None:
     """The seconds in `1767268800 +0100`."""
     seconds = date.partition(" ")[0]
-    if not seconds.isdigit() or len(seconds) > 12 or int(seconds) > _LATEST:
+    if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 12):
         return None
-    return int(seconds)
+    return int(seconds) if int(seconds) <= _LATEST else None
+
+
+# -- where an object is broken --------------------------------------------------------------------
+
+
+def _one_by_one(place: Place, named: Sequence[tuple[str, str]]) -> list[Tag]:
+    ids = list(dict.fromkeys(id for _, id in named))
+    kinds: dict[str, str] = {}
+    bodies: dict[str, bytes] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        some = ids[start : start + _AT_ONCE]
+        kinds.update(_kinds(place, some))
+        bodies.update(_bodies(place, [id for id in some if kinds.get(id) == "tag"]))
+    return [_told(name, id, kinds, bodies) for name, id in named]
+
+
+def _told(name: str, id: str, kinds: Mapping[str, str], bodies: Mapping[str, bytes]) -> Tag:
+    if kinds.get(id) == "tag" and id in bodies:
+        found = _parsed(name, id, bodies[id])
+    elif id in kinds and kinds[id] != "tag":
+        found = Tag(name, id, False, "", "", "", "", "", None, "")
+    else:
+        found = None
+    return found or Tag(name, id, False, "", "", "broken", "", "", None, "")
+
+
+def _kinds(place: Place, ids: Sequence[str]) -> dict[str, str]:
+    """What kind of object each is; those that are missing are left out."""
+    told = _batch(place, "--batch-check", ids)
+    if told is None:
+        return _halves(_kinds, place, ids)
+    lines = [line.split(" ") for line in told.decode().splitlines()]
+    return {words[0]: words[1] for words in lines if len(words) == 3}
+
+
+def _bodies(place: Place, ids: Sequence[str]) -> dict[str, bytes]:
+    """The content of each; those that cannot be read are left out."""
+    told = _batch(place, "--batch", ids)
+    if told is None:
+        return _halves(_bodies, place, ids)
+    found, start = {}, 0
+    while start < len(told):
+        end = told.index(b"\n", start)
+        words = told[start:end].split(b" ")
+        start = end + 1
+        if len(words) == 3:
+            size = int(words[2])
+            found[words[0].decode()] = told[start : start + size]
+            start += size + 1
+    return found
+
+
+_T = TypeVar("_T")
+
+
+def _halves(
+    ask: Callable[[Place, Sequence[str]], dict[str, _T]], place: Place, ids: Sequence[str]
+) -> dict[str, _T]:
+    """Ask for each half, since one of all stops Git; of what is alone there is nothing."""
+    if len(ids) < 2:
+        return {}
+    middle = len(ids) // 2
+    return {**ask(place, ids[:middle]), **ask(place, ids[middle:])}
+
+
+def _batch(place: Place, how: str, ids: Iterable[str]) -> bytes | None:
+    text = "".join(f"{id}\n" for id in ids)
+    if not text:
+        return b""
+    return place.ask("--no-replace-objects", "cat-file", how, input=text.encode())
+
+
+def _parsed(name: str, id: str, body: bytes) -> Tag | None:
+    """A tag's object as Git shows it; None where it is none."""
+    head, _, message = body.partition(b"\n\n")
+    lines = head.split(b"\n")
+    keys = [line.partition(b" ")[0] for line in lines]
+    if keys[:3] != [b"object", b"type", b"tag"]:
+        return None
+    target, kind, own = (line.partition(b" ")[2] for line in lines[:3])
+    by = email = date = b""
+    if keys[3:4] == [b"tagger"]:
+        by, _, rest = lines[3].partition(b" ")[2].partition(b"<")
+        email, _, date = rest.partition(b">")
+    return Tag(
+        name, id, True, _kept(own), _shown(target), _shown(kind), _shown(by.strip()),
+        _shown(email), _moment(_shown(date.strip())),
+        _shown(message.lstrip(b"\n").partition(b"\0")[0]),
+    )  # fmt: skip

@@ -79,13 +79,15 @@ class Place:
         """The value of a setting; None if there is none. `name` in lower case, as in `settings`."""
         return self.settings.get(name)
 
-    def ask(self, *arguments: str) -> bytes | None:
+    def ask(self, *arguments: str, input: bytes = b"") -> bytes | None:
         """What `git ARGUMENTS...` prints here, None if it fails; its complaints go nowhere.
+
+        `input` is for it to read, at most 16,000 bytes, which any pipe holds.
 
         Raises:
             GitFailed: there is no Git.
         """
-        return _git(self.root or self.git_dir, *arguments)
+        return _git(self.root or self.git_dir, *arguments, input=input)
 
     def moment(self, words: str) -> int | None:
         """The seconds since the epoch that Git takes words for, whatever they say.
@@ -188,25 +190,31 @@ def _settings(place: str) -> dict[str, str]:
     return found
 
 
-def _git(place: str, *arguments: str) -> bytes | None:
+def _git(place: str, *arguments: str, input: bytes = b"") -> bytes | None:
     """Ask Git, without `subprocess`, which takes longer to load than Git to answer; None: failed.
 
     Raises:
         GitFailed: there is no Git.
     """
     reading, writing = os.pipe()
+    given: int | None = None
     try:
         words = ["git", "-C", place, *arguments]
-        actions = [
-            (os.POSIX_SPAWN_DUP2, writing, 1),
-            (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-        ]
+        actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, writing, 1)]
+        if input:
+            given, giving = os.pipe()
+            os.write(giving, input)
+            os.close(giving)
+            actions.append((os.POSIX_SPAWN_DUP2, given, 0))
+        actions += [(os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)]  # type: ignore[list-item]
         try:
             child = os.posix_spawnp("git", words, os.environ, file_actions=actions)
         except OSError as error:
             raise GitFailed(f"git cannot be started: {error.strerror}") from error
         finally:
             os.close(writing)
+            if given is not None:
+                os.close(given)
         with open(reading, "rb", closefd=False) as file:
             told = file.read()
     finally:

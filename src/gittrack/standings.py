@@ -1,0 +1,157 @@
+"""What is known of the registry's models: versions, who holds which stage, and how that came about.
+
+Values only, with what can be said of one by itself. How tags become these is `registry`'s to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from gittrack.tagging import Action
+
+__all__ = ["Change", "Holding", "Model", "Problem", "Registry", "Version"]
+
+
+class Change(NamedTuple):
+    """A tag that counts: what was decided, by whom, when (seconds since the epoch), in which words.
+
+    `version` is the one that it is about, None where a model is retired; `stage` the stage or alias
+    that is given or taken. `replaced` is the tag of the assignment that this one ended in the same
+    stage; `has_effect` is false where nobody holds anything else than before. `contested` says why
+    it must be looked at: what it was decided upon is not what came before it.
+    """
+
+    tag: str
+    id: str
+    model: str
+    action: Action
+    version: str | None
+    stage: str | None
+    is_alias: bool
+    counter: int | None
+    commit: str
+    moment: int | None
+    by: str
+    email: str
+    subject: str
+    body: str
+    trailers: Mapping[str, str]
+    replaced: str | None = None
+    has_effect: bool = True
+    contested: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why, in the words of whoever did it; None if nothing was said."""
+        return self.trailers.get("reason") or self.body or None
+
+    @property
+    def cause(self) -> str | None:
+        """The tag whose consequence this one is, as a demotion is of a promotion."""
+        return self.trailers.get("because")
+
+
+class Version(NamedTuple):
+    """A version of a model: who registered it, what it holds now.
+
+    `unregistered` is what took it back, then it holds nothing. `since` is the assignment of its
+    stage.
+    """
+
+    model: str
+    version: str
+    registered: Change
+    unregistered: Change | None = None
+    stage: str | None = None
+    aliases: tuple[str, ...] = ()
+    since: Change | None = None
+
+    @property
+    def name(self) -> str:
+        """As a selector: `churn@v1.2.0`."""
+        return f"{self.model}@v{self.version}"
+
+    @property
+    def commit(self) -> str:
+        """The commit that it is on: of a run, unless another tool made the tag."""
+        return self.registered.commit
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it was not taken back."""
+        return self.unregistered is None
+
+    @property
+    def artifact(self) -> str | None:
+        """The path of its artifact in the run, None if it names none."""
+        return self.registered.trailers.get("artifact")
+
+    @property
+    def run_id(self) -> str | None:
+        """The id of its run, None if its tag does not say it."""
+        return self.registered.trailers.get("run-id")
+
+
+class Holding(NamedTuple):
+    """Who holds a stage or alias: the version and its assignment.
+
+    `contested` are the stage's changes that have to be looked at, until somebody decides anew.
+    """
+
+    stage: str
+    version: str
+    since: Change
+    is_alias: bool
+    contested: tuple[Change, ...]
+
+
+class Model(NamedTuple):
+    """A model: `versions` with the highest first, taken-back ones too; `holdings` by stage.
+
+    `history` are the changes of stages in the order in which they count, then what has no place in
+    it: registrations from the lowest version to the highest, and retirements. `top` is the greatest
+    counter that any of its tags has, whether it counts or not; `latest_moment` the latest of their
+    times. `contested` are the changes that have to be looked at, of stages that nobody holds too.
+    """
+
+    name: str
+    versions: tuple[Version, ...]
+    holdings: tuple[Holding, ...]
+    history: tuple[Change, ...]
+    deprecated: Change | None
+    top: int
+    latest_moment: int
+    contested: tuple[Change, ...] = ()
+
+    @property
+    def latest(self) -> Version | None:
+        """The highest version that is live, releases before pre-releases of equal numbers."""
+        return next((one for one in self.versions if one.is_live), None)
+
+    def version(self, number: str) -> Version | None:
+        """The version of this number (without `v`), None if there never was one."""
+        return next((one for one in self.versions if one.version == number), None)
+
+    def holding(self, stage: str) -> Holding | None:
+        """Who holds a stage or alias; of `archived` the last one; None if nobody."""
+        found = [one for one in self.holdings if one.stage == stage]
+        return found[-1] if found else None
+
+
+class Problem(NamedTuple):
+    """A tag that looks as if it belonged to the registry, and why it is ignored or doubtful.
+
+    `is_broken`: nobody knows what it says.
+    """
+
+    tag: str
+    reason: str
+    is_broken: bool = False
+
+
+class Registry(NamedTuple):
+    """All models by name, in the order of their names, and the tags that are not right."""
+
+    models: Mapping[str, Model]
+    problems: tuple[Problem, ...]
