@@ -29,6 +29,7 @@ __all__ = [
     "is_run",
     "moment",
     "parse_time",
+    "scalars",
     "short",
     "summary",
     "time_text",
@@ -86,15 +87,18 @@ def _trailers(run: Run) -> Iterator[str]:
     # A run of which several artifacts were read is one input here.
     for given in dict.fromkeys((i.run, i.id, i.commit) for i in run.inputs):
         yield _INPUT + one_line(" ".join(given))
-    yield from _scalars("Param", run.params)
-    yield from _scalars("Metric", run.metrics)
+    yield from scalars("Param", run.params)
+    yield from scalars("Metric", run.metrics)
     text = _summary_text(run)
     if text is not None:
         yield _SUMMARY + text
 
 
-def _scalars(kind: str, values: Mapping[str, Any]) -> Iterator[str]:
-    """At most 32 trailers. Git compares their keys without case, so look-alikes both stay out."""
+def scalars(kind: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """Single values as trailers `KIND-KEY: VALUE`, at most 32, in the order of their keys.
+
+    Git compares keys of trailers without case, so look-alikes both stay out.
+    """
     keys: dict[str, list[str]] = {}
     for name in sorted(values):
         token = re.sub(r"[^A-Za-z0-9-]", "-", name)

@@ -1,5 +1,5 @@
-"""Commits: written with the author and the dates that the caller names, signed if asked, and read.
-Annotated tags are read, too.
+"""Commits and annotated tags: written with the person and the dates that the caller names, signed
+if asked, and read.
 
 libgit2 writes them, or the pack that is being gathered; signing is the executable's. Knows nothing
 of what a message means.
@@ -7,11 +7,12 @@ of what a message means.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 
 import pygit2
 
-from gittrack.errors import GitFailed
+from gittrack.errors import GitFailed, WriteFailed
 from gittrack.git.executable import text
 from gittrack.git.objects import Objects, again
 from gittrack.git.values import Commit, Identity, Tag
@@ -22,6 +23,7 @@ _LIMIT = 1 << 20
 _COMMIT = int(pygit2.enums.ObjectType.COMMIT)
 _TAG = int(pygit2.enums.ObjectType.TAG)
 _LATEST = 253402300799  # the last second of the year 9999
+_SIGNING = ("gpg.", "user.", "tag.")
 
 
 class Commits(Objects):
@@ -130,6 +132,84 @@ class Commits(Objects):
                     yield self.read_commit(oid).message
             except (pygit2.GitError, KeyError, ValueError, GitFailed):
                 yield None
+
+    def write_tag(
+        self,
+        name: str,
+        target: str,
+        message: str,
+        *,
+        tagger: Identity,
+        moment: float,
+        sign: bool = False,
+    ) -> str:
+        """Store an annotated tag, pointed to by nothing -> its id; it has been read back.
+
+        `target` may be any object; `moment` is in seconds since the epoch, dated in the local time
+        zone. With `sign` it is signed as Git's own configuration says.
+
+        Raises:
+            WriteFailed: the target is missing, or the tag could not be stored.
+            GitFailed: signing failed.
+        """
+        try:
+            kind = pygit2.enums.ObjectType(self._header(target)[0]).name.lower()
+        except (pygit2.GitError, KeyError, ValueError) as error:
+            raise WriteFailed(
+                f"the tag '{name}' cannot be made: object {target[:12]} is missing",
+                hint="`git fsck` tells what else is.",
+            ) from error
+        date = f"{int(moment)} {_offset_text(moment)}"
+        if sign:
+            oid = self._signed_tag(name, target, message, tagger, date)
+        else:
+            data = (
+                f"object {target}\ntype {kind}\ntag {name}\n"
+                f"tagger {tagger.name} <{tagger.email}> {date}\n\n{message}"
+            ).encode("utf-8", "surrogateescape")
+            try:
+                oid = again(lambda: str(self._handle.write(_TAG, data)))
+            except (pygit2.GitError, OSError) as error:
+                raise self._write_failed(error) from error
+        self.verify([oid])
+        return oid
+
+    def _signed_tag(self, name: str, target: str, message: str, tagger: Identity, date: str) -> str:
+        """Have `git tag` sign in a repository of no account, whose objects are this one's.
+
+        It cannot make a tag without its ref, and we make the refs of several tags at once.
+        """
+        import tempfile
+
+        settings = [f"{k}={v}" for k, v in self._own_settings().items() if k.startswith(_SIGNING)]
+        with tempfile.TemporaryDirectory(prefix="gittrack-") as place:
+            for inner in ("refs", "objects"):
+                os.mkdir(os.path.join(place, inner))
+            with open(os.path.join(place, "HEAD"), "w", encoding="ascii") as file:
+                file.write("ref: refs/heads/none\n")
+            env = {
+                "GIT_DIR": place,
+                "GIT_WORK_TREE": None,
+                "GIT_COMMON_DIR": None,
+                "GIT_OBJECT_DIRECTORY": os.fspath(self.common_dir / "objects"),
+                "GIT_COMMITTER_NAME": tagger.name,
+                "GIT_COMMITTER_EMAIL": tagger.email,
+                "GIT_COMMITTER_DATE": "@" + date,
+            }
+            self.git(
+                "tag", "-s", "--cleanup=verbatim", "-F", "-", "--", name, target,
+                input=message.encode("utf-8", "surrogateescape"),
+                env=env,
+                config=(*settings, "core.fsync=loose-object", f"core.hooksPath={os.devnull}"),
+            )  # fmt: skip
+            with open(os.path.join(place, "refs", "tags", name), encoding="ascii") as file:
+                return file.read().strip()
+
+    def _own_settings(self) -> dict[str, str]:
+        """Git's configuration as it counts in this repository, conditional includes followed."""
+        told = self.git("config", "--list", "-z", "--includes")
+        pairs = (text(item).partition("\n") for item in told.split(b"\0"))
+        return {key: value for key, _, value in pairs if key}
 
     def read_tag(self, oid: str) -> Tag | None:
         """An annotated tag, None if the object is something else, as where a light tag points.

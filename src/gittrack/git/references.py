@@ -93,13 +93,17 @@ class References(Objects):
             raise WriteFailed(f"{name} could not be written: {first_line(error.stderr)}") from error
 
     def create_refs(self, refs: Sequence[Ref]) -> None:
-        """Create many refs in one transaction: all or none.
+        """Create many refs in one transaction: all or none, those that are new only.
+
+        Git makes them in this order, and none before it has locked all; none where we are killed
+        while we tell it which. Who kills Git itself in the middle has some, the first ones.
 
         Raises:
             GitFailed: one exists, or could not be written.
         """
         if refs:
-            self._update_refs([f"create {ref.name} {ref.target}" for ref in refs])
+            lines = [f"create {ref.name} {ref.target}" for ref in refs]
+            self._update_refs(["start", *lines, "prepare", "commit"])
 
     def set_ref(self, name: str, target: str) -> None:
         """Point a ref at an object, wherever it pointed before."""

@@ -1,0 +1,429 @@
+"""Decisions about models become tags: registered, promoted, demoted, taken back, brought back.
+
+Knows what a decision asks for and what follows from it, and refuses one that no longer fits what is
+there. Rules are the charter's, conditions the gate's; how tags are written, the ballots'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from gittrack import ballots, charter, objections, registry, tagging, tenure, whereabouts
+from gittrack.ballots import Ballot, Standing
+from gittrack.errors import BadName, StageRefused
+from gittrack.git import Repo
+from gittrack.registry import Change, Model, Registry, Version
+from gittrack.tagging import STAGES, Event
+
+if TYPE_CHECKING:
+    from gittrack.refs import RunRef
+    from gittrack.semver import Bump
+
+__all__ = [
+    "Outcome",
+    "alias",
+    "demote",
+    "deprecate",
+    "promote",
+    "register",
+    "rollback",
+    "unalias",
+    "unregister",
+]
+
+
+class Outcome(NamedTuple):
+    """What became of a decision.
+
+    `status` is `notneeded` where all was as it was asked for; then nothing was written. `version`
+    and `former`, who held the `stage` before, are as they are now. `tags` are the names that were
+    written, in order: the first is the decision, the others what follows from it. `known` is the
+    registry afterwards.
+    """
+
+    status: Literal["done", "notneeded"]
+    version: Version | None
+    tags: tuple[str, ...]
+    former: Version | None
+    stage: str | None
+    known: Registry
+
+
+# -- versions -------------------------------------------------------------------------------------
+
+
+def register(
+    repo: Repo,
+    ref: RunRef,
+    model: str,
+    *,
+    artifact: str | None = None,
+    allow_none: bool = False,
+    version: str | None = None,
+    bump: Bump | None = None,
+    message: str = "",
+    now: float | None = None,
+    dry_run: bool = False,
+) -> Outcome:
+    """Make a run a version of a model: `version`, else the first, or the one after the highest.
+
+    The artifact is the run's only one unless it is named; see `nomination.nominate`. `bump` is by
+    how much the number grows, None: a patch. What looks like a secret in `message` is masked. It is
+    not needed where the run is that version already, with the same artifact.
+
+    Raises:
+        BadName: no model may be called so, or `version` is no version.
+        BadPath, RunNotFound, BrokenRecord, DataMissing: as `nomination.nominate`.
+        VersionExists: the number was used before, or the run is another version of the model.
+        StageRefused: the model is deprecated.
+        RegistryChanged, WriteFailed, GitFailed: as `ballots.cast`.
+    """
+    from gittrack import nomination, semver
+
+    number = None if version is None else semver.parse(version)
+    candidate = nomination.nominate(repo, ref, artifact, allow_none=allow_none)
+    body, found = _masked(message), ""
+
+    def decide(standing: Standing) -> list[Ballot]:
+        nonlocal found
+        there = nomination.existing(standing, candidate, model, number)
+        if there is not None:
+            found = there.version
+            return []
+        made = nomination.registration(
+            standing, candidate, model, version=number, bump=bump, body=body
+        )
+        found = made.event.version or ""
+        return [made]
+
+    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
+    return _outcome(cast, model, found)
+
+
+def unregister(
+    repo: Repo,
+    version: Version,
+    *,
+    reason: str = "",
+    now: float | None = None,
+    dry_run: bool = False,
+) -> Outcome:
+    """Take a version back, for ever: it holds nothing any more, and its number is used up.
+
+    Raises:
+        RegistryChanged: what it holds is not what `version` says.
+        ModelNotFound: it is gone; else as `ballots.cast`.
+    """
+
+    def decide(standing: Standing) -> list[Ballot]:
+        model, current = objections.present(standing.known, version)
+        if not current.is_live:
+            return []
+        objections.check_same(version, current, model)
+        event = Event(model.name, "unregister", current.version)
+        first = tenure.about(current, event, "Unregister", [("Reason", _masked(reason))])
+        held = [one for one in model.holdings if one.version == current.version]
+        return [first, *(tenure.taking(one.since, current) for one in held)]
+
+    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
+    return _outcome(cast, version.model, version.version, version.stage)
+
+
+def deprecate(
+    repo: Repo, model: Model, *, reason: str = "", now: float | None = None, dry_run: bool = False
+) -> Outcome:
+    """Retire a model: nothing is registered for it any more, and no stage given.
+
+    Raises:
+        ModelNotFound: it is gone; else as `ballots.cast`.
+    """
+
+    def decide(standing: Standing) -> list[Ballot]:
+        known = registry.find_model(standing.known, model.name)
+        if known.deprecated is not None:
+            return []
+        upon = known.latest or known.versions[0]
+        event = Event(known.name, "deprecate")
+        trailers = (("Reason", _masked(reason)),)
+        return [Ballot(event, upon.commit, f"Deprecate {known.name}", "", trailers)]
+
+    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
+    return _outcome(cast, model.name, None)
+
+
+# -- stages ---------------------------------------------------------------------------------------
+
+
+def promote(
+    repo: Repo,
+    version: Version,
+    stage: str,
+    *,
+    reason: str = "",
+    require: Sequence[str] = (),
+    archive_existing: bool = False,
+    again: bool = False,
+    now: float | None = None,
+    dry_run: bool = False,
+) -> Outcome:
+    """Give a stage to a version, which leaves the stage that it was in.
+
+    Whoever held it loses it, and is archived with `archive_existing`. The rules of the stage and
+    the conditions in `require` are asked first; what they found stands in the tag. It is not needed
+    where the version holds the stage; with `again` it gets it anew, upon whatever is there now.
+
+    Raises:
+        BadName: no stage may be called so, or it is an alias of the model.
+        StageRefused: the version was taken back, the model is deprecated, or a rule or condition
+            says no.
+        RegistryChanged: since this began, or since `version` was read, somebody else decided about
+            the stage or the version.
+        QueryError: a condition makes no sense.
+        ModelNotFound: the version is gone; else as `ballots.cast`.
+    """
+    return _give(
+        repo, version, stage, "Promote {model} {version} to {stage}",
+        reason=reason, require=require, archive_existing=archive_existing, again=again, now=now,
+        dry_run=dry_run,
+    )  # fmt: skip
+
+
+def _give(
+    repo: Repo,
+    version: Version,
+    stage: str,
+    subject: str,
+    *,
+    reason: str,
+    require: Sequence[str] = (),
+    archive_existing: bool = False,
+    again: bool = False,
+    restores: Change | None = None,
+    now: float | None,
+    dry_run: bool,
+    upon: Registry | None = None,
+) -> Outcome:
+    place = whereabouts.of(repo)
+    began = upon or registry.read(place)
+    model, current = objections.present(began, version)
+    if not again:
+        objections.check_same(version, current, model)
+    if current.stage == stage and not again:
+        return Outcome("notneeded", current, (), current, stage, began)
+    objections.check_open(model, current, stage)
+    rules = charter.read(place)
+    evidence: list[str] = []
+    if restores is None:
+        rules.check(current.version, stage, current.stage)
+        conditions = [*rules.rule(stage).require, *require]
+        if conditions:
+            from gittrack import gate
+
+            evidence = gate.evidence(place, current.commit, conditions)
+    else:
+        rules.check_version(current.version, stage)
+    trailers = [
+        ("Restores", "" if restores is None else restores.tag),
+        ("Reason", _masked(reason)),
+        ("Require", _masked("; ".join(evidence))),
+    ]
+    basis, former = objections.holder(model, stage), ""
+
+    def decide(standing: Standing) -> list[Ballot]:
+        nonlocal former
+        model, current = objections.present(standing.known, version)
+        if not again:
+            objections.check_same(version, current, model)
+            objections.check_holder(basis, model, stage)
+        objections.check_open(model, current, stage)
+        former = objections.holder(model, stage) or ""
+        if current.stage == stage and not again:
+            return []
+        words = subject.format(model=model.name, version=current.version, stage=stage)
+        given = tenure.given(standing, model, current, stage, words, trailers)
+        return [given, *tenure.consequences(model, current, stage, archive=archive_existing)]
+
+    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
+    return _outcome(cast, version.model, version.version, stage, former)
+
+
+def demote(
+    repo: Repo,
+    version: Version,
+    *,
+    reason: str = "",
+    now: float | None = None,
+    dry_run: bool = False,
+) -> Outcome:
+    """Take from a version the stage that it is in; it is not needed where it is in none.
+
+    Raises:
+        RegistryChanged: it is not in the stage that `version` says.
+        ModelNotFound: it is gone; else as `ballots.cast`.
+    """
+
+    def decide(standing: Standing) -> list[Ballot]:
+        model, current = objections.present(standing.known, version)
+        objections.check_same(version, current, model)
+        if current.since is None:
+            return []
+        stage = current.stage or ""
+        words = f"Demote {model.name} {current.version} from {stage}"
+        first = tenure.taking(current.since, current, words, _masked(reason))
+        return [first, *tenure.leftovers(model, current, stage)]
+
+    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
+    return _outcome(cast, version.model, version.version, version.stage, version.version)
+
+
+def rollback(
+    repo: Repo,
+    model: Model,
+    stage: str,
+    *,
+    reason: str = "",
+    now: float | None = None,
+    dry_run: bool = False,
+) -> Outcome:
+    """Give a stage back to the version that held it before the present holder.
+
+    A second rollback goes further back: what was brought back counts where it stood first. Versions
+    that were taken back since are passed over. The range of the stage is asked, its other rules and
+    conditions are not: the version had met them.
+
+    Raises:
+        StageRefused: nobody held it before, the model is deprecated, or a rule says no.
+        RegistryChanged: somebody else decided about the stage meanwhile.
+        BadName: it is an alias.
+        ModelNotFound: the model is gone; else as `ballots.cast`.
+    """
+    known = registry.read(whereabouts.of(repo))
+    current = registry.find_model(known, model.name)
+    if objections.holder(current, stage) != objections.holder(model, stage):
+        raise objections.changed(current, stage)
+    before = tenure.predecessor(current, stage)
+    version = before and current.version(before.version or "")
+    if before is None or version is None:
+        raise StageRefused(
+            f"nobody held {stage} of '{model.name}' before"
+            + (f" v{now_in}" if (now_in := objections.holder(current, stage)) else ""),
+            hint=f"`git track model history {model.name}` tells who held what.",
+        )
+    return _give(
+        repo, version, stage, "Roll {stage} of {model} back to {version}",
+        reason=reason, restores=before, now=now, dry_run=dry_run, upon=known,
+    )  # fmt: skip
+
+
+# -- aliases --------------------------------------------------------------------------------------
+
+
+def alias(
+    repo: Repo,
+    version: Version,
+    name: str,
+    *,
+    reason: str = "",
+    now: float | None = None,
+    dry_run: bool = False,
+) -> Outcome:
+    """Point an alias at a version; whichever had it loses it.
+
+    Raises:
+        BadName: no alias may be called so, or it is a stage.
+        StageRefused: the version was taken back, or the model is deprecated.
+        RegistryChanged: somebody else moved the alias meanwhile.
+        ModelNotFound: the version is gone; else as `ballots.cast`.
+    """
+    tagging.check_stage(name)
+    place = whereabouts.of(repo)
+    stages = {one.lower() for one in (*STAGES, *charter.read(place).stages)}
+    basis = objections.holder(objections.present(registry.read(place), version)[0], name)
+    former = ""
+
+    def decide(standing: Standing) -> list[Ballot]:
+        nonlocal former
+        model, current = objections.present(standing.known, version)
+        held = model.holding(name)
+        if name in stages or (held is not None and not held.is_alias):
+            raise BadName(
+                f"'{name}' is a stage, so it is no name for an alias",
+                hint=f"`git track model promote {current.name} {name}` gives it the stage.",
+            )
+        objections.check_live(model, current)
+        objections.check_holder(basis, model, name)
+        former = held.version if held else ""
+        if former == current.version:
+            return []
+        words = f"Point {name} of {model.name} at {current.version}"
+        trailers = [("Reason", _masked(reason)), ("Kind", "alias")]
+        given = tenure.given(standing, model, current, name, words, trailers)
+        return [given, *tenure.leftovers(model, current, name)]
+
+    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
+    return _outcome(cast, version.model, version.version, name, former)
+
+
+def unalias(
+    repo: Repo,
+    model: Model,
+    name: str,
+    *,
+    reason: str = "",
+    now: float | None = None,
+    dry_run: bool = False,
+) -> Outcome:
+    """Take an alias from the version that has it; it is not needed where none has.
+
+    Raises:
+        BadName: it is a stage.
+        RegistryChanged: somebody else moved the alias meanwhile.
+        ModelNotFound: the model is gone; else as `ballots.cast`.
+    """
+    basis = objections.holder(model, name)
+
+    def decide(standing: Standing) -> list[Ballot]:
+        known = registry.find_model(standing.known, model.name)
+        held = known.holding(name)
+        if held is None:
+            return []
+        if not held.is_alias:
+            raise BadName(
+                f"'{name}' is a stage of '{known.name}', and no alias",
+                hint=f"`git track model demote {known.name}@{name}` takes the stage away.",
+            )
+        objections.check_holder(basis, known, name)
+        current = registry.find_version(standing.known, f"{known.name}@{held.version}")
+        words = f"Take {name} of {known.name} from {held.version}"
+        first = tenure.taking(held.since, current, words, _masked(reason))
+        return [first, *tenure.leftovers(known, current, name)]
+
+    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
+    return _outcome(cast, model.name, basis, name, basis or "")
+
+
+# -- what became of it ----------------------------------------------------------------------------
+
+
+def _outcome(
+    cast: ballots.Cast, model: str, version: str | None, stage: str | None = None, former: str = ""
+) -> Outcome:
+    known = cast.after.models.get(model)
+    return Outcome(
+        "done" if cast.tags else "notneeded",
+        known.version(version) if known and version else None,
+        cast.tags,
+        known.version(former) if known and former else None,
+        stage,
+        cast.after,
+    )
+
+
+def _masked(text: str) -> str:
+    """A user's own words without what looks like a secret."""
+    if not text:
+        return text
+    from gittrack import secrets
+
+    return secrets.mask_words(text)
