@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from gittrack.summaries import Summary
     from gittrack.whereabouts import Place
 
-__all__ = ["Dossier", "brief", "contests", "details", "moment", "open_dossier", "said", "told"]
+__all__ = [
+    "Dossier",
+    "brief",
+    "contests",
+    "details",
+    "locate",
+    "moment",
+    "open_dossier",
+    "said",
+    "told",
+]
 
 
 def moment(change: Change) -> datetime | None:
@@ -203,18 +213,36 @@ def open_dossier(place: Place, known: Registry, version: Version) -> Dossier:
 
 
 def _run(place: Place, version: Version, doubts: list[str]) -> tuple[RunRef | None, Run | None]:
-    """The run that a version is, by its own record; why there is none is a doubt."""
+    """The run that a version is; why there is none is a doubt."""
     from gittrack import commits
     from gittrack.errors import BrokenRecord
 
     try:
-        ref = commits.identify(place.repo, version.commit)
+        ref = locate(place, version)
         if ref is not None:
             return ref, commits.load(place.repo, ref)
         doubts.append(f"its commit {version.commit[:7]} is no run")
     except BrokenRecord as error:
         doubts.append(f"its run cannot be read: {error.message}")
     return None, None
+
+
+def locate(place: Place, version: Version) -> RunRef | None:
+    """The run that a version is: by its ref, else by its own record; None if it is none.
+
+    Raises:
+        BrokenRecord: it is a run, no ref leads to it, and its record does not say which one.
+        GitFailed: the refs cannot be read.
+    """
+    from gittrack import commits
+    from gittrack.index import open_index
+    from gittrack.refs import RunRef
+
+    with open_index(place) as index:
+        known = index.by_commits([version.commit]).get(version.commit)
+    if known is not None:
+        return RunRef(known.experiment, known.name, known.commit)
+    return commits.identify(place.repo, version.commit)
 
 
 def _doubts(version: Version, run: Run, artifact: Artifact | None) -> list[str]:

@@ -17,6 +17,7 @@ _USE = "Use"
 
 SUBVERBS: dict[str, Verb] = {
     "ls": Verb("model_ls", "ls", "List models, and who holds which stage.", _LOOK),
+    "show": Verb("model_show", "show", "Show a model, or everything of a version.", _LOOK),
     "register": Verb(
         "model_register", "register", "Make what a run kept a version of a model.", _DECIDE
     ),

@@ -1,0 +1,403 @@
+"""`git track model show`: a model with its versions, or everything of one version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gittrack.cli.completing import versions as complete_versions
+from gittrack.cli.main import open_place
+from gittrack.cli.output import Screen, json_option, page, say, screen
+from gittrack.cli.progress import bar
+
+if TYPE_CHECKING:
+    from gittrack.catalog import Dossier
+    from gittrack.inventory import Edition
+    from gittrack.registry import Change, Model, Registry, Version
+    from gittrack.report import Column
+    from gittrack.whereabouts import Place
+
+__all__ = ["show"]
+
+_MOST_METRICS = 4
+_MOST_ARCHIVED = 5
+_SHORTEST = 20
+
+
+@click.command()
+@click.argument(
+    "selector", metavar="NAME[@VERSION|@STAGE|@ALIAS]", shell_complete=complete_versions
+)
+@json_option
+@click.pass_context
+def show(ctx: click.Context, selector: str, as_json: bool) -> None:
+    """Show a model and its versions, or everything of one version.
+
+    Of a version: who registered and promoted it, when and why, and the run that it is: its code,
+    data, params and metrics, what it kept, and what came of the version since. NAME@latest is the
+    highest version.
+
+    \b
+    $ git track model show churn
+    $ git track model show churn@production
+    $ git track model show churn@v1.2.0 --json
+    """
+    from gittrack import registry
+
+    place = open_place(ctx)
+    known = registry.read(place)
+    if selector not in known.models and registry.parse(selector) is not None:
+        _show_version(place, known, registry.find_version(known, selector), as_json)
+        return
+    model = registry.find_model(known, selector)
+    from gittrack import descriptions, inventory
+
+    texts = descriptions.read(place, known)
+    with bar() as meter:
+        found = inventory.editions(place, model, meter=meter)
+    if as_json:
+        from gittrack import exports
+
+        page(place, exports.as_json(_fields(model, found, texts)))
+        return
+    page(place, _drawn(model, found, texts.get(model.name), screen()))
+
+
+# -- a model --------------------------------------------------------------------------------------
+
+
+def _fields(model: Model, found: Sequence[Edition], texts: Any) -> dict[str, Any]:
+    from gittrack import catalog
+
+    return {
+        "model": model.name,
+        "description": texts.get(model.name),
+        "latest": None if model.latest is None else model.latest.version,
+        "stages": {one.stage: one.version for one in model.holdings if not one.is_alias},
+        "aliases": {one.stage: one.version for one in model.holdings if one.is_alias},
+        "contested": [catalog.told(one) for one in catalog.contests(model.holdings)],
+        "deprecated": None if model.deprecated is None else catalog.said(model.deprecated),
+        "versions": [
+            catalog.brief(model, one.version)
+            | ({} if one.run is None else {"run": _run(one), "metrics": dict(one.run.metrics)})
+            | {"description": texts.get(one.version.name)}
+            for one in found
+        ],
+    }
+
+
+def _run(one: Edition) -> dict[str, Any]:
+    assert one.run is not None
+    run = one.run
+    return {"id": run.id, "experiment": run.experiment, "name": run.name, "status": run.status}
+
+
+def _drawn(model: Model, found: Sequence[Edition], text: str | None, shown: Screen) -> str:
+    from gittrack import report
+    from gittrack.cells import bold
+
+    live = sum(one.is_live for one in model.versions)
+    count = f"{live:,} version{'s' * (live != 1)}"
+    gone = len(model.versions) - live
+    parts = [count, *([f"{gone:,} taken back"] if gone else [])]
+    lines = [f"{bold(_line(model.name), shown.color)}  {', '.join(parts)}"]
+    facts = list(_facts(model, text))
+    width = max((len(key) for key, _ in facts), default=0)
+    lines += [_cut(f"  {key:<{width}}  {value}", shown) for key, value in facts]
+    blocks = ["\n".join(lines) + "\n"]
+    if found:
+        now = datetime.now(timezone.utc) if shown.is_terminal else None
+        columns, values = _table(found, dated=now is None)
+        spare = [n for n, column in enumerate(columns) if column.title in ("BY", "ALIASES")]
+        drawn = report.sheet(
+            columns, values, now=now, width=shown.width, color=shown.color, spare=spare[::-1]
+        )
+        blocks.append(drawn.text)
+    if contested := _contested(model, shown):
+        blocks.append(contested)
+    return "\n".join(blocks)
+
+
+def _facts(model: Model, text: str | None) -> Iterator[tuple[str, str]]:
+    if text:
+        yield "description", _line(text)
+    if model.deprecated is not None:
+        yield "deprecated", _who(model.deprecated)
+    for one in model.holdings:
+        if one.stage != "archived" and not one.is_alias:
+            yield _line(one.stage), f"v{one.version}  {_who(one.since)}"
+    archived = [f"v{one.version}" for one in model.holdings if one.stage == "archived"]
+    if archived:
+        more = len(archived) - _MOST_ARCHIVED
+        others = f" and {more} more" if more > 0 else ""
+        yield "archived", ", ".join(archived[-_MOST_ARCHIVED:]) + others
+    for one in model.holdings:
+        if one.is_alias:
+            yield _line(one.stage), f"v{one.version}  (alias)"
+
+
+def _who(change: Change) -> str:
+    """When, by whom and why: `3d ago by Ada Lovelace: passed the audit`."""
+    why = f": {_line(change.reason)}" if change.reason else ""
+    return f"{_ago(change)} by {_line(change.by)}{why}"
+
+
+def _ago(change: Change) -> str:
+    from gittrack.catalog import moment
+    from gittrack.cells import age
+
+    when = moment(change)
+    if when is None:
+        return "nobody knows when"
+    ago = age(when, datetime.now(timezone.utc))
+    return "just now" if ago == "just" else f"{ago} ago"
+
+
+def _table(found: Sequence[Edition], *, dated: bool) -> tuple[list[Column], list[Sequence[Any]]]:
+    from gittrack.catalog import moment
+    from gittrack.report import Column
+
+    versions = [one.version for one in found]
+    parts: list[tuple[str, str, Sequence[Any]]] = [
+        ("", "VERSION", [f"v{one.version}" for one in versions]),
+        ("", "STAGE", [one.stage if one.is_live else "(taken back)" for one in versions]),
+    ]
+    if any(one.aliases for one in versions):
+        parts.append(("", "ALIASES", [", ".join(one.aliases) or None for one in versions]))
+    parts += [
+        ("name", "RUN", [one.run.name if one.run is not None else None for one in found]),
+        ("", "WHEN" if dated else "AGE", [moment(one.registered) for one in versions]),
+        ("", "BY", [one.registered.by for one in versions]),
+    ]
+    for key in _metrics(found):
+        parts.append(("", key, [one.run and one.run.metrics.get(key) for one in found]))
+    columns = [Column(key, title) for key, title, _ in parts]
+    return columns, [values for _, _, values in parts]
+
+
+def _metrics(found: Sequence[Edition]) -> list[str]:
+    """The leading metrics of these versions, by name."""
+    there = {key for one in found if one.run is not None for key in one.run.metrics}
+    return sorted(there)[:_MOST_METRICS]
+
+
+def _contested(model: Model, shown: Screen) -> str:
+    from gittrack.catalog import contests
+    from gittrack.cells import bold
+
+    lines = []
+    for one in contests(model.holdings):
+        lines.append(f"{_line(one.stage or '')}: {_line(one.tag)}, {_who(one)}")
+        lines.append(f"  {_line(one.contested or '')}")
+    if not lines:
+        return ""
+    lines.append(f"git track model promote {model.name}@VERSION STAGE --again decides anew")
+    head = bold("contested", shown.color)
+    return "\n".join([head, *(_cut(f"  {line}", shown) for line in lines)]) + "\n"
+
+
+def _line(text: str) -> str:
+    from gittrack.quoting import one_line
+
+    return one_line(text.strip())
+
+
+def _cut(line: str, shown: Screen) -> str:
+    from gittrack.cells import cut
+
+    return line if shown.width is None else cut(line, max(shown.width, _SHORTEST))
+
+
+# -- a version ------------------------------------------------------------------------------------
+
+
+def _show_version(place: Place, known: Registry, version: Version, as_json: bool) -> None:
+    from gittrack import catalog
+
+    found = catalog.open_dossier(place, known, version)
+    if as_json:
+        from gittrack import chronicle, exports
+
+        every = chronicle.deeds(found.model, full=True)
+        own = [catalog.told(one.change) for one in every if one.change.version == version.version]
+        here = _is_here(place, found)
+        page(place, exports.as_json(found.fields() | {"here": here, "history": own}))
+    else:
+        page(place, _whole(place, found, screen()))
+    for doubt in found.doubts:
+        say(f"warning: {version.name}: {doubt}")
+
+
+def _is_here(place: Place, found: Dossier) -> bool | None:
+    """Whether the artifact is in the cache; None where it has none, or nobody can tell."""
+    if found.run is None or found.artifact is None:
+        return None
+    from gittrack.cli.show import not_at_hand
+
+    absent = not_at_hand(place.repo, found.run)
+    return None if absent is None else found.artifact.md5 not in absent
+
+
+def _whole(place: Place, found: Dossier, shown: Screen) -> str:
+    from gittrack.cells import plain
+    from gittrack.cli.show import block, contents, listed
+
+    run = found.run
+    blocks = [_head(place, found, shown)]
+    if run is not None:
+        blocks += [
+            listed("params", {key: plain(value) for key, value in run.params.items()}, shown),
+            listed("metrics", {key: plain(value) for key, value in run.metrics.items()}, shown),
+            block("data", contents(run.data), shown),
+        ]
+    blocks += [
+        block("artifact", _artifact(place, found), shown),
+        block("package", list(_package(found)), shown),
+        block("history", _history(found), shown),
+        block("next", _next(found), shown),
+    ]
+    return "\n".join(part for part in blocks if part)
+
+
+def _head(place: Place, found: Dossier, shown: Screen) -> str:
+    from gittrack.cells import bold
+
+    version = found.version
+    marks = [version.stage or "", *(f"({name})" for name in version.aliases)]
+    if not version.is_live:
+        marks.append("taken back")
+    if found.model.deprecated is not None:
+        marks.append("of a deprecated model")
+    words = "  ".join([bold(_line(version.name), shown.color), *(_line(m) for m in marks if m)])
+    return (
+        "\n".join([words, *(f"  {key:<11} {value}" for key, value in _told(place, found))]) + "\n"
+    )
+
+
+def _told(place: Place, found: Dossier) -> Iterator[tuple[str, str]]:
+    version = found.version
+    if found.description:
+        yield "description", _line(found.description)
+    yield "registered", _signed(version.registered)
+    if version.registered.body:
+        yield "message", _line(version.registered.body)
+    if version.since is not None:
+        yield _line(version.since.stage or ""), _signed(version.since)
+        if version.since.reason:
+            yield "reason", _line(version.since.reason)
+        if required := version.since.trailers.get("require"):
+            yield "required", _line(required)
+    if version.unregistered is not None:
+        yield "taken back", _signed(version.unregistered)
+    if found.model.deprecated is not None:
+        yield "deprecated", _who(found.model.deprecated)
+    for one in _doubtful(found):
+        yield "contested", _line(f"{one.tag}: {one.contested}")
+    yield "tag", _line(version.registered.tag)
+    yield from _of_run(place, found)
+    yield "commit", version.commit
+
+
+def _doubtful(found: Dossier) -> list[Change]:
+    from gittrack.catalog import contests
+
+    own = [one for one in found.model.holdings if one.version == found.version.version]
+    return contests(own)
+
+
+def _signed(change: Change) -> str:
+    """When and by whom a tag was made, in full."""
+    from gittrack.catalog import moment
+
+    when = moment(change)
+    date = "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S %z} "
+    address = f" <{_line(change.email)}>" if change.email else ""
+    return f"{date}({_ago(change)}) by {_line(change.by)}{address}"
+
+
+def _of_run(place: Place, found: Dossier) -> Iterator[tuple[str, str]]:
+    if found.run is None or found.now is None or found.ref is None:
+        return
+    from gittrack.cells import status_text
+    from gittrack.cli.show import code_facts, when
+    from gittrack.cli.subject import Subject
+
+    run = found.run
+    deleted = "  (deleted)" if found.now.deleted else ""
+    title = f"  '{_line(found.now.title)}'" if found.now.title else ""
+    status = status_text(run.status, False)
+    yield "run", f"{_line(run.experiment)}/{_line(run.name)}  {status}{deleted}{title}"
+    yield "ran", when(run)
+    yield from code_facts(Subject(place.repo, run, found.now, found.ref, found.ref.commit))
+
+
+def _artifact(place: Place, found: Dossier) -> list[str]:
+    """Where the artifact is, and how large: a line, and what brings it if it is not here."""
+    from gittrack.cells import size
+
+    version, kept = found.version, found.artifact
+    if version.artifact is None:
+        return []
+    if kept is None:
+        return [_line(version.artifact)]
+    amount = size(kept.size)
+    if kept.nfiles is not None:
+        amount += f" in {kept.nfiles:,} file{'s' * (kept.nfiles != 1)}"
+    here = _is_here(place, found)
+    where = {True: "in the cache", False: "not here", None: ""}[here]
+    lines = ["  ".join(part for part in (_line(kept.path), kept.md5[:7], amount, where) if part)]
+    if here is False:
+        lines.append(f"git track model fetch {_line(version.name)} brings it from the data remote")
+    return lines
+
+
+def _package(found: Dossier) -> Iterator[str]:
+    """What a model in MLflow's form says of itself; at least the flavours of the tag."""
+    package = found.package
+    if package is None:
+        flavors = found.version.registered.trailers.get("flavors")
+        if flavors:
+            yield f"flavors       {_line(flavors)}"
+        return
+    named = (f"{name} {version}" if version else name for name, version in package.flavors.items())
+    parts = {
+        "flavors": ", ".join(named),
+        "inputs": ", ".join(package.inputs or ()),
+        "outputs": ", ".join(package.outputs or ()),
+        "params": ", ".join(package.params or ()),
+        "python": package.python or "",
+        "requirements": ", ".join(package.requirements),
+        "mlflow": package.mlflow_version or "",
+    }
+    for key, value in parts.items():
+        if value:
+            yield f"{key:<12}  {_line(value)}"
+
+
+def _history(found: Dossier) -> list[str]:
+    from gittrack import chronicle
+
+    lines = []
+    for deed in chronicle.deeds(found.model, full=True):
+        change = deed.change
+        if change.version == found.version.version:
+            mark = "  (contested)" if change.contested else ""
+            lines.append(f"{_line(deed.words)}, {_who(change)}{mark}")
+    return lines
+
+
+def _next(found: Dossier) -> list[str]:
+    """What is likely to be wanted of a version now."""
+    version, model = found.version, found.model
+    if not version.is_live:
+        return [f"git track model history {_line(model.name)}"]
+    lines = [f"git track model path {_line(version.name)}"] if version.artifact else []
+    held = model.holding("production")
+    if held is not None and held.version != version.version:
+        lines.append(f"git track model diff {model.name}@production {version.name}")
+    if version.stage != "production" and model.deprecated is None:
+        lines.append(f"git track model promote {version.name} production")
+    return [*lines, f"git track lineage {version.name}"]
