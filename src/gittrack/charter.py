@@ -91,12 +91,11 @@ class Charter:
             hint=f"{self._said(stage, 'from')} says so.",
         )
 
-    def check_version(self, version: str, stage: str) -> None:
-        """Make sure that a version may have a stage, wherever it comes from.
+    def check_stage(self, stage: str) -> None:
+        """Make sure that there may be such a stage.
 
         Raises:
-            StageRefused: there is no such stage, or the version is not in its range.
-            UsageError: the range makes no sense.
+            StageRefused: it is not among those that are allowed.
         """
         allowed = {name.lower() for name in self.stages}
         if allowed and stage != ARCHIVED and stage.lower() not in allowed:
@@ -104,6 +103,15 @@ class Charter:
                 f"'{stage}' is no stage of this repository",
                 hint=f"{self._origin(_STAGES)} has: {', '.join(self.stages)}.",
             )
+
+    def check_version(self, version: str, stage: str) -> None:
+        """Make sure that a version may have a stage, wherever it comes from.
+
+        Raises:
+            StageRefused: there is no such stage, or the version is not in its range.
+            UsageError: the range makes no sense.
+        """
+        self.check_stage(stage)
         allow = self.rule(stage).allow
         if allow is not None and not semver.is_within(version, allow):
             raise StageRefused(
