@@ -1,0 +1,177 @@
+"""What was decided about a model, told: in a sentence or as JSON, and how others get to know it.
+
+Finds what a decision is about, and tells a name that nothing can have from one that nothing has.
+Knows nothing of the rules; the registrar decides.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Container, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+from gittrack.cli.output import wants_color
+from gittrack.errors import ModelNotFound, UsageError
+
+if TYPE_CHECKING:
+    from gittrack.registrar import Outcome
+    from gittrack.registry import Model, Registry, Version
+    from gittrack.whereabouts import Place
+
+__all__ = [
+    "dry_option",
+    "model_named",
+    "number",
+    "reason_option",
+    "tell",
+    "version_named",
+]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def reason_option(command: Command) -> Command:
+    """Add `--reason` to a command."""
+    return click.option(
+        "--reason", metavar="TEXT", default="", help="Why, for those who read the history."
+    )(command)
+
+
+def dry_option(command: Command) -> Command:
+    """Add `-n` and `--dry-run` to a command."""
+    return click.option(
+        "-n", "--dry-run", is_flag=True, help="Only say what would be decided; all rules are asked."
+    )(command)
+
+
+# -- what it is about -----------------------------------------------------------------------------
+
+
+def model_named(place: Place, name: str) -> Model:
+    """The model of this name.
+
+    Raises:
+        BadName: no model can be called so.
+        ModelNotFound: there is none.
+    """
+    from gittrack import registry, tagging
+
+    try:
+        return registry.find_model(registry.read(place), name)
+    except ModelNotFound:
+        tagging.check_model(name)
+        raise
+
+
+def version_named(place: Place, selector: str, *, by_number: bool = False) -> Version:
+    """The version that NAME@VERSION, NAME@STAGE, NAME@ALIAS or NAME@latest names.
+
+    The name of a model alone, which elsewhere means its latest version, is too little to decide
+    upon. `by_number`: only NAME@VERSION will do, as what it means can never change.
+
+    Raises:
+        UsageError: it names no version, or not by its number.
+        BadName: no model, version or stage can be called so.
+        ModelNotFound: there is none.
+    """
+    from gittrack import registry
+
+    named = registry.parse(selector)
+    if named is None:
+        raise UsageError(
+            f"'{selector}' names no version of a model", hint="NAME@VERSION, such as churn@v1.0.0."
+        )
+    known = registry.read(place)
+    try:
+        found = registry.find_version(known, selector)
+    except ModelNotFound:
+        _check(known.models, *named)
+        raise
+    if by_number and named[1].removeprefix("v") != found.version:
+        raise UsageError(
+            f"'{selector}' may be another version tomorrow, and this is for ever",
+            hint=f"it is {found.name} now.",
+        )
+    return found
+
+
+def _check(models: Container[str], name: str, what: str) -> None:
+    """Raise BadName where a model, version or stage that is not there cannot be."""
+    from gittrack import semver, tagging
+
+    if name not in models:
+        tagging.check_model(name)
+    if what[:1].isdigit() or (what[:1] == "v" and what[1:2].isdigit()):
+        semver.parse(what)
+    elif what != "latest":
+        tagging.check_stage(what)
+
+
+# -- what became of it ----------------------------------------------------------------------------
+
+
+def number(version: Version | None) -> str:
+    """A version in a sentence about its model: `v1.2.0`, or `nobody`."""
+    return "nobody" if version is None else f"v{version.version}"
+
+
+def tell(
+    place: Place, outcome: Outcome, sentence: str, *, as_json: bool, dry_run: bool = False
+) -> None:
+    """Print what became of a decision, and on stderr how the tags get to others."""
+    from gittrack.quoting import one_line
+
+    if as_json:
+        from gittrack.exports import as_json as document
+
+        click.echo(document(_fields(outcome, dry_run)), nl=False)
+    else:
+        click.echo(one_line(sentence))
+    if outcome.tags and not dry_run:
+        _say_how_to_share(place, outcome.tags)
+
+
+def _fields(outcome: Outcome, dry_run: bool) -> dict[str, object]:
+    status: Literal["done", "notneeded", "planned"] = outcome.status
+    if dry_run and status == "done":
+        status = "planned"
+    return {
+        "status": status,
+        "stage": outcome.stage,
+        "tags": list(outcome.tags),
+        "version": _said(outcome.known, outcome.version),
+        "former": _said(outcome.known, outcome.former),
+    }
+
+
+def _said(known: Registry, version: Version | None) -> dict[str, object] | None:
+    from gittrack import catalog
+
+    return None if version is None else catalog.brief(known.models[version.model], version)
+
+
+def _say_how_to_share(place: Place, tags: Sequence[str]) -> None:
+    from gittrack.quoting import command_line, printable
+
+    remote = _remote(place)
+    if remote is None:
+        return
+    # All or none: a consequence without its decision would take a stage away.
+    words = command_line([*(["--atomic"] if len(tags) > 1 else []), remote, *tags])
+    text = f"only here so far: git push {printable(words)}"
+    sys.stdout.flush()
+    click.echo(f"\x1b[2m{text}\x1b[m" if wants_color(sys.stderr) else text, err=True)
+
+
+def _remote(place: Place) -> str | None:
+    """The remote that tags would go to: the one that is set, else `origin`, else the only one."""
+    known = sorted(
+        {key[7:-4] for key in place.settings if key.startswith("remote.") and key.endswith(".url")}
+    )
+    chosen = place.setting("track.remote")
+    for name in (chosen, "origin"):
+        if name in known:
+            return name
+    return known[0] if len(known) == 1 else None

@@ -1,0 +1,242 @@
+"""`git track model promote`, `demote`, `rollback`, `archive`, `alias`: who holds what.
+
+Turns words of the command line into decisions, and what became of them into a sentence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from gittrack.cli.completing import aliases, model_stages, models, versions
+from gittrack.cli.decisions import (
+    dry_option,
+    model_named,
+    number,
+    reason_option,
+    tell,
+    version_named,
+)
+from gittrack.cli.main import open_place
+from gittrack.cli.output import json_option
+
+if TYPE_CHECKING:
+    from gittrack.registrar import Outcome
+    from gittrack.registry import Version
+
+__all__ = ["alias", "archive", "demote", "promote", "rollback"]
+
+
+@click.command()
+@click.argument("version", metavar="NAME@VERSION", shell_complete=versions)
+@click.argument("stage", shell_complete=model_stages)
+@reason_option
+@click.option(
+    "--require",
+    metavar="QUERY",
+    multiple=True,
+    help="Only if its run answers this query; several: all of them.",
+)
+@click.option(
+    "--archive-existing/--demote-existing",
+    default=False,
+    help="Archive who held the stage, or only take it away (the default).",
+)
+@click.option("--again", is_flag=True, help="Decide anew even if it holds the stage, which ends a "
+              "contest.")  # fmt: skip
+@dry_option
+@json_option
+@click.pass_context
+def promote(
+    ctx: click.Context,
+    version: str,
+    stage: str,
+    reason: str,
+    require: tuple[str, ...],
+    archive_existing: bool,
+    again: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Give a version a stage.
+
+    A stage has one holder, and a version one stage; `archived` may be the stage of many. Stages are
+    staging, production, archived or any other lower-case name, unless `track.stages` lists those
+    that are allowed. --require, and the rules of the stage, must hold for the run that the version
+    is; what they saw is kept in the tag.
+
+    \b
+    $ git track model promote churn@v1.0.0 production
+    $ git track model promote churn@staging production --reason "Passed the audit."
+    $ git track model promote churn@v1.1.0 production --require "metrics.f1 >= 0.9 and not dirty"
+    """
+    from gittrack import registrar, tagging
+
+    tagging.check_stage(stage)
+    place = open_place(ctx)
+    found = version_named(place, version)
+    outcome = registrar.promote(
+        place.repo,
+        found,
+        stage,
+        reason=reason,
+        require=require,
+        archive_existing=archive_existing,
+        again=again,
+        dry_run=dry_run,
+    )
+    said = _archived if stage == tagging.ARCHIVED else _promoted
+    tell(place, outcome, said(found, outcome, dry_run), as_json=as_json, dry_run=dry_run)
+
+
+def _promoted(found: Version, outcome: Outcome, dry_run: bool) -> str:
+    stage = outcome.stage
+    if outcome.status == "notneeded":
+        return f"{found.name} holds {stage} already"
+    former = number(outcome.former)
+    if outcome.former is not None and not dry_run and outcome.former.stage is not None:
+        former += "" if outcome.former.stage == stage else f", {outcome.former.stage} now"
+    return f"{found.name} {'would hold' if dry_run else 'now holds'} {stage} (before: {former})"
+
+
+def _archived(found: Version, outcome: Outcome, dry_run: bool) -> str:
+    if outcome.status == "notneeded":
+        return f"{found.name} is archived already"
+    held = f" (before: {found.stage})" if found.stage else ""
+    return f"{found.name} {'would be' if dry_run else 'is now'} archived{held}"
+
+
+@click.command()
+@click.argument("version", metavar="NAME@VERSION|@STAGE", shell_complete=versions)
+@reason_option
+@dry_option
+@json_option
+@click.pass_context
+def demote(ctx: click.Context, version: str, reason: str, dry_run: bool, as_json: bool) -> None:
+    """Take a version's stage away.
+
+    Nobody holds it then; who held it before does not come back: that is `git track model rollback`.
+
+    \b
+    $ git track model demote churn@production --reason "Too slow."
+    """
+    from gittrack import registrar
+
+    place = open_place(ctx)
+    found = version_named(place, version)
+    outcome = registrar.demote(place.repo, found, reason=reason, dry_run=dry_run)
+    if outcome.status == "notneeded":
+        sentence = f"{found.name} holds no stage"
+    else:
+        sentence = f"{found.name} {'would lose' if dry_run else 'no longer holds'} {found.stage}"
+    tell(place, outcome, sentence, as_json=as_json, dry_run=dry_run)
+
+
+@click.command()
+@click.argument("name", shell_complete=models)
+@click.argument("stage", shell_complete=model_stages)
+@reason_option
+@dry_option
+@json_option
+@click.pass_context
+def rollback(
+    ctx: click.Context, name: str, stage: str, reason: str, dry_run: bool, as_json: bool
+) -> None:
+    """Give a stage back to who held it before.
+
+    A second rollback goes further back. Versions that were taken back since are left out.
+
+    \b
+    $ git track model rollback churn production --reason "v1.1.0 refuses new customers."
+    """
+    from gittrack import registrar, tagging
+
+    tagging.check_stage(stage)
+    place = open_place(ctx)
+    outcome = registrar.rollback(
+        place.repo, model_named(place, name), stage, reason=reason, dry_run=dry_run
+    )
+    back = "would be back" if dry_run else "is back"
+    tell(
+        place,
+        outcome,
+        f"{stage} of {name} {back} at {number(outcome.version)} (before: {number(outcome.former)})",
+        as_json=as_json,
+        dry_run=dry_run,
+    )
+
+
+@click.command()
+@click.argument("version", metavar="NAME@VERSION", shell_complete=versions)
+@reason_option
+@dry_option
+@json_option
+@click.pass_context
+def archive(ctx: click.Context, version: str, reason: str, dry_run: bool, as_json: bool) -> None:
+    """Put a version into the archive.
+
+    It gives up the stage that it has. Its tag and its run stay; it can be promoted again.
+
+    \b
+    $ git track model archive churn@v1.0.0
+    """
+    from gittrack import registrar
+    from gittrack.tagging import ARCHIVED
+
+    place = open_place(ctx)
+    found = version_named(place, version)
+    outcome = registrar.promote(place.repo, found, ARCHIVED, reason=reason, dry_run=dry_run)
+    tell(place, outcome, _archived(found, outcome, dry_run), as_json=as_json, dry_run=dry_run)
+
+
+@click.command()
+@click.argument("version", metavar="NAME@VERSION", shell_complete=versions)
+@click.argument("name", metavar="ALIAS", shell_complete=aliases)
+@click.option("-d", "--delete", is_flag=True, help="Take the alias away; NAME alone is enough.")
+@reason_option
+@dry_option
+@json_option
+@click.pass_context
+def alias(
+    ctx: click.Context,
+    version: str,
+    name: str,
+    delete: bool,
+    reason: str,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Let a movable name point at a version.
+
+    An alias is no stage: a version may have several, and keeps its stage. `churn@champion` then
+    means that version wherever a model or a run is named.
+
+    \b
+    $ git track model alias churn@v1.1.0 champion
+    $ git track model alias churn champion --delete
+    """
+    from gittrack import registrar, tagging
+
+    tagging.check_stage(name)
+    place = open_place(ctx)
+    if delete:
+        model = model_named(place, version.partition("@")[0])
+        outcome = registrar.unalias(place.repo, model, name, reason=reason, dry_run=dry_run)
+        called = f"{model.name}@{name}"
+        if outcome.status == "notneeded":
+            sentence = f"there is no {called}"
+        else:
+            gone = "would be gone" if dry_run else "is gone"
+            sentence = f"{called} {gone} (before: {number(outcome.former)})"
+    else:
+        found = version_named(place, version)
+        outcome = registrar.alias(place.repo, found, name, reason=reason, dry_run=dry_run)
+        called = f"{found.model}@{name}"
+        if outcome.status == "notneeded":
+            sentence = f"{called} is {number(found)} already"
+        else:
+            now = "would be" if dry_run else "is now"
+            before = "nothing" if outcome.former is None else number(outcome.former)
+            sentence = f"{called} {now} {number(found)} (before: {before})"
+    tell(place, outcome, sentence, as_json=as_json, dry_run=dry_run)
