@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "dry_option",
+    "fields",
+    "fields",
     "model_named",
     "number",
     "reason_option",
+    "share",
+    "share",
     "tell",
     "version_named",
 ]
@@ -126,14 +130,16 @@ def tell(
     if as_json:
         from gittrack.exports import as_json as document
 
-        click.echo(document(_fields(outcome, dry_run)), nl=False)
+        click.echo(document(fields(outcome, dry_run)), nl=False)
     else:
         click.echo(one_line(sentence))
     if outcome.tags and not dry_run:
-        _say_how_to_share(place, outcome.tags)
+        share(place, outcome.tags)
 
 
-def _fields(outcome: Outcome, dry_run: bool) -> dict[str, object]:
+def fields(outcome: Outcome, dry_run: bool) -> dict[str, object]:
+    """What became of a decision, for a program; `planned` is what `--dry-run` says."""
+    """What became of a decision, for programs."""
     status: Literal["done", "notneeded", "planned"] = outcome.status
     if dry_run and status == "done":
         status = "planned"
@@ -152,7 +158,9 @@ def _said(known: Registry, version: Version | None) -> dict[str, object] | None:
     return None if version is None else catalog.brief(known.models[version.model], version)
 
 
-def _say_how_to_share(place: Place, tags: Sequence[str]) -> None:
+def share(place: Place, tags: Sequence[str]) -> None:
+    """Say on stderr how tags get to others, where there is a remote."""
+    """Say on stderr how new tags get to others, if there is anywhere to go."""
     from gittrack.quoting import command_line, printable
 
     remote = _remote(place)

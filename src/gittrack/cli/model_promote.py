@@ -23,9 +23,8 @@ from gittrack.cli.output import json_option
 
 if TYPE_CHECKING:
     from gittrack.registrar import Outcome
-    from gittrack.registry import Version
 
-__all__ = ["alias", "archive", "demote", "promote", "rollback"]
+__all__ = ["alias", "archive", "demote", "promote", "promoted", "rollback"]
 
 
 @click.command()
@@ -86,25 +85,30 @@ def promote(
         again=again,
         dry_run=dry_run,
     )
-    said = _archived if stage == tagging.ARCHIVED else _promoted
-    tell(place, outcome, said(found, outcome, dry_run), as_json=as_json, dry_run=dry_run)
+    said = promoted(outcome, stage, dry_run, before=found.stage)
+    tell(place, outcome, said, as_json=as_json, dry_run=dry_run)
 
 
-def _promoted(found: Version, outcome: Outcome, dry_run: bool) -> str:
-    stage = outcome.stage
+def promoted(outcome: Outcome, stage: str, dry_run: bool, *, before: str | None = None) -> str:
+    """What became of a promotion, in a sentence; `before` is the stage that the version had."""
+    from gittrack.tagging import ARCHIVED
+
+    name = "" if outcome.version is None else outcome.version.name
+    if stage == ARCHIVED:
+        held = f" (before: {before})" if before and outcome.status == "done" else ""
+        return f"{name} {_archived(outcome, dry_run)}{held}"
     if outcome.status == "notneeded":
-        return f"{found.name} holds {stage} already"
+        return f"{name} holds {stage} already"
     former = number(outcome.former)
-    if outcome.former is not None and not dry_run and outcome.former.stage is not None:
-        former += "" if outcome.former.stage == stage else f", {outcome.former.stage} now"
-    return f"{found.name} {'would hold' if dry_run else 'now holds'} {stage} (before: {former})"
+    if outcome.former is not None and not dry_run and outcome.former.stage not in (None, stage):
+        former += f", {outcome.former.stage} now"
+    return f"{name} {'would hold' if dry_run else 'now holds'} {stage} (before: {former})"
 
 
-def _archived(found: Version, outcome: Outcome, dry_run: bool) -> str:
+def _archived(outcome: Outcome, dry_run: bool) -> str:
     if outcome.status == "notneeded":
-        return f"{found.name} is archived already"
-    held = f" (before: {found.stage})" if found.stage else ""
-    return f"{found.name} {'would be' if dry_run else 'is now'} archived{held}"
+        return "is archived already"
+    return "would be archived" if dry_run else "is now archived"
 
 
 @click.command()
@@ -187,7 +191,8 @@ def archive(ctx: click.Context, version: str, reason: str, dry_run: bool, as_jso
     place = open_place(ctx)
     found = version_named(place, version)
     outcome = registrar.promote(place.repo, found, ARCHIVED, reason=reason, dry_run=dry_run)
-    tell(place, outcome, _archived(found, outcome, dry_run), as_json=as_json, dry_run=dry_run)
+    said = promoted(outcome, ARCHIVED, dry_run, before=found.stage)
+    tell(place, outcome, said, as_json=as_json, dry_run=dry_run)
 
 
 @click.command()
