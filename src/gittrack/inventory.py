@@ -141,14 +141,14 @@ def _standing(model: Model, leading: Version | None, runs: Mapping[str, Maker]) 
     )
 
 
-def editions(place: Place, model: Model, *, meter: Meter = SILENT) -> list[Edition]:
-    """All versions of a model with their runs, the highest first, taken-back ones too.
+def editions(place: Place, versions: Sequence[Version], *, meter: Meter = SILENT) -> list[Edition]:
+    """These versions with their runs, in their order.
 
     Raises:
         GitFailed: the refs cannot be read.
     """
-    runs = makers(place, model.versions, meter=meter)
-    return [Edition(one, runs.get(one.commit)) for one in model.versions]
+    runs = makers(place, versions, meter=meter)
+    return [Edition(one, runs.get(one.commit)) for one in versions]
 
 
 # -- runs -----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from gittrack.cli.completing import versions as complete_versions
 from gittrack.cli.main import open_place
 from gittrack.cli.output import Screen, json_option, page, say, screen
 from gittrack.cli.progress import bar
+from gittrack.tagging import ARCHIVED
 
 if TYPE_CHECKING:
     from gittrack.catalog import Dossier
@@ -31,9 +32,17 @@ _SHORTEST = 20
 @click.argument(
     "selector", metavar="NAME[@VERSION|@STAGE|@ALIAS]", shell_complete=complete_versions
 )
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(min=0),
+    default=50,
+    metavar="N",
+    help="Show the highest N versions of a model, 50 without this, and those that hold a stage.",
+)
 @json_option
 @click.pass_context
-def show(ctx: click.Context, selector: str, as_json: bool) -> None:
+def show(ctx: click.Context, selector: str, count: int, as_json: bool) -> None:
     """Show a model and its versions, or everything of one version.
 
     Of a version: who registered and promoted it, when and why, and the run that it is: its code,
@@ -57,7 +66,8 @@ def show(ctx: click.Context, selector: str, as_json: bool) -> None:
 
     texts = descriptions.read(place, known)
     with bar() as meter:
-        found = inventory.editions(place, model, meter=meter)
+        some = model.versions if as_json else _some(model, count)
+        found = inventory.editions(place, some, meter=meter)
     if as_json:
         from gittrack import exports
 
@@ -95,6 +105,15 @@ def _run(one: Edition) -> dict[str, Any]:
     return {"id": run.id, "experiment": run.experiment, "name": run.name, "status": run.status}
 
 
+def _some(model: Model, count: int) -> list[Version]:
+    """The highest versions, and those that hold a stage or an alias."""
+    return [
+        one
+        for place, one in enumerate(model.versions)
+        if place < count or one.aliases or one.stage not in (None, ARCHIVED)
+    ]
+
+
 def _drawn(model: Model, found: Sequence[Edition], text: str | None, shown: Screen) -> str:
     from gittrack import report
     from gittrack.cells import bold
@@ -115,7 +134,8 @@ def _drawn(model: Model, found: Sequence[Edition], text: str | None, shown: Scre
         drawn = report.sheet(
             columns, values, now=now, width=shown.width, color=shown.color, spare=spare[::-1]
         )
-        blocks.append(drawn.text)
+        more = len(model.versions) - len(found)
+        blocks.append(drawn.text + (f"and {more:,} more (-n shows them)\n" if more else ""))
     if contested := _contested(model, shown):
         blocks.append(contested)
     return "\n".join(blocks)
@@ -127,9 +147,9 @@ def _facts(model: Model, text: str | None) -> Iterator[tuple[str, str]]:
     if model.deprecated is not None:
         yield "deprecated", _who(model.deprecated)
     for one in model.holdings:
-        if one.stage != "archived" and not one.is_alias:
+        if one.stage != ARCHIVED and not one.is_alias:
             yield _line(one.stage), f"v{one.version}  {_who(one.since)}"
-    archived = [f"v{one.version}" for one in model.holdings if one.stage == "archived"]
+    archived = [f"v{one.version}" for one in model.holdings if one.stage == ARCHIVED]
     if archived:
         more = len(archived) - _MOST_ARCHIVED
         others = f" and {more} more" if more > 0 else ""
