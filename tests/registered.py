@@ -39,9 +39,11 @@ class Wine:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 
-    def register(self, version: str, on: str = RUN, **more: str) -> None:
+    def register(
+        self, version: str, on: str = RUN, artifact: str = "model.joblib", **more: str
+    ) -> None:
         """Register a version with the trailers that tell of its run."""
         self.tag(
-            f"wine@v{version}", on, version=version, artifact="model.joblib",
+            f"wine@v{version}", on, version=version, artifact=artifact,
             artifact_hash=self.md5s[on], run=f"default/{on}", run_id=on[0] * 32, **more,
         )  # fmt: skip

@@ -52,12 +52,19 @@ class Package(NamedTuple):
 
 
 def read(
-    repo: Repo, ref: RunRef, artifact: str, *, fetch: bool = False, meter: Meter = SILENT
+    repo: Repo,
+    ref: RunRef,
+    artifact: str,
+    *,
+    fetch: bool = False,
+    remote: str | None = None,
+    meter: Meter = SILENT,
 ) -> Package | None:
     """What the artifact of a run, or a directory in one, says of itself; None if it is no package.
 
     A package is a directory with a file `MLmodel` in it. With `fetch`, what is not in the cache
-    comes from the data remote: the listing and these few small files, not the model.
+    comes from the data remote, `remote` or the default one: the listing and these few small files,
+    not the model.
 
     Raises:
         DataMissing: it is not in the cache, nor anywhere else that is asked.
@@ -69,7 +76,7 @@ def read(
     kept = _holding(run, artifact)
     if kept is None:
         return None
-    shelf = _Shelf(repo, fetch, meter)
+    shelf = _Shelf(repo, fetch, remote, meter)
     files = shelf.files(kept, artifact)
     if _FILE not in files:
         return None
@@ -87,7 +94,7 @@ def flavors(repo: Repo, run: Run, artifact: str) -> tuple[str, ...]:
     kept = _holding(run, artifact)
     if kept is None:
         return ()
-    shelf = _Shelf(repo, False, SILENT)
+    shelf = _Shelf(repo, False, None, SILENT)
     try:
         files = shelf.files(kept, artifact)
         if _FILE not in files:
@@ -108,9 +115,10 @@ def _holding(run: Run, artifact: str) -> Artifact | None:
 class _Shelf:
     """Small objects out of the cache, fetched first where that is wanted."""
 
-    def __init__(self, repo: Repo, fetch: bool, meter: Meter) -> None:
+    def __init__(self, repo: Repo, fetch: bool, remote: str | None, meter: Meter) -> None:
         self._repo = repo
         self._fetch = fetch
+        self._remote = remote
         self._meter = meter
         self._setup = setup.read(repo)
         self._cache: Cache = open_cache(repo, self._setup)
@@ -137,7 +145,15 @@ class _Shelf:
     def _have(self, md5: str, most: Mapping[str, int]) -> None:
         if self._fetch:
             own = not md5.endswith(".dir")
-            data.fetch(self._repo, self._setup, [md5], files=own, most=most, meter=self._meter)
+            data.fetch(
+                self._repo,
+                self._setup,
+                [md5],
+                remote=self._remote,
+                files=own,
+                most=most,
+                meter=self._meter,
+            )
 
 
 def _mapping(text: bytes, where: str) -> Mapping[str, Any]:

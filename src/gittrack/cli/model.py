@@ -31,6 +31,7 @@ SUBVERBS: dict[str, Verb] = {
     "unregister": Verb("model_retire", "unregister", "Take a version back for ever.", _DECIDE),
     "deprecate": Verb("model_retire", "deprecate", "Say that a model is not to be used.", _DECIDE),
     "on-tag": Verb("model_on_tag", "on_tag", "Say what a pushed tag means, for a pipeline.", _USE),
+    "serve": Verb("model_serve", "serve", "Serve a version of a model with MLflow.", _USE),
 }
 
 
