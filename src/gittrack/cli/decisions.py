@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 __all__ = [
     "dry_option",
     "fields",
-    "fields",
     "model_named",
     "number",
     "reason_option",
-    "share",
     "share",
     "tell",
     "version_named",
@@ -139,7 +137,6 @@ def tell(
 
 def fields(outcome: Outcome, dry_run: bool) -> dict[str, object]:
     """What became of a decision, for a program; `planned` is what `--dry-run` says."""
-    """What became of a decision, for programs."""
     status: Literal["done", "notneeded", "planned"] = outcome.status
     if dry_run and status == "done":
         status = "planned"
@@ -160,7 +157,6 @@ def _said(known: Registry, version: Version | None) -> dict[str, object] | None:
 
 def share(place: Place, tags: Sequence[str]) -> None:
     """Say on stderr how tags get to others, where there is a remote."""
-    """Say on stderr how new tags get to others, if there is anywhere to go."""
     from gittrack.quoting import command_line, printable
 
     remote = _remote(place)
