@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gittrack.git import Repo
     from gittrack.refs import RunRef
 
-__all__ = ["changes", "diff", "patch", "stat"]
+__all__ = ["changes", "diff", "patch", "present", "stat"]
 
 Change = tuple[str, str, int, int]
 
@@ -44,12 +44,27 @@ def diff(
     $ git track diff main feature --code
     $ git track diff latest~1 latest --exit-code
     """
-    from gittrack import commits, revisions
-    from gittrack.difference import compare
+    from gittrack import revisions
 
     repo = open_repo(ctx)
     selectors = _completed(selectors)
     found = [revisions.resolve(repo, selector) for selector in selectors]
+    differs = present(repo, found, code=code, as_json=as_json)
+    for note in _repeated(selectors, found):
+        say(note)
+    if exit_code and differs:
+        ctx.exit(1)
+
+
+def present(repo: Repo, found: Sequence[RunRef], *, code: bool, as_json: bool) -> bool:
+    """Print what differs between runs -> whether anything does; with `code` only that, as a patch.
+
+    Raises:
+        BrokenRecord: one cannot be read.
+    """
+    from gittrack import commits
+    from gittrack.difference import compare
+
     compared = compare([commits.load(repo, ref) for ref in found])
     code_changes = [_changes(repo, found[0], ref) for ref in found[1:]]
     shown = screen()
@@ -61,10 +76,7 @@ def diff(
         page(repo, exports.as_json(_fields(compared, found, code_changes)))
     else:
         page(repo, _drawn(compared, code_changes, shown))
-    for note in _repeated(selectors, found):
-        say(note)
-    if exit_code and (not compared.empty or any(code_changes)):
-        ctx.exit(1)
+    return not compared.empty or any(code_changes)
 
 
 def _completed(selectors: Sequence[str]) -> Sequence[str]:

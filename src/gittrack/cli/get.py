@@ -17,7 +17,7 @@ from gittrack.cli.output import json_option
 if TYPE_CHECKING:
     from gittrack.retrieve import Retrieved
 
-__all__ = ["get"]
+__all__ = ["fields", "get", "line"]
 
 
 def _kept_names(
@@ -93,13 +93,14 @@ def get(
     if as_json:
         from gittrack.exports import as_json as document
 
-        click.echo(document([_fields(item) for item in found]), nl=False)
+        click.echo(document([fields(item) for item in found]), nl=False)
         return
     for item in found:
-        click.echo(_line(item, dry_run))
+        click.echo(line(item, dry_run))
 
 
-def _fields(item: Retrieved) -> dict[str, object]:
+def fields(item: Retrieved) -> dict[str, object]:
+    """One artifact for programs."""
     return {
         "name": item.name,
         "path": os.fspath(item.path),
@@ -110,7 +111,7 @@ def _fields(item: Retrieved) -> dict[str, object]:
     }
 
 
-def _line(item: Retrieved, dry_run: bool) -> str:
+def line(item: Retrieved, dry_run: bool) -> str:
     """One artifact for people: where it is, how large, what happened to it."""
     from gittrack.cells import size
     from gittrack.quoting import one_line

@@ -18,9 +18,12 @@ _USE = "Use"
 SUBVERBS: dict[str, Verb] = {
     "ls": Verb("model_ls", "ls", "List models, and who holds which stage.", _LOOK),
     "show": Verb("model_show", "show", "Show a model, or everything of a version.", _LOOK),
+    "history": Verb("model_history", "history", "Show what was decided, by whom and why.", _LOOK),
+    "diff": Verb("model_history", "diff", "Show what differs between versions.", _LOOK),
     "register": Verb(
         "model_register", "register", "Make what a run kept a version of a model.", _DECIDE
     ),
+    "best": Verb("model_best", "best", "Choose the best version, or the best run.", _DECIDE),
     "promote": Verb("model_promote", "promote", "Give a version a stage.", _DECIDE),
     "demote": Verb("model_promote", "demote", "Take a version's stage away.", _DECIDE),
     "rollback": Verb(
@@ -30,6 +33,10 @@ SUBVERBS: dict[str, Verb] = {
     "alias": Verb("model_promote", "alias", "Let a movable name point at a version.", _DECIDE),
     "unregister": Verb("model_retire", "unregister", "Take a version back for ever.", _DECIDE),
     "deprecate": Verb("model_retire", "deprecate", "Say that a model is not to be used.", _DECIDE),
+    "fetch": Verb(
+        "model_files", "fetch", "Write the artifact of a version into a directory.", _USE
+    ),
+    "path": Verb("model_files", "path", "Print where a version can be read.", _USE),
     "on-tag": Verb("model_on_tag", "on_tag", "Say what a pushed tag means, for a pipeline.", _USE),
     "serve": Verb("model_serve", "serve", "Serve a version of a model with MLflow.", _USE),
 }
