@@ -91,6 +91,7 @@ SHOWING = ASKING | {
     "gittrack.git.references",
     "gittrack.git.values",
     "gittrack.git.worktrees",
+    "gittrack.ledger",
     "gittrack.message",
     "gittrack.names",
     "gittrack.record",

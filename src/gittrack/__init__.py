@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from gittrack.listing import RecordedRun, Runs, diff, get_run, runs
     from gittrack.media import Histogram, Image, Table
+    from gittrack.models import ModelVersion, model, promote, register_model
 
     run: Run | None
 
@@ -63,6 +64,7 @@ __all__ = [
     "Experiment",
     "Histogram",
     "Image",
+    "ModelVersion",
     "RecordedRun",
     "Run",
     "Runs",
@@ -96,6 +98,9 @@ __all__ = [
     "log_table",
     "log_text",
     "login",
+    "model",
+    "promote",
+    "register_model",
     "runs",
     "save",
     "set_experiment",
@@ -138,6 +143,7 @@ _DOORS = {
     ],
     "listing": ["RecordedRun", "Runs", "diff", "get_run", "runs"],
     "media": ["Histogram", "Image", "Table"],
+    "models": ["ModelVersion", "model", "promote", "register_model"],
 }
 
 # What other trackers have, and what helps instead.
@@ -153,8 +159,8 @@ _ABSENT = {
         "gittrack.integrations has a module for each framework",
     ),
     "MlflowClient": "gittrack.runs(...) and get_run(name) read runs; log to the run that is active",
-    "register_model": "a tag on the run says what it is: `git track tag RUN candidate=yes`",
-    "log_model": "save the model to a file, and log_artifact keeps it",
+    "log_model": "save the model to a file, and log_artifact keeps it; register_model names it",
+    "link_model": "register_model(run, name) makes a run's artifact a version of a model",
     "use_artifact": "load_artifact(run, name) finds an artifact of another run",
     "alert": "leave it out",
     "setup": "there is no service to start; leave it out",

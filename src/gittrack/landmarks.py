@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 
 from gittrack import commits, registry, tagging, whereabouts
-from gittrack.errors import BrokenRecord, ModelNotFound
+from gittrack.errors import BrokenRecord, ModelNotFound, RunNotFound
 from gittrack.git import Repo
 from gittrack.refs import RunRef
 from gittrack.registry import Version
 
-__all__ = ["advice", "called", "tag", "version"]
+__all__ = ["advice", "called", "check", "no_run", "version"]
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]*")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
@@ -46,12 +46,24 @@ def version(repo: Repo, selector: str) -> Version | None:
         return None
 
 
-def tag(repo: Repo, revision: str) -> str | None:
-    """The tag of the registry's form that a Git revision is, None if it is none that is here."""
+def check(repo: Repo, revision: str, commit: str) -> None:
+    """Refuse a tag of the registry that is on a commit which is no run: its parents' are others.
+
+    Raises:
+        RunNotFound: `revision` is one.
+    """
     name = revision.removeprefix("refs/").removeprefix("tags/")
-    if tagging.parse(name) is None or repo.ref(_TAGS + name) is None:
-        return None
-    return name
+    if tagging.parse(name) is not None and repo.ref(_TAGS + name) is not None:
+        raise no_run(revision, name, commit)
+
+
+def no_run(selector: str, name: str, commit: str) -> RunNotFound:
+    """What is said of `selector`, the version or tag `name`, on a commit that is no run."""
+    return RunNotFound(
+        f"'{selector}' is on {commit[:7]}, which is no run",
+        selector=selector,
+        hint=f"`git show {name}` shows it; another tool than gittrack may have made the tag.",
+    )
 
 
 def called(repo: Repo, name: str) -> RunRef | None:

@@ -12,10 +12,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from gittrack import answers, names, recorded, whereabouts
-from gittrack.active import current
-from gittrack.errors import GittrackError, RunNotFound, UnknownKey, UsageError
+from gittrack.errors import RunNotFound, UnknownKey, UsageError
 from gittrack.foreign import plain
-from gittrack.git import Repo
 from gittrack.keys import flatten, nearest
 from gittrack.recorded import RecordedRun, Runs
 from gittrack.search import Question, Search, open_search
@@ -76,7 +74,7 @@ def runs(
         {key: str(text) for key, text in (tags or {}).items()},
         {key: plain(value) for key, value in flatten(params or {}).items()},
     )
-    repo = _open(directory)
+    repo = recorded.opened(directory)
     question = Question(query, experiment, archived, deleted, True, _order(sort))
     with open_search(whereabouts.of(repo)) as search:
         if narrowing == _NOTHING:
@@ -102,7 +100,7 @@ def get_run(selector: str = "latest", *, directory: _Path | None = None) -> Reco
         BrokenRecord: its commit cannot be read.
         RepositoryError: there is no repository, or it cannot be used.
     """
-    return recorded.find(_open(directory), selector)
+    return recorded.find(recorded.opened(directory), selector)
 
 
 def diff(*found: RecordedRun | str, directory: _Path | None = None) -> Difference:
@@ -114,25 +112,10 @@ def diff(*found: RecordedRun | str, directory: _Path | None = None) -> Differenc
     Raises:
         As `get_run`, for each of them; BrokenRecord also where a record cannot be read.
     """
-    repo = _open(directory)
+    repo = recorded.opened(directory)
     return recorded.compared(
         repo, found if len(found) > 1 else (*(found or ("latest~1",)), "latest")
     )
-
-
-def _open(directory: _Path | None) -> Repo:
-    """The repository that is asked; runs that died unrecorded are recorded first."""
-    active = current() if directory is None else None
-    repo = Repo.open(directory or (active and active.begin.get("where")) or ".")
-    try:
-        if os.listdir(repo.state / "live"):
-            from gittrack import recovery
-
-            recovery.recover(repo)
-    except (OSError, GittrackError):
-        # What is asked does not depend on it, and the next git track command tries again.
-        pass
-    return repo
 
 
 def _statuses(status: str | Iterable[str]) -> set[str]:

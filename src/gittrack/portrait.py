@@ -20,14 +20,14 @@ from gittrack.cells import cut, duration, finite, is_number, plain
 from gittrack.errors import GittrackError
 from gittrack.git import Repo
 from gittrack.message import short
-from gittrack.quoting import one_line
+from gittrack.quoting import one_line, printable
 from gittrack.records import Row, Run
 from gittrack.report import Column
 from gittrack.series import Table
 from gittrack.story import tell
 from gittrack.summaries import Number, Summary
 
-__all__ = ["html", "of_live", "table", "thinned"]
+__all__ = ["card", "html", "of_live", "table", "thinned"]
 
 _Points: TypeAlias = Sequence[tuple[float, float]]
 
@@ -44,6 +44,8 @@ _WHOLE = "font-family:sans-serif;font-size:13px;line-height:1.45;max-width:960px
 _ROW = "display:flex;flex-wrap:wrap;gap:8px 28px;align-items:flex-start;margin-top:6px"
 _LINE = "border:0;border-bottom:1px solid rgba(128,128,128,.3);padding:1px 10px 1px 0"
 _FAINT = "opacity:.65"
+_WORDS = "display:flex;flex-wrap:wrap;gap:0 12px"
+_LONGEST_TEXT = 2_000
 
 
 def of_live(directory: Path, latest: Mapping[str, Number] | None = None) -> str:
@@ -98,6 +100,24 @@ def html(run: Run | Summary, rows: Iterable[Row] = ()) -> str:
     return f'<div style="{_WHOLE}">{"".join(parts)}</div>'
 
 
+def card(
+    title: str,
+    words: Iterable[str],
+    text: str | None = None,
+    groups: Iterable[tuple[str, Mapping[str, Any]]] = (),
+) -> str:
+    """Something with a name: words beside it, a text beneath, and tables of values."""
+    said = [f"<b>{_shown(title)}</b>", *(f"<span>{_shown(word)}</span>" for word in words)]
+    parts = [f'<div style="{_WORDS}">{"".join(said)}</div>']
+    if text:
+        shown = escape(printable(text[:_LONGEST_TEXT]))
+        parts.append(f'<div style="white-space:pre-wrap;{_FAINT}">{shown}</div>')
+    tables = "".join(_values(name, values) for name, values in groups if values)
+    if tables:
+        parts.append(f'<div style="{_ROW}">{tables}</div>')
+    return f'<div style="{_WHOLE}">{"".join(parts)}</div>'
+
+
 def _head(run: Run | Summary) -> str:
     seconds = None if run.ended is None else (run.ended - run.started).total_seconds()
     color = _COLORS.get(run.status, "inherit")
@@ -109,7 +129,7 @@ def _head(run: Run | Summary) -> str:
     ]
     if run.title:
         words.insert(1, f"<span>{_shown(run.title)}</span>")
-    return f'<div style="display:flex;flex-wrap:wrap;gap:0 12px">{"".join(words)}</div>'
+    return f'<div style="{_WORDS}">{"".join(words)}</div>'
 
 
 def _values(name: str, values: Mapping[str, Any]) -> str:

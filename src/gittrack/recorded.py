@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 from gittrack import answers, commits, refs, revisions
 from gittrack.active import current
 from gittrack.annotations import overlay
-from gittrack.errors import BrokenRecord, RunNotFound
+from gittrack.errors import BrokenRecord, GittrackError, RunNotFound
 from gittrack.git import Repo
 from gittrack.origin import Origin
 from gittrack.pages import Pages
 from gittrack.records import Artifact, Code, Data, Environment, Input, Run
+from gittrack.refs import RunRef
 from gittrack.search import Question
 from gittrack.summaries import Number, Status, Summary, Value
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from gittrack.difference import Difference
     from gittrack.succession import Point
 
-__all__ = ["RecordedRun", "Runs", "compared", "find"]
+__all__ = ["RecordedRun", "Runs", "compared", "find", "found", "opened", "place_of"]
 
 _Path: TypeAlias = str | os.PathLike[str]
 
@@ -357,14 +358,53 @@ def find(repo: Repo, selector: str) -> RecordedRun:
     known = revisions.running_one(repo, selector)
     if known is not None:
         return _recorded(known, repo.git_dir)
-    ref = revisions.resolve(repo, selector)
+    return found(repo, revisions.resolve(repo, selector))
+
+
+def found(repo: Repo, ref: RunRef) -> RecordedRun:
+    """The run at a commit, whether a ref leads to it or not.
+
+    Raises:
+        RunNotFound: the commit is no run of ours.
+        BrokenRecord: it cannot be read.
+    """
     listed = commits.listing(repo, [ref])
     if not listed.runs:
-        raise next(iter(listed.problems), RunNotFound(f"{ref.short} is no run", selector=selector))
+        raise next(iter(listed.problems), RunNotFound(f"{ref.short} is no run", selector=ref.name))
     return _recorded(overlay(repo, listed.runs)[0], repo.git_dir)
 
 
-def compared(repo: Repo, found: Sequence[RecordedRun | str]) -> Difference:
+def place_of(run: RecordedRun) -> tuple[Repo, RunRef | None]:
+    """The repository of a run, opened, and where it is recorded, None while it runs.
+
+    Raises:
+        RunNotFound: it is gone.
+    """
+    return run._source.repo(), run._source.ref()
+
+
+def opened(directory: _Path | None) -> Repo:
+    """The repository that Python asks: at or above `directory`, without it that of the active run.
+
+    Else the one at or above the current directory. Runs that died unrecorded are recorded first.
+
+    Raises:
+        RepositoryError: there is none, or it cannot be used.
+    """
+    active = current() if directory is None else None
+    repo = Repo.open(directory or (active and active.begin.get("where")) or ".")
+    try:
+        if os.listdir(repo.state / "live"):
+            from gittrack import recovery
+
+            recovery.recover(repo)
+    except (OSError, GittrackError):
+        # What is asked does not depend on it, and the next git track command tries again.
+        pass
+    return repo
+
+
+def compared(repo: Repo, runs: Sequence[RecordedRun | str]) -> Difference:
     """What differs between two or more runs, given as such or as `find` takes them.
 
     Raises:
@@ -372,5 +412,5 @@ def compared(repo: Repo, found: Sequence[RecordedRun | str]) -> Difference:
     """
     from gittrack.difference import compare
 
-    opened = [find(repo, run) if isinstance(run, str) else run for run in found]
-    return compare([run.record for run in opened])
+    given = [find(repo, run) if isinstance(run, str) else run for run in runs]
+    return compare([run.record for run in given])

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 
-from gittrack import commits, landmarks, names, refs
+from gittrack import commits, names, refs
 from gittrack.errors import AmbiguousRun, RunNotFound, UnknownKey
 from gittrack.git import Repo
 from gittrack.keys import nearest
@@ -227,7 +227,10 @@ class _Reading:
             return None
         every = refs.all_runs(self._repo, experiment=self._experiment)
         found = _only(selector, [ref for ref in every if ref.name == selector])
-        found = found or landmarks.called(self._repo, selector)
+        if found is None:
+            from gittrack import landmarks
+
+            found = landmarks.called(self._repo, selector)
         return found if found and self._experiment in (None, found.experiment) else None
 
     def _computed(self, selector: str) -> RunRef | None:
@@ -279,12 +282,16 @@ class _Reading:
         return _only(selector, exact or self._roster.identified(digits, _SHOWN + 1))
 
     def _version(self, selector: str) -> RunRef | None:
+        if "@" not in selector:
+            return None
+        from gittrack import landmarks
+
         version = landmarks.version(self._repo, selector)
         if version is None:
             return None
         found = self._at(selector, version.commit)
         if found is None:
-            raise _no_run(selector, version.name, version.commit)
+            raise landmarks.no_run(selector, version.name, version.commit)
         return found
 
     def _at(self, selector: str, commit: str) -> RunRef | None:
@@ -310,9 +317,10 @@ class _Reading:
         found = self._at(selector, commit)
         if found is not None:
             return found
-        tag = landmarks.tag(self._repo, selector)
-        if tag is not None:
-            raise _no_run(selector, tag, commit)
+        if "@" in selector or "#" in selector:
+            from gittrack import landmarks
+
+            landmarks.check(self._repo, selector, commit)
         if self._roster.newest() is not None:
             found = self._roster.newest_on(self._repo.first_parents(commit))
             if found is not None:
@@ -352,6 +360,8 @@ class _Reading:
                 selector=selector,
                 hint="`git track show`, `watch` and `logs` show it; all else when it has ended.",
             )
+        from gittrack import landmarks
+
         known = self._roster.all_names(_MOST_NEAR)
         if advice := landmarks.advice(self._repo, selector):
             hint = advice
@@ -397,14 +407,6 @@ class _Reading:
                 selector=selector,
             )
         return found
-
-
-def _no_run(selector: str, name: str, commit: str) -> RunNotFound:
-    return RunNotFound(
-        f"'{selector}' is on {commit[:7]}, which is no run",
-        selector=selector,
-        hint=f"`git show {name}` shows it; another tool than gittrack may have made the tag.",
-    )
 
 
 def _backwards(selector: str, first: str, last: str) -> RunNotFound:
