@@ -153,11 +153,11 @@ def test_the_shell_completes_runs_and_then_artifacts(repo: Repo, track: Any) -> 
 
 def test_hostile_names_do_not_reach_the_terminal() -> None:
     """A colleague's artifact may be called anything."""
-    from gittrack.cli.get import _line
+    from gittrack.cli.get import line
     from gittrack.retrieve import Retrieved
 
     item = Retrieved("x", Path("a\x1b[2Jb"), "0" * 32, 1, None, "new")
-    assert _line(item, dry_run=False) == "a\\x1b[2Jb  1 B  0000000"
+    assert line(item, dry_run=False) == "a\\x1b[2Jb  1 B  0000000"
 
 
 def test_starting_it_loads_no_dvc(repo: Repo) -> None:
