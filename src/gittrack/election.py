@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gittrack.whereabouts import Place
 
 __all__ = [
+    "OTHER_DATA",
     "Candidate",
     "Election",
     "Limit",
@@ -37,8 +38,12 @@ __all__ = [
     "of_runs",
     "of_versions",
     "reference",
+    "rules",
     "vocabulary",
 ]
+
+OTHER_DATA = "other data"
+"""How the reason of whoever was measured on other data begins."""
 
 _DIGITS = 7
 
@@ -81,11 +86,13 @@ class Reference(NamedTuple):
 class Election(NamedTuple):
     """`winner` is None where nobody could win; `others` are sorted by how near they came.
 
-    `reference` is what they were compared upon, None where any data would do or nobody was left.
+    `compared` is how many had values to be compared, the winner included, `reference` the data
+    upon which: None where any would do or nobody was left.
     """
 
     winner: Candidate | None
     others: tuple[Candidate, ...]
+    compared: int
     reference: Reference | None
 
 
@@ -241,6 +248,35 @@ def reference(place: Place, search: Search, versions: Sequence[Version]) -> Refe
     return None
 
 
+def rules(place: Place, stage: str | None) -> tuple[list[Limit], Callable[[Candidate], str | None]]:
+    """Which versions may have a stage: ranges, and what says why a candidate may not.
+
+    Conditions on runs are not asked: who is best is a question before whether that is good enough.
+
+    Raises:
+        StageRefused: there is no such stage.
+        UsageError: a rule makes no sense.
+    """
+    if stage is None:
+        return [], lambda one: None
+    from gittrack import charter
+    from gittrack.errors import StageRefused
+
+    known = charter.read(place)
+    known.check_stage(stage)
+    allow = known.rule(stage).allow
+
+    def refused(one: Candidate) -> str | None:
+        former = None if one.version is None else one.version.stage
+        try:
+            known.check(one.number, stage, former)
+        except StageRefused as error:
+            return error.message
+        return None
+
+    return [] if allow is None else [Limit(allow, f"track.stage.{stage}.allow")], refused
+
+
 # -- who wins -------------------------------------------------------------------------------------
 
 
@@ -281,10 +317,10 @@ def elect(
     # Of equal ones the first stays first.
     fit.sort(key=lambda one: one.value, reverse=not lowest)
     if not fit:
-        return Election(None, (*others, *unfit), reference)
+        return Election(None, (*others, *unfit), 0, reference)
     winner, *rest = fit
     behind = [one._replace(reason=_behind(one.value, winner.value, lowest)) for one in rest]
-    return Election(winner, (*behind, *others, *unfit), reference)
+    return Election(winner, (*behind, *others, *unfit), len(fit), reference)
 
 
 def _unfit(one: Candidate, limits: Sequence[Limit]) -> str | None:
@@ -331,7 +367,7 @@ def _other_data(own: Mapping[str, str], wanted: Reference) -> str | None:
         told += [f"{one_line(path)} {_hash(there[path])} not read" for path in less]
     if not told:
         return None
-    return f"other data: {told[0]}" + (f", and {len(told) - 1} more" if len(told) > 1 else "")
+    return f"{OTHER_DATA}: {told[0]}" + (f", and {len(told) - 1} more" if len(told) > 1 else "")
 
 
 def _hash(md5: str) -> str:
