@@ -8,7 +8,7 @@ are made, is the registrar's to know.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gittrack import inscriptions, semver, tagging, tags
@@ -131,7 +131,7 @@ class _Step(NamedTuple):
 
     said: _Said
     version: str
-    affected: Sequence[str]
+    affected: Collection[str]
     is_void: bool
 
 
@@ -140,7 +140,8 @@ def fold(found: Iterable[Tag]) -> Registry:
     doubtful: list[tuple[str, Problem]] = []
     groups: dict[str, list[_Said]] = defaultdict(list)
     tops: dict[str, int] = defaultdict(int)
-    for tag in sorted({(tag.name, tag.id): tag for tag in found}.values(), key=_by_name):
+    # A repository has one tag of a name.
+    for tag in {tag.name: tag for tag in sorted(found, key=_total, reverse=True)}.values():
         event = tagging.parse(tag.name)
         if event is None:
             model = tagging.resembled(tag.name)
@@ -163,14 +164,12 @@ def fold(found: Iterable[Tag]) -> Registry:
             models[name] = folded
         doubtful += [(name, problem) for problem in folding.problems]
     # Where no model is called `fix`, tags such as `fix#123` and `fix@2.0` are somebody else's.
-    problems = [
-        one for name, one in doubtful if name in models or "@v" in one.tag or "@de" in one.tag
-    ]
-    return Registry(models, tuple(sorted(problems)))
+    ours = [one for name, one in doubtful if name in models or "@v" in one.tag or "@de" in one.tag]
+    return Registry(models, tuple(sorted(ours)))
 
 
-def _by_name(tag: Tag) -> tuple[str, str]:
-    return tag.name, tag.id
+def _total(tag: Tag) -> tuple[object, ...]:
+    return *tag[:8], -1 if tag.moment is None else tag.moment, tag.message
 
 
 def _fault(tag: Tag) -> str | None:
@@ -231,25 +230,25 @@ class _Folding:
 
     # -- versions ---------------------------------------------------------------------------------
 
-    def _registered(self) -> tuple[dict[str, Change], dict[str, list[str]]]:
+    def _registered(self) -> tuple[dict[str, Change], dict[str, dict[str, None]]]:
         """The registrations by version, and the versions that any tag registers on a commit.
 
         Of two registrations of one number the one with the lesser counter counts.
         """
         found: dict[str, Change] = {}
-        places: dict[str, list[str]] = defaultdict(list)
+        places: dict[str, dict[str, None]] = defaultdict(dict)
         for one in self._numbered("register"):
             number = one.event.version or ""
-            if number not in places[one.tag.target]:
-                places[one.tag.target].append(number)
+            places[one.tag.target][number] = None
             if number in found:
                 reason = f"version {number} is registered already, by '{found[number].tag}'"
                 self._doubt(one.tag.name, reason)
             else:
                 found[number] = self._change(one, number)
-        for there in places.values():
-            there.sort(key=semver.key)
-        return found, places
+        return found, {
+            commit: dict.fromkeys(sorted(there, key=semver.key) if len(there) > 1 else there)
+            for commit, there in places.items()
+        }
 
     def _ended(self, registered: Mapping[str, Change]) -> dict[str, Change]:
         found: dict[str, Change] = {}
@@ -278,13 +277,13 @@ class _Folding:
     # -- stages -----------------------------------------------------------------------------------
 
     def _staged(
-        self, registered: Mapping[str, Change], places: Mapping[str, Sequence[str]]
+        self, registered: Mapping[str, Change], places: Mapping[str, dict[str, None]]
     ) -> list[Change]:
         """The changes of stages, one after the other."""
         steps = []
         for said in self._said:
             if said.event.stage is not None:
-                step = self._step(said, registered, places.get(said.tag.target, ()))
+                step = self._step(said, registered, places.get(said.tag.target, {}))
                 if step is not None:
                     steps.append(step)
         steps.sort(key=_order)
@@ -292,13 +291,13 @@ class _Folding:
         return [self._apply(one, rivals.get(one.said.tag.name)) for one in steps]
 
     def _step(
-        self, said: _Said, registered: Mapping[str, Change], there: Sequence[str]
+        self, said: _Said, registered: Mapping[str, Change], there: dict[str, None]
     ) -> _Step | None:
         """What a tag about a stage is about; None, and a problem, where that cannot be known."""
         tag, event, text = said
         named = text.trailers.get("version", "").removeprefix("v")
         if named in there:
-            version, affected = named, [named]
+            version, affected = named, {named: None}
         elif not there:
             self._doubt(tag.name, f"no version of '{self._name}' is on its commit")
             return None
@@ -308,9 +307,9 @@ class _Folding:
         else:
             # What it takes away it takes from all: a version that is registered on this commit
             # later must not turn a decision of today into one about somebody else.
-            version, affected = there[-1], list(there)
+            version, affected = next(reversed(there)), there
             if len(there) > 1 and event.action == "assign":
-                those = ", ".join(there[-3:])
+                those = ", ".join(list(there)[-3:])
                 self._doubt(tag.name, f"on its commit are versions {those}: {version} is meant")
         is_void = registered[version].commit != tag.target
         if is_void and event.action == "assign":
@@ -322,8 +321,11 @@ class _Folding:
         event, version = step.said.event, step.version
         stage = event.stage or ""
         holders = self._holders[stage]
-        mine = next((holders[one] for one in step.affected if one in holders), None)
-        present = mine if mine is not None or stage == ARCHIVED else _last(holders)
+        own = _common(holders, step.affected)
+        mine = holders[own[0]] if own else None
+        present = mine
+        if mine is None and holders and stage != ARCHIVED:
+            present = holders[next(reversed(holders))]
         if event.action == "assign":
             replaced = present
             has_effect = present is not None if step.is_void else version not in holders
@@ -337,7 +339,7 @@ class _Folding:
         change = self._change(
             step.said, version, None if replaced is None else replaced.tag, has_effect, contested
         )
-        for one in step.affected:
+        for one in own:
             self._remove(stage, one)
         if event.action == "assign":
             self._assign(change, step)
@@ -354,8 +356,8 @@ class _Folding:
                 self._remove(stage, version)
         if not change.is_alias:
             # A version is in one stage at a time.
-            for version in step.affected:
-                self._remove(self._stages.get(version, stage), version)
+            for version in _common(self._stages, step.affected):
+                self._remove(self._stages[version], version)
         if not step.is_void:
             self._holders[stage][step.version] = change
             if not change.is_alias:
@@ -403,8 +405,11 @@ def _order(step: _Step) -> tuple[int, bool, str, str]:
     return event.counter or 0, event.action == "unassign", tag.name, tag.id
 
 
-def _last(holders: dict[str, Change]) -> Change | None:
-    return holders[next(reversed(holders))] if holders else None
+def _common(some: Collection[str], others: Collection[str]) -> list[str]:
+    """What is in both, sorted; as fast as the smaller one lets it be."""
+    if len(others) == 1 or len(others) < len(some):
+        some, others = others, some
+    return sorted(one for one in some if one in others)
 
 
 def _rivals(steps: Sequence[_Step]) -> dict[str, str]:
@@ -438,10 +443,9 @@ def _mistaken(decided: str | None, present: Change | None) -> str | None:
     actual = "none" if present is None else present.tag
     if decided is None or decided == actual:
         return None
-    if decided != "none" and tagging.parse(decided) is None:
-        return "what it was decided upon is no tag of the registry"
     if decided == "none":
         return f"it was decided when nobody was there, but {actual} came before"
-    if present is None:
-        return f"it was decided upon {decided}, but that was over before"
-    return f"it was decided upon {decided}, but {actual} came before"
+    if tagging.parse(decided) is None:
+        return "what it was decided upon is no tag of the registry"
+    came = "that was over" if present is None else f"{actual} came"
+    return f"it was decided upon {decided}, but {came} before"
