@@ -120,8 +120,16 @@ def _counted(standing: Standing, made: Sequence[Tag]) -> Cast:
     known = standing.known
     if not made:
         return Cast(known, known, ())
-    after = registry.fold([*standing.tags.values(), *made])
-    return Cast(known, after, tuple(tag.name for tag in made))
+    # A decision is about one model; the others are as they were.
+    model = made[0].name.partition("@")[0].partition("#")[0]
+    own = [t for t in standing.tags.values() if t.name.startswith((f"{model}@", f"{model}#"))]
+    after = registry.fold([*own, *made]).models
+    models = {name: after.get(name) or known.models[name] for name in {**known.models, **after}}
+    return Cast(
+        known,
+        Registry({name: models[name] for name in sorted(models)}, known.problems),
+        tuple(tag.name for tag in made),
+    )
 
 
 # -- the tags -------------------------------------------------------------------------------------

@@ -164,6 +164,7 @@ def promote(
     require: Sequence[str] = (),
     archive_existing: bool = False,
     again: bool = False,
+    upon: Registry | None = None,
     now: float | None = None,
     dry_run: bool = False,
 ) -> Outcome:
@@ -172,6 +173,7 @@ def promote(
     Whoever held it loses it, and is archived with `archive_existing`. The rules of the stage and
     the conditions in `require` are asked first; what they found stands in the tag. It is not needed
     where the version holds the stage; with `again` it gets it anew, upon whatever is there now.
+    `upon` is the registry that `version` was found in, read a moment ago; None: read here.
 
     Raises:
         BadName: no stage may be called so, or it is an alias of the model.
@@ -184,8 +186,8 @@ def promote(
     """
     return _give(
         repo, version, stage, "Promote {model} {version} to {stage}",
-        reason=reason, require=require, archive_existing=archive_existing, again=again, now=now,
-        dry_run=dry_run,
+        reason=reason, require=require, archive_existing=archive_existing, again=again, upon=upon,
+        now=now, dry_run=dry_run,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "dry_option",
     "fields",
+    "found_version",
     "model_named",
     "number",
     "reason_option",
@@ -70,6 +71,16 @@ def model_named(place: Place, name: str) -> Model:
 def version_named(place: Place, selector: str, *, by_number: bool = False) -> Version:
     """The version that NAME@VERSION, NAME@STAGE, NAME@ALIAS or NAME@latest names.
 
+    As `found_version`.
+    """
+    return found_version(place, selector, by_number=by_number)[0]
+
+
+def found_version(
+    place: Place, selector: str, *, by_number: bool = False
+) -> tuple[Version, Registry]:
+    """The version that NAME@VERSION, NAME@STAGE, NAME@ALIAS or NAME@latest names, and in what.
+
     The name of a model alone, which elsewhere means its latest version, is too little to decide
     upon. `by_number`: only NAME@VERSION will do, as what it means can never change.
 
@@ -96,7 +107,7 @@ def version_named(place: Place, selector: str, *, by_number: bool = False) -> Ve
             f"'{selector}' may be another version tomorrow, and this is for ever",
             hint=f"it is {found.name} now.",
         )
-    return found
+    return found, known
 
 
 def _check(models: Container[str], name: str, what: str) -> None:

@@ -12,6 +12,7 @@ import click
 from gittrack.cli.completing import aliases, model_stages, models, versions
 from gittrack.cli.decisions import (
     dry_option,
+    found_version,
     model_named,
     number,
     reason_option,
@@ -74,11 +75,12 @@ def promote(
 
     tagging.check_stage(stage)
     place = open_place(ctx)
-    found = version_named(place, version)
+    found, known = found_version(place, version)
     outcome = registrar.promote(
         place.repo,
         found,
         stage,
+        upon=known,
         reason=reason,
         require=require,
         archive_existing=archive_existing,
@@ -189,8 +191,10 @@ def archive(ctx: click.Context, version: str, reason: str, dry_run: bool, as_jso
     from gittrack.tagging import ARCHIVED
 
     place = open_place(ctx)
-    found = version_named(place, version)
-    outcome = registrar.promote(place.repo, found, ARCHIVED, reason=reason, dry_run=dry_run)
+    found, known = found_version(place, version)
+    outcome = registrar.promote(
+        place.repo, found, ARCHIVED, reason=reason, upon=known, dry_run=dry_run
+    )
     said = promoted(outcome, ARCHIVED, dry_run, before=found.stage)
     tell(place, outcome, said, as_json=as_json, dry_run=dry_run)
 
