@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gittrack.git import Repo
     from gittrack.summaries import Summary
 
-__all__ = ["archive", "note", "rename", "restore", "rm", "tag"]
+__all__ = ["archive", "content", "note", "rename", "restore", "rm", "tag"]
 
 _NAMED = 3
 
@@ -102,14 +102,19 @@ def note(ctx: click.Context, run: str, message: tuple[str, ...], file: str | Non
     if message:
         text = "\n\n".join(message)
     elif file is not None:
-        text = _content(file)
+        text = content(file)
     else:
         text = _edited(repo, found)
     _say(repo, found, [take_note(text)])
     _print(f"{found.name}: note added")
 
 
-def _content(file: str) -> str:
+def content(file: str) -> str:
+    """The text in a file, `-` for stdin.
+
+    Raises:
+        BadFile: it cannot be read, or is not UTF-8.
+    """
     from gittrack.errors import BadFile
 
     try:
@@ -125,23 +130,14 @@ def _content(file: str) -> str:
 
 def _edited(repo: Repo, run: Summary) -> str:
     """What the user writes in Git's own editor, without the lines that begin with `#`."""
-    from gittrack.errors import BadValue, GitFailed
+    from gittrack.cli.editing import edited
+    from gittrack.errors import BadValue
 
-    hint = "give the note with -m."
-    try:
-        editor = os.fsdecode(repo.git("var", "GIT_EDITOR")).strip()
-    except GitFailed as error:
-        # A dumb terminal and no editor set.
-        raise BadValue(f"no editor for the note: {error.message}", hint=hint) from error
     form = (
         f"\n# A note on {run.name}. Lines starting with '#' are left out; an empty note is none.\n"
     )
-    try:
-        text = click.edit(form, editor=editor, extension=".txt", require_save=False)
-    except (click.ClickException, ValueError) as error:
-        # A ValueError: the command has an open quote.
-        raise BadValue(f"the editor '{editor}' failed: nothing was written", hint=hint) from error
-    kept = [line for line in (text or "").split("\n") if not line.startswith("#")]
+    text = edited(repo, form, what="note")
+    kept = [line for line in text.split("\n") if not line.startswith("#")]
     words = "\n".join(kept).strip()
     if not words:
         raise BadValue("the note is empty: nothing was written", hint="-m TEXT needs no editor.")

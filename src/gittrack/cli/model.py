@@ -32,6 +32,9 @@ SUBVERBS: dict[str, Verb] = {
     "archive": Verb("model_promote", "archive", "Put a version into the archive.", _DECIDE),
     "alias": Verb("model_promote", "alias", "Let a movable name point at a version.", _DECIDE),
     "unregister": Verb("model_retire", "unregister", "Take a version back for ever.", _DECIDE),
+    "describe": Verb(
+        "model_describe", "describe", "Say what a model or a version is about.", _DECIDE
+    ),
     "deprecate": Verb("model_retire", "deprecate", "Say that a model is not to be used.", _DECIDE),
     "fetch": Verb(
         "model_files", "fetch", "Write the artifact of a version into a directory.", _USE
