@@ -1,4 +1,4 @@
-"""`git track lineage`: what a run or a file came from, and what was made from it."""
+"""`git track lineage`: what a run, a model or a file came from, and what was made from it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gittrack.hashing import Hashed
     from gittrack.lineage import Graph, Link, Node, Way
     from gittrack.meter import Meter
+    from gittrack.registry import Version
 
 __all__ = ["lineage"]
 
@@ -49,7 +50,9 @@ def _targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
 
 
 @click.command()
-@click.argument("target", metavar="[RUN|FILE]", default="latest", shell_complete=_targets)
+@click.argument(
+    "target", metavar="[RUN|MODEL@VERSION|FILE]", default="latest", shell_complete=_targets
+)
 @click.option("--up", is_flag=True, help="Show what it came from. This is the default for a run.")
 @click.option("--down", is_flag=True, help="Show what was made from it.")
 @form_option("dot", "Print the graph in the language of Graphviz.")
@@ -66,6 +69,7 @@ def lineage(ctx: click.Context, target: str, up: bool, down: bool, form: str | N
     \b
     $ git track lineage
     $ git track lineage brave-crane --down
+    $ git track lineage churn@production
     $ git track lineage --down data/raw.csv
     $ git track lineage model.joblib --dot | dot -Tsvg > model.svg
     """
@@ -74,14 +78,19 @@ def lineage(ctx: click.Context, target: str, up: bool, down: bool, form: str | N
     from gittrack.cli.progress import bar
 
     repo = open_repo(ctx)
+    way: Way | None = "up" if up else "down" if down else None
     with bar() as meter:
-        graph = _graph(repo, target, "up" if up else "down" if down else None, meter)
+        version, graph = _graph(repo, target, way, meter)
     if form == "json":
-        page(repo, _as_json(graph))
+        page(repo, _as_json(repo, graph, version))
     elif form == "dot":
-        page_data(repo, _as_dot(graph))
+        page_data(repo, _as_dot(graph, version))
     else:
-        page(repo, "".join(line + "\n" for line in _tree(repo, graph, screen())))
+        shown = screen()
+        lines = (
+            _tree(repo, graph, shown) if version is None else _crowned(version, repo, graph, shown)
+        )
+        page(repo, "".join(line + "\n" for line in lines))
         if remark := _remark(graph):
             say(remark)
 
@@ -89,11 +98,14 @@ def lineage(ctx: click.Context, target: str, up: bool, down: bool, form: str | N
 # -- what is meant --------------------------------------------------------------------------------
 
 
-def _graph(repo: Repo, target: str, way: Way | None, meter: Meter) -> Graph:
+def _graph(repo: Repo, target: str, way: Way | None, meter: Meter) -> tuple[Version | None, Graph]:
     """The graph of a file, if it is certainly one, else of a run, else of a file after all.
+
+    With it the version of a model, if that is what was named: the graph is that of its run.
 
     Raises:
         RunNotFound, AmbiguousRun: neither a run nor a file that a run read or kept.
+        ModelNotFound: a model was meant, and there is none, or no such version.
     """
     from gittrack import lineage, revisions
     from gittrack.errors import AmbiguousRun, RunNotFound
@@ -102,7 +114,7 @@ def _graph(repo: Repo, target: str, way: Way | None, meter: Meter) -> Graph:
     there = os.path.lexists(target)
     found = _of_file(repo, target, way, meter) if said or (there and "/" in target) else None
     if found is not None:
-        return found
+        return None, found
     try:
         if said:
             raise RunNotFound("", selector=target)
@@ -110,11 +122,32 @@ def _graph(repo: Repo, target: str, way: Way | None, meter: Meter) -> Graph:
     except (AmbiguousRun, RunNotFound) as error:
         found = _of_file(repo, target, way, meter)
         if found is not None:
-            return found
+            return None, found
+        if not said and "@" not in target and (named := _latest(repo, target)):
+            return _graph(repo, named, way, meter)
         if isinstance(error, AmbiguousRun) or not (there or said):
             raise
         raise _unknown(target, there) from error
-    return lineage.of_run(repo, ref.commit, way or "up", meter=meter)
+    version = _version(repo, target, ref.commit)
+    return version, lineage.of_run(repo, ref.commit, way or "up", meter=meter)
+
+
+def _version(repo: Repo, target: str, commit: str) -> Version | None:
+    """The version of a model that was named; None where it was the run itself."""
+    if "@" not in target:
+        return None
+    from gittrack import landmarks
+
+    found = landmarks.version(repo, target)
+    return found if found is not None and found.commit == commit else None
+
+
+def _latest(repo: Repo, name: str) -> str | None:
+    """The latest version of the model of this name, None if there is none."""
+    from gittrack import registry, whereabouts
+
+    model = registry.read(whereabouts.of(repo)).models.get(name)
+    return model.latest.name if model is not None and model.latest is not None else None
 
 
 def _unknown(target: str, there: bool) -> RunNotFound:
@@ -207,6 +240,18 @@ def _tree(repo: Repo, graph: Graph, shown: Screen) -> Iterator[str]:
         elif key in drawn and key in steps:
             line += "  (see above)"
         yield lead + _fitting(line, label.name(key), shown, len(lead))
+
+
+def _crowned(version: Version, repo: Repo, graph: Graph, shown: Screen) -> Iterator[str]:
+    """The tree beneath the version of a model whose run is its root."""
+    from gittrack.cli.standing import standing
+    from gittrack.quoting import one_line
+
+    name = one_line(version.name)
+    yield _fitting(f"{name}{standing(version)}", name, shown, 0)
+    narrower = shown if shown.width is None else shown._replace(width=shown.width - 3)
+    for place, line in enumerate(_tree(repo, graph, narrower)):
+        yield f"{'└─ ' if place == 0 else '   '}{line}"
 
 
 def _fitting(line: str, name: str, shown: Screen, used: int) -> str:
@@ -308,11 +353,12 @@ def _remark(graph: Graph) -> str | None:
 # -- for programs ---------------------------------------------------------------------------------
 
 
-def _as_json(graph: Graph) -> str:
+def _as_json(repo: Repo, graph: Graph, version: Version | None) -> str:
     from gittrack import exports
 
     return exports.as_json(
         {
+            **({} if version is None else {"model": _fields(repo, version)}),
             "root": graph.root,
             "direction": graph.way,
             "nodes": [_node(node) for node in graph.nodes.values()],
@@ -322,6 +368,13 @@ def _as_json(graph: Graph) -> str:
             ],
         }
     )
+
+
+def _fields(repo: Repo, version: Version) -> dict[str, Any]:
+    from gittrack import catalog, registry, whereabouts
+
+    known = registry.read(whereabouts.of(repo))
+    return catalog.brief(known.models[version.model], version)
 
 
 def _node(node: Node) -> dict[str, Any]:
@@ -339,7 +392,7 @@ def _node(node: Node) -> dict[str, Any]:
 _SHAPES = {"run": "box", "missing": "box, style=dashed", "file": "note"}
 
 
-def _as_dot(graph: Graph) -> str:
+def _as_dot(graph: Graph, version: Version | None = None) -> str:
     """The graph for Graphviz, from cause to effect. Source: its DOT language, quoted strings."""
     label = _Labels(graph)
     lines = ["digraph lineage {", "  rankdir=LR;"]
@@ -349,6 +402,9 @@ def _as_dot(graph: Graph) -> str:
     for link in graph.links:
         paths = f" [label={_quoted(_listed(link.paths))}]" if link.paths else ""
         lines.append(f"  {_quoted(link.source)} -> {_quoted(link.target)}{paths};")
+    if version is not None:
+        lines.append(f"  {_quoted(version.name)} [shape=component];")
+        lines.append(f"  {_quoted(graph.root)} -> {_quoted(version.name)};")
     return "\n".join([*lines, "}"]) + "\n"
 
 

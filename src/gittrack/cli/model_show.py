@@ -12,6 +12,7 @@ from gittrack.cli.completing import versions as complete_versions
 from gittrack.cli.main import open_place
 from gittrack.cli.output import Screen, json_option, page, say, screen
 from gittrack.cli.progress import bar
+from gittrack.cli.standing import signed, who
 from gittrack.tagging import ARCHIVED
 
 if TYPE_CHECKING:
@@ -145,10 +146,10 @@ def _facts(model: Model, text: str | None) -> Iterator[tuple[str, str]]:
     if text:
         yield "description", _line(text)
     if model.deprecated is not None:
-        yield "deprecated", _who(model.deprecated)
+        yield "deprecated", who(model.deprecated)
     for one in model.holdings:
         if one.stage != ARCHIVED and not one.is_alias:
-            yield _line(one.stage), f"v{one.version}  {_who(one.since)}"
+            yield _line(one.stage), f"v{one.version}  {who(one.since)}"
     archived = [f"v{one.version}" for one in model.holdings if one.stage == ARCHIVED]
     if archived:
         more = len(archived) - _MOST_ARCHIVED
@@ -157,23 +158,6 @@ def _facts(model: Model, text: str | None) -> Iterator[tuple[str, str]]:
     for one in model.holdings:
         if one.is_alias:
             yield _line(one.stage), f"v{one.version}  (alias)"
-
-
-def _who(change: Change) -> str:
-    """When, by whom and why: `3d ago by Ada Lovelace: passed the audit`."""
-    why = f": {_line(change.reason)}" if change.reason else ""
-    return f"{_ago(change)} by {_line(change.by)}{why}"
-
-
-def _ago(change: Change) -> str:
-    from gittrack.catalog import moment
-    from gittrack.cells import age
-
-    when = moment(change)
-    if when is None:
-        return "nobody knows when"
-    ago = age(when, datetime.now(timezone.utc))
-    return "just now" if ago == "just" else f"{ago} ago"
 
 
 def _table(found: Sequence[Edition], *, dated: bool) -> tuple[list[Column], list[Sequence[Any]]]:
@@ -210,7 +194,7 @@ def _contested(model: Model, shown: Screen) -> str:
 
     lines = []
     for one in contests(model.holdings):
-        lines.append(f"{_line(one.stage or '')}: {_line(one.tag)}, {_who(one)}")
+        lines.append(f"{_line(one.stage or '')}: {_line(one.tag)}, {who(one)}")
         lines.append(f"  {_line(one.contested or '')}")
     if not lines:
         return ""
@@ -301,19 +285,19 @@ def _told(place: Place, found: Dossier) -> Iterator[tuple[str, str]]:
     version = found.version
     if found.description:
         yield "description", _line(found.description)
-    yield "registered", _signed(version.registered)
+    yield "registered", signed(version.registered)
     if version.registered.body:
         yield "message", _line(version.registered.body)
     if version.since is not None:
-        yield _line(version.since.stage or ""), _signed(version.since)
+        yield _line(version.since.stage or ""), signed(version.since)
         if version.since.reason:
             yield "reason", _line(version.since.reason)
         if required := version.since.trailers.get("require"):
             yield "required", _line(required)
     if version.unregistered is not None:
-        yield "taken back", _signed(version.unregistered)
+        yield "taken back", signed(version.unregistered)
     if found.model.deprecated is not None:
-        yield "deprecated", _who(found.model.deprecated)
+        yield "deprecated", who(found.model.deprecated)
     for one in _doubtful(found):
         yield "contested", _line(f"{one.tag}: {one.contested}")
     yield "tag", _line(version.registered.tag)
@@ -326,16 +310,6 @@ def _doubtful(found: Dossier) -> list[Change]:
 
     own = [one for one in found.model.holdings if one.version == found.version.version]
     return contests(own)
-
-
-def _signed(change: Change) -> str:
-    """When and by whom a tag was made, in full."""
-    from gittrack.catalog import moment
-
-    when = moment(change)
-    date = "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M:%S %z} "
-    address = f" <{_line(change.email)}>" if change.email else ""
-    return f"{date}({_ago(change)}) by {_line(change.by)}{address}"
 
 
 def _of_run(place: Place, found: Dossier) -> Iterator[tuple[str, str]]:
@@ -405,7 +379,7 @@ def _history(found: Dossier) -> list[str]:
         change = deed.change
         if change.version == found.version.version:
             mark = "  (contested)" if change.contested else ""
-            lines.append(f"{_line(deed.words)}, {_who(change)}{mark}")
+            lines.append(f"{_line(deed.words)}, {who(change)}{mark}")
     return lines
 
 
