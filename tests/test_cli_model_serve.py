@@ -5,6 +5,8 @@ MLflow itself is a program that writes down its arguments, and looks at what it 
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from conftest import Git, Track
-from gittrack import commits, data, setup
+from gittrack import commits, data, retrieve, setup
 from gittrack.git import Repo
 from gittrack.refs import RunRef
 from registered import RUN, Wine
@@ -24,6 +26,7 @@ PROGRAM = """\
 #!/bin/sh
 for word in "$@"; do printf '%s\\n' "$word"; done
 sha1sum < "$4/MLmodel"
+find "$4" -type l
 exit 3
 """
 
@@ -55,10 +58,35 @@ def test_the_model_is_handed_to_mlflow(served: Wine, track: Track, env: Any) -> 
     *words, digest = done.stdout.splitlines()
     assert words[:3] == ["models", "serve", "-m"] and os.path.isabs(words[3])
     assert words[4:] == ["--port", "5001", "--env-manager", "local", "--port", "x y"]
-    import hashlib
-
     assert digest.split()[0] == hashlib.sha1(real("sklearn")["MLmodel"]).hexdigest()
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_no_file_of_the_model_is_a_symlink(
+    served: Wine, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """MLflow 3 reads none that leads out of the directory; the cache may be on another disk."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refused)
+    repo = Repo.open(served.root)
+    ref = RunRef("default", RUN, served.commits[RUN])
+    found = retrieve.load(repo, ref, "model")
+    assert {file.name: file.read_bytes() for file in found.iterdir()} == real("sklearn")
+    assert not any(file.is_symlink() for file in found.iterdir())
+    known = {file.name: file.stat().st_ino for file in found.iterdir()}
+    retrieve.load(repo, ref, "model")
+    assert {file.name: file.stat().st_ino for file in found.iterdir()} == known
+    (found / "MLmodel").unlink()
+    (found / "MLmodel").write_text("evil")
+    assert (retrieve.load(repo, ref, "model") / "MLmodel").read_bytes() == real("sklearn")[
+        "MLmodel"
+    ]
+    assert retrieve.load(repo, ref, "notes.txt").is_symlink()
 
 
 def test_a_plain_clone_fetches_the_model_first(
