@@ -165,7 +165,9 @@ def _staged(change: Change, named: str, by_tag: dict[str, Change]) -> str:
     stage = change.stage or ""
     if change.action == "unassign":
         left = f"{stage} points at {named} no more" if change.is_alias else f"{named} left {stage}"
-        return left if change.has_effect else f"{left}, which it did not hold"
+        if change.has_effect or _follows(change, by_tag.get(change.cause or "")):
+            return left
+        return f"{left}, which it did not hold"
     if stage == tagging.ARCHIVED and not change.is_alias:
         return f"{named} archived"
     former = by_tag.get(change.replaced or "")
@@ -177,3 +179,10 @@ def _staged(change: Change, named: str, by_tag: dict[str, Change]) -> str:
     if change.trailers.get("restores"):
         return f"{stage} back to {named} (before: {before})"
     return f"{named} to {stage} (before: {before})"
+
+
+def _follows(change: Change, cause: Change | None) -> bool:
+    """Whether what a change takes away was taken by the decision already that it names."""
+    if cause is None or cause.action != "assign":
+        return False
+    return change.version == cause.version or change.stage == cause.stage

@@ -60,9 +60,9 @@ def ls(
         found = inventory.board(place, known, wanted, deprecated=everything, meter=meter)
     if form is not None:
         page_data(place, _data(found, form))
-    elif found:
-        _print(place, found, known)
     hidden = len(known.models) - len(found) if wanted is None else 0
+    if form is None and found:
+        _print(place, found, known, hidden)
     if not found:
         say(_nothing(known, hidden))
 
@@ -106,7 +106,7 @@ def _ignored(known: Registry) -> str:
 # -- the table ------------------------------------------------------------------------------------
 
 
-def _print(place: Place, found: Sequence[Standing], known: Registry) -> None:
+def _print(place: Place, found: Sequence[Standing], known: Registry, hidden: int) -> None:
     from datetime import datetime, timezone
 
     from gittrack import report
@@ -119,7 +119,8 @@ def _print(place: Place, found: Sequence[Standing], known: Registry) -> None:
         columns, values, now=now, width=shown.width, color=shown.color, spare=spare[::-1]
     )
     shown_models = f"{len(found):,} model{'s' * (len(found) != 1)}"
-    parts = [shown_models, *([_ignored(known)] if known.problems else [])]
+    parts = [shown_models, *([f"{hidden:,} deprecated (--all)"] if hidden else [])]
+    parts += [_ignored(known)] if known.problems else []
     footer = foot(
         " · ".join(parts), drawn.dropped, hides=False, width=shown.width, more=" (--json)"
     )

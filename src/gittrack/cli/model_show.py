@@ -372,12 +372,16 @@ def _package(found: Dossier) -> Iterator[str]:
 
 
 def _history(found: Dossier) -> list[str]:
+    """The decisions that the version had a part in, the latest first."""
     from gittrack import chronicle
 
-    lines = []
-    for deed in chronicle.deeds(found.model, full=True):
+    number, lines = found.version.version, []
+    by_tag = {one.tag: one for one in found.model.history}
+    for deed in chronicle.deeds(found.model):
         change = deed.change
-        if change.version == found.version.version:
+        replaced = by_tag.get(change.replaced or "")
+        involved = {one.version for one in (change, replaced, *deed.consequences) if one}
+        if number in involved:
             mark = "  (contested)" if change.contested else ""
             lines.append(f"{_line(deed.words)}, {who(change)}{mark}")
     return lines
