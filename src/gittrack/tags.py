@@ -7,6 +7,7 @@ be hostile.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import NamedTuple, TypeVar
 
 from gittrack.errors import GitFailed
@@ -195,8 +196,10 @@ def _parsed(name: str, id: str, body: bytes) -> Tag | None:
     if keys[3:4] == [b"tagger"]:
         by, _, rest = lines[3].partition(b" ")[2].partition(b"<")
         email, _, date = rest.partition(b">")
+        # Git reads a number as far as it is one.
+        date = b"".join(takewhile(bytes.isdigit, (date[n : n + 1] for n in range(1, len(date)))))
     return Tag(
         name, id, True, _kept(own), _shown(target), _shown(kind), _shown(by.strip()),
-        _shown(email), _moment(_shown(date.strip())),
+        _shown(email), _moment(date.decode()),
         _shown(message.lstrip(b"\n").partition(b"\0")[0]),
     )  # fmt: skip
