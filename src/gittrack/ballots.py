@@ -54,6 +54,12 @@ class Standing(NamedTuple):
     known: Registry
     tags: dict[str, Tag]
 
+    def of(self, model: str) -> dict[str, Tag]:
+        """The tags whose names are of one model, whether they count or not."""
+        mark = model.replace(":", "=")
+        near = (one for one in self.tags.items() if one[0].startswith((f"{mark}@", f"{mark}#")))
+        return {name: tag for name, tag in near if tagging.parse(name) is not None}
+
 
 class Cast(NamedTuple):
     """What became of a decision: the registry before and after, the names of its tags in order."""
@@ -120,16 +126,17 @@ def _counted(standing: Standing, made: Sequence[Tag]) -> Cast:
     known = standing.known
     if not made:
         return Cast(known, known, ())
-    # A decision is about one model; the others are as they were.
-    model = made[0].name.partition("@")[0].partition("#")[0]
-    own = [t for t in standing.tags.values() if t.name.startswith((f"{model}@", f"{model}#"))]
-    after = registry.fold([*own, *made]).models
-    models = {name: after.get(name) or known.models[name] for name in {**known.models, **after}}
-    return Cast(
-        known,
-        Registry({name: models[name] for name in sorted(models)}, known.problems),
-        tuple(tag.name for tag in made),
+    # The tags of other models add up to what they did.
+    event = tagging.parse(made[0].name)
+    own = standing.of(event.model if event else "")
+    folded = registry.fold([*own.values(), *made])
+    models = {**known.models, **folded.models}
+    problems = [one for one in known.problems if one.tag not in own]
+    after = Registry(
+        {name: models[name] for name in sorted(models)},
+        tuple(sorted([*problems, *folded.problems])),
     )
+    return Cast(known, after, tuple(tag.name for tag in made))
 
 
 # -- the tags -------------------------------------------------------------------------------------
@@ -168,8 +175,8 @@ def _drafted(
 
 def _top(standing: Standing, model: str) -> int:
     """The greatest counter that a tag of the model has, whether it counts or not."""
-    events = (tagging.parse(name) for name in standing.tags)
-    return max((one.counter or 0 for one in events if one and one.model == model), default=0)
+    events = (tagging.parse(name) for name in standing.of(model))
+    return max((one.counter or 0 for one in events if one), default=0)
 
 
 def _check_name(standing: Standing, name: str, counter: int) -> None:

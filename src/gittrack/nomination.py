@@ -22,7 +22,6 @@ from gittrack.errors import (
     VersionExists,
 )
 from gittrack.git import Repo
-from gittrack.inscriptions import compose, read
 from gittrack.manifest import Member, digest
 from gittrack.quoting import one_line
 from gittrack.records import Artifact, Run
@@ -68,7 +67,6 @@ def nominate(repo: Repo, ref: RunRef, artifact: str | None, *, allow_none: bool)
     if found:
         from gittrack import mlmodel
 
-        _check_path(found[0])
         said.append(("Flavors", ", ".join(mlmodel.flavors(repo, run, found[0]))))
     for line in message.scalars("Metric", run.metrics):
         key, _, value = line.partition(": ")
@@ -86,20 +84,6 @@ def _check_state(repo: Repo, run: Run, ref: RunRef) -> None:
             f"'{ref.name}' was deleted",
             selector=ref.name,
             hint=f"`git track restore {ref.name}` brings it back.",
-        )
-
-
-def _check_path(path: str) -> None:
-    """Make sure that the tag says the path as it is.
-
-    Raises:
-        BadPath: it has two blanks in a row, or what no line of text can have, or is too long.
-    """
-    if read(compose("x", "", [("Artifact", path)])).trailers.get("artifact") != path:
-        raise BadPath(
-            f"'{one_line(path)}' is a path that no tag can say as it is",
-            path=path,
-            hint="keep the artifact under a shorter name, with single blanks.",
         )
 
 
@@ -128,7 +112,7 @@ def _chosen(
     raise BadPath(
         f"'{run.name}' kept {len(kept)} artifacts, and which of them is the model is not said",
         path="",
-        hint=f"name it, as in {run.name}:{one_line(kept[0].path)}: {_listed(run)}",
+        hint=f"name it, such as {run.name}:{one_line(kept[0].path)}; it kept {_listed(run)}",
     )
 
 
@@ -272,8 +256,8 @@ def registration(
 
 def _used(standing: Standing, model: str) -> set[str]:
     """The numbers that any tag of the model ever had, also those that do not count."""
-    events = (tagging.parse(name) for name in standing.tags)
-    return {one.version for one in events if one and one.model == model and one.version}
+    events = (tagging.parse(name) for name in standing.of(model))
+    return {one.version for one in events if one and one.version}
 
 
 def _check_case(standing: Standing, model: str) -> None:

@@ -122,7 +122,7 @@ def unregister(
             return []
         objections.check_same(version, current, model)
         event = Event(model.name, "unregister", current.version)
-        first = tenure.about(current, event, "Unregister", [("Reason", _masked(reason))])
+        first = tenure.about(current, event, "Unregister", [("Reason", _reason(reason))])
         held = [one for one in model.holdings if one.version == current.version]
         return [first, *(tenure.taking(one.since, current) for one in held)]
 
@@ -145,7 +145,7 @@ def deprecate(
             return []
         upon = known.latest or known.versions[0]
         event = Event(known.name, "deprecate")
-        trailers = (("Reason", _masked(reason)),)
+        trailers = (("Reason", _reason(reason)),)
         return [Ballot(event, upon.commit, f"Deprecate {known.name}", "", trailers)]
 
     cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
@@ -227,7 +227,7 @@ def _give(
         rules.check_version(current.version, stage)
     trailers = [
         ("Restores", "" if restores is None else restores.tag),
-        ("Reason", _masked(reason)),
+        ("Reason", _reason(reason)),
         ("Require", _masked("; ".join(evidence))),
     ]
     basis, former = objections.holder(model, stage), ""
@@ -272,7 +272,7 @@ def demote(
             return []
         stage = current.stage or ""
         words = f"Demote {model.name} {current.version} from {stage}"
-        first = tenure.taking(current.since, current, words, _masked(reason))
+        first = tenure.taking(current.since, current, words, _reason(reason))
         return [first, *tenure.leftovers(model, current, stage)]
 
     cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
@@ -359,7 +359,7 @@ def alias(
         if former == current.version:
             return []
         words = f"Point {name} of {model.name} at {current.version}"
-        trailers = [("Reason", _masked(reason)), ("Kind", "alias")]
+        trailers = [("Reason", _reason(reason)), ("Kind", "alias")]
         given = tenure.given(standing, model, current, name, words, trailers)
         return [given, *tenure.leftovers(model, current, name)]
 
@@ -398,7 +398,7 @@ def unalias(
         objections.check_holder(basis, known, name)
         current = registry.find_version(standing.known, f"{known.name}@{held.version}")
         words = f"Take {name} of {known.name} from {held.version}"
-        first = tenure.taking(held.since, current, words, _masked(reason))
+        first = tenure.taking(held.since, current, words, _reason(reason))
         return [first, *tenure.leftovers(known, current, name)]
 
     cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
@@ -429,3 +429,7 @@ def _masked(text: str) -> str:
     from gittrack import secrets
 
     return secrets.mask_words(text)
+
+
+def _reason(text: str) -> str:
+    return _masked(" ".join(text.split()))

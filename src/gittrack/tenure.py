@@ -81,18 +81,13 @@ def _replaced(standing: Standing, model: Model, version: Version, stage: str) ->
     event = Event(model.name, "assign", stage=stage, counter=model.top + 1)
     name = tagging.compose(event)
     words = f"x\n\nVersion: {version.version}\n"
-    own = [one for one in standing.tags.values() if _is_of(one.name, model.name)]
+    own = [*standing.of(model.name).values()]
     tried = own[0]._replace(
         name=name, own_name=name, id="0" * 40, is_annotated=True, kind="commit",
         target=version.commit, message=words,
     )  # fmt: skip
     folded = registry.fold([*own, tried]).models[model.name]
     return next((one.replaced for one in folded.history if one.tag == name), None) or "none"
-
-
-def _is_of(tag: str, model: str) -> bool:
-    event = tagging.parse(tag)
-    return event is not None and event.model == model
 
 
 def taking(since: Change, version: Version, subject: str | None = None, reason: str = "") -> Ballot:
