@@ -51,7 +51,8 @@ class Standing(NamedTuple):
     """How a model stands: who holds what, by stage; `archived` are versions, the latest last.
 
     `metric` is the leading one of `measured`, the holder of production or else the latest version.
-    `changed` is the last decision. `contested` are the stages of which somebody has to decide anew.
+    `changed` is the last decision. `contested` are the stages and
+    aliases of which somebody has to decide anew.
     """
 
     model: Model
@@ -137,7 +138,7 @@ def _standing(model: Model, leading: Version | None, runs: Mapping[str, Maker]) 
         None if leading is None else leading.version,
         next(iter(run.metrics.items()), None) if run is not None else None,
         chronicle.last(model),
-        tuple(dict.fromkeys(one.stage for one in model.holdings if one.contested)),
+        tuple(dict.fromkeys(one.stage or "" for one in model.contested)),
     )
 
 

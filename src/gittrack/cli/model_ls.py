@@ -180,7 +180,9 @@ def _model(one: Standing) -> str:
 
 def _holder(one: Standing, stage: str) -> str | None:
     version = one.holders.get(stage)
-    return None if version is None else f"v{version}{_CONTESTED * (stage in one.contested)}"
+    if stage in one.contested:
+        return f"v{version}{_CONTESTED}" if version else f"nobody{_CONTESTED}"
+    return version and f"v{version}"
 
 
 def _aliases(one: Standing) -> str | None:

@@ -89,7 +89,7 @@ def _fields(model: Model, found: Sequence[Edition], texts: Any) -> dict[str, Any
         "latest": None if model.latest is None else model.latest.version,
         "stages": {one.stage: one.version for one in model.holdings if not one.is_alias},
         "aliases": {one.stage: one.version for one in model.holdings if one.is_alias},
-        "contested": [catalog.told(one) for one in catalog.contests(model.holdings)],
+        "contested": [catalog.told(one) for one in model.contested],
         "deprecated": None if model.deprecated is None else catalog.said(model.deprecated),
         "versions": [
             catalog.brief(model, one.version)
@@ -189,11 +189,10 @@ def _metrics(found: Sequence[Edition]) -> list[str]:
 
 
 def _contested(model: Model, shown: Screen) -> str:
-    from gittrack.catalog import contests
     from gittrack.cells import bold
 
     lines = []
-    for one in contests(model.holdings):
+    for one in model.contested:
         lines.append(f"{_line(one.stage or '')}: {_line(one.tag)}, {who(one)}")
         lines.append(f"  {_line(one.contested or '')}")
     if not lines:
