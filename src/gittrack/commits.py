@@ -193,12 +193,12 @@ def identify(repo: Repo, commit: str) -> RunRef | None:
         experiment = names.check(fields["experiment"], "experiment")
         return RunRef(experiment, names.check(fields["name"], "run"), commit)
     except GittrackError as error:
-        reason = error.message.replace(place.short, short)
+        reason = error.message.removeprefix(f"{place.short}: ")
         hint = error.hint if error.hint and place.short not in error.hint else None
     except (TypeError, LookupError):
-        reason, hint = f"{short}: run.yaml: it does not say which run it is", None
+        reason, hint = "run.yaml: it does not say which run it is", None
     advice = hint or f"`git show {short}` shows what Git has."
-    raise BrokenRecord(reason, where=short, hint=advice)
+    raise BrokenRecord(f"{short}: {reason}", where=short, hint=advice)
 
 
 def load_series(repo: Repo, ref: RunRef, *, system: bool = False) -> Sequence[Row]:
