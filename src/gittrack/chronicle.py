@@ -167,7 +167,7 @@ def _staged(change: Change, named: str, by_tag: dict[str, Change]) -> str:
         left = f"{stage} points at {named} no more" if change.is_alias else f"{named} left {stage}"
         if change.has_effect or _follows(change, by_tag.get(change.cause or "")):
             return left
-        return f"{left}, which it did not hold"
+        return f"{left} (no effect)"
     if stage == tagging.ARCHIVED and not change.is_alias:
         return f"{named} archived"
     former = by_tag.get(change.replaced or "")
