@@ -16,14 +16,33 @@ _LOOK = "Look"
 _USE = "Use"
 
 SUBVERBS: dict[str, Verb] = {
-    "ls": Verb("model_ls", "ls", "List models, and who holds which stage.", _LOOK),
-    "show": Verb("model_show", "show", "Show a model, or everything of a version.", _LOOK),
-    "history": Verb("model_history", "history", "Show what was decided, by whom and why.", _LOOK),
-    "diff": Verb("model_history", "diff", "Show what differs between versions.", _LOOK),
+    "ls": Verb(
+        "model_ls",
+        "ls",
+        "List models: the latest version of each, and who holds which stage.",
+        _LOOK,
+    ),
+    "show": Verb(
+        "model_show", "show", "Show a model and its versions, or everything of one version.", _LOOK
+    ),
+    "history": Verb(
+        "model_history",
+        "history",
+        "Show what was decided about a model, or about all, the latest first.",
+        _LOOK,
+    ),
+    "diff": Verb(
+        "model_history",
+        "diff",
+        "Show what differs between the runs of versions: params, metrics, data, code.",
+        _LOOK,
+    ),
     "register": Verb(
         "model_register", "register", "Make what a run kept a version of a model.", _DECIDE
     ),
-    "best": Verb("model_best", "best", "Choose the best version, or the best run.", _DECIDE),
+    "best": Verb(
+        "model_best", "best", "Choose the best version of a model, or the best run.", _DECIDE
+    ),
     "promote": Verb("model_promote", "promote", "Give a version a stage.", _DECIDE),
     "demote": Verb("model_promote", "demote", "Take a version's stage away.", _DECIDE),
     "rollback": Verb(
@@ -39,8 +58,18 @@ SUBVERBS: dict[str, Verb] = {
     "fetch": Verb(
         "model_files", "fetch", "Write the artifact of a version into a directory.", _USE
     ),
-    "path": Verb("model_files", "path", "Print where a version can be read.", _USE),
-    "on-tag": Verb("model_on_tag", "on_tag", "Say what a pushed tag means, for a pipeline.", _USE),
+    "path": Verb(
+        "model_files",
+        "path",
+        "Print where the artifact of a version can be read, fetched and checked first.",
+        _USE,
+    ),
+    "on-tag": Verb(
+        "model_on_tag",
+        "on_tag",
+        "Say what a tag that was pushed means: for a pipeline that runs on tags.",
+        _USE,
+    ),
     "serve": Verb("model_serve", "serve", "Serve a version of a model with MLflow.", _USE),
 }
 
