@@ -7,7 +7,6 @@ be hostile.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import takewhile
 from typing import NamedTuple, TypeVar
 
 from gittrack.errors import GitFailed
@@ -197,7 +196,7 @@ def _parsed(name: str, id: str, body: bytes) -> Tag | None:
         by, _, rest = lines[3].partition(b" ")[2].partition(b"<")
         email, _, date = rest.partition(b">")
         # Git reads a number as far as it is one.
-        date = b"".join(takewhile(bytes.isdigit, (date[n : n + 1] for n in range(1, len(date)))))
+        date = date[1 : len(date) - len(date[1:].lstrip(b"0123456789"))]
     return Tag(
         name, id, True, _kept(own), _shown(target), _shown(kind), _shown(by.strip()),
         _shown(email), _moment(date.decode()),
