@@ -1,0 +1,218 @@
+"""Other tools on the registry: GTO, DVC and plain Git in a plain clone, or by URL.
+
+What our commands wrote, read by programs that know nothing of gittrack. That the state is the same
+after any history is shown in test_gto.py; here is one story, told alike by all.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Git, Track
+from remotes import directory_config, set_up
+
+POINTER = ".gittrack/artifacts/model.joblib"
+DECLARED = f"artifacts:\n  wine:\n    path: {POINTER}\n    type: model\n"
+TRAIN = "open('model.joblib', 'w').write({0!r}); print('f1: {0}')"
+
+
+@dataclass(frozen=True)
+class Story:
+    """1.0.0 went to staging and production; 1.1.0 took production; 1.2.0 was in staging."""
+
+    root: Path
+    clone: Path
+    elsewhere: Path
+
+    @property
+    def url(self) -> str:
+        return self.root.as_uri()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep DVC's own state out of the machine, and its reports at home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path_factory.mktemp("site")))
+        patch.setenv("DVC_NO_ANALYTICS", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory, git: Git, track: Track) -> Story:
+    """Its data is in the data remote and nowhere else."""
+    top = tmp_path_factory.mktemp("story")
+    root = top / "wine"
+    root.mkdir()
+    git(root, "init", "-q")
+    set_up(root, directory_config(top / "store"))
+    (root / "dvc.yaml").write_text(DECLARED)
+    (root / ".gitignore").write_text("/model.joblib\n")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "Train wine")
+    for minor, f1 in enumerate(("0.91", "0.93", "0.92")):
+        command = (sys.executable, "-c", TRAIN.format(f1))
+        track(root, "run", "--out", "model.joblib", "--", *command, check=0)
+        track(root, "model", "register", "latest", "wine", "--bump", "minor", check=0)
+        track(root, "model", "promote", f"wine@v1.{minor}.0", "staging", check=0)
+        if minor < 2:
+            track(root, "model", "promote", f"wine@v1.{minor}.0", "production", check=0)
+    track(root, "model", "demote", "wine@v1.2.0", "--reason", "too slow", check=0)
+    track(root, "send", "--all", check=0)
+    shutil.rmtree(root / ".dvc" / "cache")
+    git(top, "clone", "-q", root.as_uri(), "clone")
+    (top / "elsewhere").mkdir()
+    return Story(root, top / "clone", top / "elsewhere")
+
+
+def run(place: Path, *words: str) -> str:
+    done = subprocess.run(words, cwd=place, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}{done.stdout}"
+    return done.stdout
+
+
+def gto(place: Path, *words: str) -> str:
+    return run(place, str(shutil.which("gto")), *words)
+
+
+def dvc(place: Path, *words: str) -> str:
+    return run(place, sys.executable, "-m", "dvc", *words)
+
+
+# -- GTO ------------------------------------------------------------------------------------------
+
+
+def test_gto_show_tells_who_holds_what(story: Story, track: Track) -> None:
+    """Teams have it in their pipelines; in a plain clone it must tell what we tell."""
+    (shown,) = json.loads(gto(story.clone, "show", "--json")).values()
+    assert shown["version"] == "v1.2.0"
+    assert shown["stage"] == {"production": "v1.1.0"}
+    (ours,) = json.loads(track(story.clone, "model", "ls", "--json", check=0).stdout)
+    assert (ours["latest"], ours["stages"]) == ("1.2.0", {"production": "1.1.0"})
+
+
+def test_gto_show_of_a_model_lists_its_versions(story: Story) -> None:
+    """With the tag that each one is."""
+    found = json.loads(gto(story.clone, "show", "wine", "--json"))
+    stages = {one["version"]: [s["stage"] for s in one["stages"]] for one in found}
+    assert stages["v1.1.0"] == ["production"]
+    assert {one["ref"] for one in found} == {f"wine@v1.{minor}.0" for minor in range(3)}
+
+
+def test_gto_history_has_every_decision(story: Story, git: Git) -> None:
+    """The tags are the audit trail: no more of them than GTO shows, and no fewer."""
+    found = json.loads(gto(story.clone, "history", "--json"))
+    assert {one["ref"] for one in found} == set(git(story.clone, "tag").split())
+    events = [one["event"] for one in found]
+    assert events.count("registration") == 3 and events.count("assignment") == 5
+
+
+def test_gto_check_ref_says_what_a_tag_means(story: Story, git: Git, track: Track) -> None:
+    """What `git track model on-tag` says, as far as GTO knows it."""
+    taken = git(story.clone, "tag", "--list", "wine#production!#*").strip()
+    asked = {"wine@v1.1.0": "registration", "wine#production#2": "assignment",
+             taken: "unassignment"}  # fmt: skip
+    for tag, event in asked.items():
+        found = json.loads(gto(story.clone, "check-ref", tag, "--json"))
+        ours = json.loads(track(story.clone, "model", "on-tag", tag, "--json", check=0).stdout)
+        assert found["event"] == event and found["artifact"] == ours["model"] == "wine"
+        assert found["version"] == f"v{ours['version']}"
+        assert found.get("stage") == ours["stage"]
+        assert found["commit_hexsha"] == ours["commit"]
+
+
+# -- DVC ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["clone", "url"])
+def test_dvc_get_fetches_the_artifact_of_a_version(
+    story: Story, where: str, tmp_path: Path
+) -> None:
+    """The path is that of the pointer in the run, without its `.dvc`."""
+    place = story.clone if where == "clone" else story.elsewhere
+    source = "." if where == "clone" else story.url
+    rev = "wine@v1.0.0" if where == "clone" else "wine#production#2"
+    dvc(place, "get", source, POINTER, "--rev", rev, "-o", str(tmp_path / "model"))
+    assert (tmp_path / "model").read_text() == "0.91"
+
+
+@pytest.mark.parametrize(
+    "where, asked, content",
+    [
+        ("clone", ("--stage", "production"), "0.93"),
+        ("url", ("--stage", "production"), "0.93"),
+        ("url", ("--rev", "v1.0.0"), "0.91"),
+        ("url", ("--stage", "staging"), "0.92"),
+    ],
+)
+def test_dvc_artifacts_get_by_name_where_the_project_declares_it(
+    story: Story, where: str, asked: tuple[str, ...], content: str, tmp_path: Path
+) -> None:
+    """DVC takes the newest tag of a stage, whatever it says: nobody holds staging any more."""
+    place = story.clone if where == "clone" else story.elsewhere
+    source = "." if where == "clone" else story.url
+    out = tmp_path / "model"
+    dvc(place, "artifacts", "get", source, "wine", *asked, "-o", str(out))
+    assert out.read_text() == content
+
+
+# -- Git ------------------------------------------------------------------------------------------
+
+
+def test_git_tag_tells_the_story(story: Story, git: Git) -> None:
+    """The first line of each tag is a sentence."""
+    told = dict(line.split(None, 1) for line in git(story.clone, "tag", "-n1").splitlines())
+    assert told["wine@v1.0.0"].startswith("Register wine 1.0.0: model.joblib of ")
+    assert told["wine#production#2"] == "Promote wine 1.0.0 to production"
+    demoted = [line for line in told.values() if line == "Demote wine 1.2.0 from staging"]
+    assert len(demoted) == 1
+
+
+def test_git_show_of_a_version_is_the_run(story: Story, git: Git) -> None:
+    """Who and why, then code, params, metrics: with nothing but Git."""
+    shown = git(story.clone, "show", "wine@v1.1.0")
+    for text in ("Tagger: Ada Lovelace", "Metric-F1: 0.93", "Run-Id: ", "+f1: 0.93"):
+        assert text.lower() in shown.lower()
+    form = "%(contents:trailers:key=Reason,valueonly)"
+    reasons = git(story.clone, "for-each-ref", f"--format={form}", "refs/tags").split("\n")
+    assert "too slow" in reasons
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="no ssh-keygen here")
+def test_git_tag_v_verifies_what_was_signed(
+    repo_dir: Path, tmp_path: Path, git: Git, track: Track
+) -> None:
+    """An auditor needs the keys and Git, and neither gittrack nor the repository it was made in."""
+    key = tmp_path / "key"
+    run(tmp_path, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
+    (tmp_path / "allowed").write_text(
+        "ada@example.org " + key.with_suffix(".pub").read_text())  # fmt: skip
+    settings = {
+        "gpg.format": "ssh", "user.signingKey": str(key), "tag.gpgSign": "true",
+        "gpg.ssh.allowedSignersFile": str(tmp_path / "allowed"),
+    }  # fmt: skip
+    for name, value in settings.items():
+        git(repo_dir, "config", name, value)
+    (repo_dir / "model.bin").unlink(missing_ok=True)
+    command = (sys.executable, "-c", "open('model.bin', 'w').write('1')")
+    track(repo_dir, "run", "--out", "model.bin", "--", *command, check=0)
+    track(repo_dir, "model", "register", "latest", "wine", check=0)
+    track(repo_dir, "model", "promote", "wine@v1.0.0", "production", check=0)
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", repo_dir.as_uri(), str(clone))
+    git(clone, "config", "gpg.ssh.allowedSignersFile", str(tmp_path / "allowed"))
+    for tag in ("wine@v1.0.0", "wine#production#1"):
+        git(clone, "tag", "-v", tag)
+    found: dict[str, Any] = json.loads(
+        track(clone, "model", "on-tag", "wine#production#1", "--json", check=0).stdout
+    )
+    assert found["current"] is True and found["artifact"]["path"] == "model.bin"
