@@ -18,12 +18,14 @@ _gittrack_words() {
     local IFS=$'\n'
     COMPREPLY=($(GITTRACK_WORDS="$1" GITTRACK_CURRENT="$2" \
         _GIT_TRACK_COMPLETE=answer_bash git-track 2>/dev/null))
-    # Readline cuts words at ':' and '='; what stands before them is typed already.
-    local cut="${2%"${2##*[:=]}"}"
+    # Readline cuts words at these; what stands before them is typed already.
+    local marks=":="
+    [[ "$COMP_WORDBREAKS" == *@* ]] && marks+="@"
+    local cut="${2%"${2##*[$marks]}"}"
     if [ -n "$cut" ]; then
         COMPREPLY=("${COMPREPLY[@]#"$cut"}")
     fi
-    case "${COMPREPLY[0]}" in *,|*..|*:|*/) compopt -o nospace 2>/dev/null ;; esac
+    case "${COMPREPLY[0]}" in *,|*..|*:|*/|*@) compopt -o nospace 2>/dev/null ;; esac
 }
 _gittrack_line() {
     local line="${COMP_LINE:0:COMP_POINT}"
@@ -48,9 +50,9 @@ _gittrack() {
     [[ "${words[1]} ${words[2]}" == "git track" ]] && line="${(j: :)${(@q)words[3,CURRENT-1]}}"
     found=("${(@f)$(GITTRACK_WORDS="$line" GITTRACK_CURRENT="${words[CURRENT]}" \
         _GIT_TRACK_COMPLETE=answer_bash git-track 2>/dev/null)}")
-    # What ends in ':' or '/' goes on.
-    compadd -- ${${found:#}:#*[:/]}
-    compadd -S '' -- ${(M)found:#*[:/]}
+    # What ends in ':', '/' or '@' goes on.
+    compadd -- ${${found:#}:#*[:/@]}
+    compadd -S '' -- ${(M)found:#*[:/@]}
 }
 # Called by Git's completion for 'git track ...', both zsh's and Git's.
 _git-track() { _gittrack }
