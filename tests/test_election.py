@@ -277,7 +277,7 @@ def _standing(place: Path, key: str) -> dict[str, tuple[str | None, Any]]:
         found = election.of_versions(where, search, model)
         known = election.vocabulary(search, found)
         return {
-            one.number: (one.run and one.run.name, one.value)
+            one.number: (one.run.name if one.run else None, one.value)
             for one in election.measured(where, search, found, key, known)
         }
 

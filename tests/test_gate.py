@@ -12,7 +12,8 @@ import pytest
 
 import recorded_runs
 from conftest import Git
-from gittrack import annotations, events, gate, index, refs, whereabouts
+from gittrack import events, gate, index, refs, whereabouts
+from gittrack.annotations import append
 from gittrack.errors import BrokenRecord, QueryError, StageRefused
 from gittrack.records import Artifact, Data, Environment, Row
 from gittrack.summaries import Summary
@@ -210,7 +211,7 @@ def test_what_was_said_afterwards_counts(repo_dir: Path) -> None:
     with pytest.raises(QueryError):
         gate.evidence(place, commit, ["tags.audit = 'passed'"])
     run = recorded_runs.found(place.repo, query=f"commit = '{commit}'").runs[0]
-    annotations.append(
+    append(
         place.repo,
         run,
         [events.Change("tag", "audit", "passed")],

@@ -166,9 +166,14 @@ def _checked(asked: _Asked) -> _Asked:
         raise UsageError("--like and --any-data do not go together")
     if asked.artifact is not None and asked.no_artifact:
         raise UsageError("--artifact and --no-artifact do not go together")
-    for option, value in (("--require", asked.require), ("--reason", asked.reason)):
-        if value and asked.stage is None:
-            raise UsageError(f"{option} goes with --promote STAGE")
+    of_promote: dict[str, object] = {
+        "require": asked.require,
+        "reason": asked.reason,
+        "archive-existing": asked.archive_existing,
+    }
+    for option, given in of_promote.items():
+        if given and asked.stage is None:
+            raise UsageError(f"--{option} goes with --promote STAGE")
     of_among: dict[str, object] = {
         "bump": asked.bump,
         "artifact": asked.artifact,
