@@ -130,15 +130,12 @@ class _Subject:
             return self._bind(tree, text, self._every)
 
     def _bind(self, tree: Node, text: str, known: Vocabulary) -> Bound:
+        return binding.bind(tree, text, known, functions=self._function, moment=self._moment)
+
+    def _moment(self, words: str) -> int | None:
         from gittrack import dates
 
-        return binding.bind(
-            tree,
-            text,
-            known,
-            functions=self._function,
-            moment=lambda words: dates.microseconds(self._place, words),
-        )
+        return dates.microseconds(self._place, words)
 
     @cached_property
     def _own(self) -> Mapping[str, Mapping[str, Count]]:
