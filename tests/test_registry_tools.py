@@ -6,7 +6,10 @@ after any history is shown in test_gto.py; here is one story, told alike by all.
 
 from __future__ import annotations
 
+import ast
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,10 +21,12 @@ from typing import Any
 import pytest
 
 from conftest import Git, Track
+from gittrack import formats
 from remotes import directory_config, set_up
 
 POINTER = ".gittrack/artifacts/model.joblib"
 DECLARED = f"artifacts:\n  wine:\n    path: {POINTER}\n    type: model\n"
+DEPLOY = '#!/bin/sh\ncat $1/model.joblib && echo " of $2 $3"\n'
 TRAIN = "open('model.joblib', 'w').write({0!r}); print('f1: {0}')"
 
 
@@ -57,6 +62,8 @@ def story(tmp_path_factory: pytest.TempPathFactory, git: Git, track: Track) -> S
     set_up(root, directory_config(top / "store"))
     (root / "dvc.yaml").write_text(DECLARED)
     (root / ".gitignore").write_text("/model.joblib\n")
+    (root / "deploy.sh").write_text(DEPLOY)
+    (root / "deploy.sh").chmod(0o755)
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "Train wine")
     for minor, f1 in enumerate(("0.91", "0.93", "0.92")):
@@ -216,3 +223,135 @@ def test_git_tag_v_verifies_what_was_signed(
         track(clone, "model", "on-tag", "wine#production#1", "--json", check=0).stdout
     )
     assert found["current"] is True and found["artifact"]["path"] == "model.bin"
+
+
+# -- CI -------------------------------------------------------------------------------------------
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "registry.md"
+
+
+def pipeline(name: str) -> Any:
+    """A file of the document, by the name in its first line."""
+    blocks = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
+    (text,) = [block for block in blocks if block.startswith(f"# {name}\n")]
+    return formats.load_untrusted(text.encode(), name)
+
+
+@pytest.fixture
+def checkout(story: Story, git: Git, tmp_path: Path) -> Any:
+    """`checkout(tag)` is what a host has: one commit, one tag, and no annotation of that."""
+
+    def made(tag: str) -> Path:
+        place = tmp_path / "job"
+        place.mkdir()
+        git(place, "init", "-q")
+        git(place, "remote", "add", "origin", story.url)
+        commit = git(story.root, "rev-parse", f"refs/tags/{tag}^{{commit}}").strip()
+        git(place, "fetch", "-q", "--no-tags", "--depth=1", "origin", f"+{commit}:refs/tags/{tag}")
+        git(place, "checkout", "-q", "--force", f"refs/tags/{tag}")
+        return place
+
+    return made
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Any:
+    """`job(place, lines, **variables)` runs lines as a step of a host, which has no such pip."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "pip").write_text("#!/bin/sh\n")
+    (own / "pip").chmod(0o755)
+
+    def run(place: Path, lines: str, **variables: str) -> str:
+        path = f"{own}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", lines], cwd=place, capture_output=True,
+            text=True, env={**os.environ, "PATH": path, **variables},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def github(place: Path, job: Any, tag: str) -> str:
+    """The lines of our workflow, as GitHub's runner runs them -> what they printed."""
+    (steps,) = [one["steps"] for one in pipeline(".github/workflows/deploy.yml")["jobs"].values()]
+    outputs, said = place.parent / "outputs", []
+    known: dict[str, str] = {}
+
+    def filled(text: str) -> str:
+        return re.sub(r"steps\.model\.outputs\.(\w+)", lambda m: repr(known[m[1]]), text)
+
+    for step in steps:
+        if "if" in step and not eval(filled(step["if"]).replace("&&", "and")):
+            continue
+        given = {
+            key: ast.literal_eval(filled(value.removeprefix("${{ ").removesuffix(" }}")))
+            for key, value in step.get("env", {}).items()
+        }
+        if "run" in step:
+            own = {"GITHUB_REF": f"refs/tags/{tag}", "GITHUB_OUTPUT": str(outputs), "CI": "true"}
+            said.append(job(place, step["run"], **own, **given))
+        if step.get("id") == "model":
+            known = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
+    return "".join(said)
+
+
+def gitlab(place: Path, job: Any, tag: str) -> str:
+    """The lines of our jobs, as GitLab's runner runs them, in the order of their stages."""
+    file = pipeline(".gitlab-ci.yml")
+    known, said = {"CI_COMMIT_TAG": tag, "CI": "true"}, []
+    for name in ("model", "deploy"):
+        pattern = file[name]["rules"][0]["if"].removeprefix("$CI_COMMIT_TAG =~ /").removesuffix("/")
+        assert re.search(pattern, tag) and not re.search(
+            pattern, tag.replace("production", "production!")
+        )
+        lines = [*file["default"]["before_script"], *file[name]["script"]]
+        said.append(job(place, "\n".join(lines), **known))
+        report = file[name].get("artifacts", {}).get("reports", {}).get("dotenv")
+        if report:
+            known |= dict(line.split("=", 1) for line in (place / report).read_text().splitlines())
+    return "".join(said)
+
+
+@pytest.mark.parametrize("host", [github, gitlab])
+@pytest.mark.parametrize("version, deploys", [("1.1.0", True), ("1.0.0", False)])
+def test_the_pipelines_in_the_document_deploy_what_holds_production(
+    story: Story, git: Git, checkout: Any, job: Any, host: Any, version: str, deploys: bool
+) -> None:
+    """They are copied as they stand; a job that starts late must not bring the old one back."""
+    tags = git(story.root, "tag", "--list", "wine#production#*").split()
+    (tag,) = [
+        t for t in tags if f"Promote wine {version} " in git(story.root, "tag", "-n1", "-l", t)
+    ]
+    place = checkout(tag)
+    said = host(place, job, tag)
+    assert ("0.93 of wine 1.1.0" in said) is deploys
+    assert (place / "deploy" / "model.joblib").exists() is deploys
+    assert not re.search(r"^0\.9", said.replace("0.93 of wine 1.1.0", ""), re.MULTILINE)
+
+
+def test_the_workflow_starts_on_promotions_to_production_and_nothing_else() -> None:
+    """GitHub's patterns: `*` is anything but a slash, `**` anything."""
+    (pattern,) = pipeline(".github/workflows/deploy.yml")["on"]["push"]["tags"]
+    known = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
+    for tag, starts in (("wine#production#7", True), ("eu/wine#production#7", True),
+                        ("wine#production!#8", False), ("wine#staging#7", False),
+                        ("wine@v1.0.0", False)):  # fmt: skip
+        assert (re.fullmatch(known, tag) is not None) is starts
+
+
+def test_every_value_that_a_pipeline_gets_is_in_the_document(
+    story: Story, track: Track, tmp_path: Path
+) -> None:
+    """Under both of its names."""
+    env = {"GITHUB_OUTPUT": str(tmp_path / "outputs")}
+    more = ("--dotenv", str(tmp_path / "dotenv"))
+    track(story.clone, "model", "on-tag", "wine@v1.0.0", *more, check=0, env=env)
+    text = DOCUMENT.read_text("utf-8")
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (`MODEL\w*`(?:, `\w+`)*) \|", text, re.MULTILINE)
+    for column, name in enumerate(("outputs", "dotenv")):
+        told = [one for row in rows for one in re.findall(r"\w+", row[column])]
+        lines = (tmp_path / name).read_text().splitlines()
+        assert sorted(told) == sorted(line.partition("=")[0] for line in lines)
