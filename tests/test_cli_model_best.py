@@ -12,6 +12,7 @@ import pytest
 
 import recorded_runs
 from conftest import Git, Track
+from gittrack import semver
 from gittrack.records import Artifact, Data
 
 _TRAIN = """\
@@ -22,11 +23,13 @@ json.dump({"f1": f1}, open("metrics.json", "w"))
 json.dump({"rows": len(rows), "f1": f1}, open("model.json", "w"))
 """
 
-_CONFIG = """\
-[track "stage.production"]
-\tallow = <2.0
-\trequire = metrics.f1 >= 0.9 and not dirty
-"""
+_DOCUMENT = Path(__file__).parents[1] / "docs" / "registry.md"
+_BEGINS = "```ini\n# .gittrackconfig\n"
+
+
+def _rules() -> str:
+    """The file of rules that the document shows."""
+    return _DOCUMENT.read_text().partition(_BEGINS)[2].partition("```")[0]
 
 
 # -- the story ------------------------------------------------------------------------------------
@@ -41,7 +44,7 @@ class _Team:
         (place / "data/wine.csv").write_text("1,2\n3,4\n")
         (place / "train.py").write_text(_TRAIN)
         (place / ".gitignore").write_text("model.json\nmetrics.json\n")
-        (place / ".gittrackconfig").write_text(_CONFIG)
+        (place / ".gittrackconfig").write_text(_rules())
         git(place, "add", "-A")
         git(place, "commit", "-q", "-m", "Train on wines")
 
@@ -144,6 +147,19 @@ def test_integration_goes_ahead_and_production_stays_within_its_range(
     )
     assert "wine@v1.2.0 now holds production (before: v1.1.0)\n" in told.stdout
     assert "git push --atomic origin 'wine#production#" in told.stderr
+
+
+@pytest.mark.parametrize(("text", "version", "within"), [
+    ("<=1", "1.9.9", True), ("<=1", "0.9.0", True), ("<=1", "2.0.0", False),
+    ("<2.0", "2.0.0-rc.1", False), ("<2.0", "1.9.0-rc.1", True),
+    ("1", "1.9.0-rc.1", True), ("^1", "1.0.0-rc.1", False), (">=1,<2", "1.0.0-rc.1", False),
+    ("^1.2", "1.1.9", False), ("^1.2", "1.2.0", True), (">=1.2,<2", "2.0.0", False),
+    (">=2.0.0-rc.1", "2.0.0-rc.2", True), (">=2.0.0-rc.1", "3.1.0", True),
+])  # fmt: skip
+def test_the_document_says_what_ranges_hold(text: str, version: str, within: bool) -> None:
+    """Whoever writes a rule reads it there."""
+    assert f"`{text}`" in _DOCUMENT.read_text()
+    assert semver.is_within(version, text) is within
 
 
 # -- single answers -------------------------------------------------------------------------------
