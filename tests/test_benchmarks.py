@@ -16,6 +16,7 @@ SMALL = {
     "lifetime": ["--rounds", "1", "--files", "20"],
     "startup": ["--rounds", "1"],
     "read": ["--rounds", "1", "--runs", "3"],
+    "registry": ["--rounds", "1", "--runs", "60", "--tags", "40", "--gto", "false"],
     "run_overhead": ["--rounds", "1", "--files", "20", "--runs", "3", *_NO_PEERS],
     "scale": ["--rounds", "1", "--runs", "10,20"],
     "search": [
