@@ -297,6 +297,30 @@ def test_again_decides_anew(world: World) -> None:
     assert {*world.tags()} - {*before} >= {"wine#production#2"}
 
 
+def test_one_model_alone_is_what_it_is_among_the_others(repo_dir: Path, git: Any) -> None:
+    """A decision reads the tags of its model only: of none that has a like name, and all of it."""
+    from gittrack import registry, whereabouts
+
+    for name in ("wine", "wine-red", "wine/red", "wine2", "white/wine", "shop=wine", "a/shop=wine"):
+        for tag in (
+            f"{name}@v1.0.0", f"{name}@v1.0.0!#9", f"{name}@v2.0.0#4", f"{name}#prod#1",
+            f"{name}#eu/prod/a#2", f"{name}#eu/prod/a!#3", f"{name}@deprecated#7", f"{name}#x",
+        ):  # fmt: skip
+            git(repo_dir, "tag", "-a", "-m", "x", tag)
+    git(repo_dir, "tag", "wine@v3.0.0")
+    place = whereabouts.find(repo_dir)
+    known = registry.read(place)
+    assert len(known.models) == 7 and "a/shop:wine" in known.models
+    for name, found in known.models.items():
+        alone = registry.read(place, name)
+        assert alone.models == {name: found}
+        assert alone.problems == tuple(
+            one for one in known.problems if re.split("[@#]", one.tag)[0].replace("=", ":") == name
+        )
+    for name in ("win", "red", "wine*", "?ine", "[w]ine", "", "*", "wine@v1.0.0"):
+        assert name not in registry.read(place, name).models
+
+
 # -- how others get to know it --------------------------------------------------------------------
 
 

@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
     `status` is `notneeded` where all was as it was asked for; then nothing was written. `version`
     and `former`, who held the `stage` before, are as they are now. `tags` are the names that were
     written, in order: the first is the decision, the others what follows from it. `known` is the
-    registry afterwards.
+    registry afterwards, as far as it is about the model.
     """
 
     status: Literal["done", "notneeded"]
@@ -126,7 +126,7 @@ def unregister(
         held = [one for one in model.holdings if one.version == current.version]
         return [first, *(tenure.taking(one.since, current) for one in held)]
 
-    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
+    cast = ballots.cast(repo, decide, model=version.model, now=now, dry_run=dry_run)
     return _outcome(cast, version.model, version.version, version.stage)
 
 
@@ -148,7 +148,7 @@ def deprecate(
         trailers = (("Reason", _reason(reason)),)
         return [Ballot(event, upon.commit, f"Deprecate {known.name}", "", trailers)]
 
-    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
+    cast = ballots.cast(repo, decide, model=model.name, now=now, dry_run=dry_run)
     return _outcome(cast, model.name, None)
 
 
@@ -207,7 +207,7 @@ def _give(
     upon: Registry | None = None,
 ) -> Outcome:
     place = whereabouts.of(repo)
-    began = upon or registry.read(place)
+    began = upon or registry.read(place, version.model)
     model, current = objections.present(began, version)
     if not again:
         objections.check_same(version, current, model)
@@ -246,7 +246,7 @@ def _give(
         given = tenure.given(standing, model, current, stage, words, trailers)
         return [given, *tenure.consequences(model, current, stage, archive=archive_existing)]
 
-    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
+    cast = ballots.cast(repo, decide, model=version.model, now=now, dry_run=dry_run)
     return _outcome(cast, version.model, version.version, stage, former)
 
 
@@ -275,7 +275,7 @@ def demote(
         first = tenure.taking(current.since, current, words, _reason(reason))
         return [first, *tenure.leftovers(model, current, stage)]
 
-    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
+    cast = ballots.cast(repo, decide, model=version.model, now=now, dry_run=dry_run)
     return _outcome(cast, version.model, version.version, version.stage, version.version)
 
 
@@ -300,7 +300,7 @@ def rollback(
         BadName: it is an alias.
         ModelNotFound: the model is gone; else as `ballots.cast`.
     """
-    known = registry.read(whereabouts.of(repo))
+    known = registry.read(whereabouts.of(repo), model.name)
     current = registry.find_model(known, model.name)
     if objections.holder(current, stage) != objections.holder(model, stage):
         raise objections.changed(current, stage)
@@ -341,7 +341,9 @@ def alias(
     tagging.check_stage(name)
     place = whereabouts.of(repo)
     stages = {one.lower() for one in (*STAGES, *charter.read(place).stages)}
-    basis = objections.holder(objections.present(registry.read(place), version)[0], name)
+    basis = objections.holder(
+        objections.present(registry.read(place, version.model), version)[0], name
+    )
     former = ""
 
     def decide(standing: Standing) -> list[Ballot]:
@@ -363,7 +365,7 @@ def alias(
         given = tenure.given(standing, model, current, name, words, trailers)
         return [given, *tenure.leftovers(model, current, name)]
 
-    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
+    cast = ballots.cast(repo, decide, model=version.model, now=now, dry_run=dry_run)
     return _outcome(cast, version.model, version.version, name, former)
 
 
@@ -401,7 +403,7 @@ def unalias(
         first = tenure.taking(held.since, current, words, _reason(reason))
         return [first, *tenure.leftovers(known, current, name)]
 
-    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
+    cast = ballots.cast(repo, decide, model=model.name, now=now, dry_run=dry_run)
     return _outcome(cast, model.name, basis, name, basis or "")
 
 

@@ -35,13 +35,13 @@ __all__ = [
 ]
 
 
-def read(place: Place) -> Registry:
-    """The registry of a repository as it is now.
+def read(place: Place, model: str | None = None) -> Registry:
+    """The registry of a repository as it is now; with `model` of that one alone, which is quicker.
 
     Raises:
         GitFailed: its tags cannot be listed.
     """
-    return fold(tags.read(place))
+    return fold(tags.read(place, () if model is None else tagging.patterns(model)))
 
 
 # -- what a user names ---------------------------------------------------------------------------

@@ -21,6 +21,7 @@ __all__ = [
     "check_stage",
     "compose",
     "parse",
+    "patterns",
     "resembled",
 ]
 
@@ -103,6 +104,15 @@ def compose(event: Event) -> str:
     if event.version is not None and event.stage is None:
         return f"{model}@v{event.version}{mark}{end}"
     return f"{model}#{event.stage}{mark}{end}"
+
+
+def patterns(model: str) -> tuple[str, ...]:
+    """What the names of a model's tags match, for `git for-each-ref`; empty if it can have none."""
+    mark = model.replace(":", "=")
+    if re.fullmatch(_MODEL, mark) is None:
+        return ()
+    # A stage of GTO's may have a slash, which no asterisk crosses.
+    return f"{mark}@*", f"{mark}#*", f"{mark}#*/**"
 
 
 def resembled(tag: str) -> str | None:

@@ -48,17 +48,20 @@ class Tag(NamedTuple):
     message: str
 
 
-def read(place: Place) -> list[Tag]:
+def read(place: Place, patterns: Sequence[str] = ()) -> list[Tag]:
     """All tags, sorted by name; what is not UTF-8 is replaced, but in names kept (PEP 383).
+
+    With patterns only those whose names match one, as `git for-each-ref` takes them.
 
     Raises:
         GitFailed: Git cannot list them.
     """
-    told = _ask(place, f"--format={_FORM}", _ROOT)
+    where = [_ROOT + pattern for pattern in patterns] or [_ROOT]
+    told = _ask(place, f"--format={_FORM}", *where)
     if told is not None:
         return _listed(told)
     # One object that cannot be read makes Git give up on all.
-    told = _ask(place, "--format=%(refname)%00%(objectname)%00", _ROOT)
+    told = _ask(place, "--format=%(refname)%00%(objectname)%00", *where)
     if told is None:
         raise GitFailed("git cannot list the tags", hint="`git for-each-ref refs/tags` says why.")
     parts = told.split(b"\0")

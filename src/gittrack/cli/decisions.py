@@ -61,8 +61,9 @@ def model_named(place: Place, name: str) -> Model:
     """
     from gittrack import registry, tagging
 
+    known = _known(place, name)
     try:
-        return registry.find_model(registry.read(place), name)
+        return registry.find_model(known, name)
     except ModelNotFound:
         tagging.check_model(name)
         raise
@@ -96,7 +97,7 @@ def found_version(
         raise UsageError(
             f"'{selector}' names no version of a model", hint="NAME@VERSION, such as churn@v1.0.0."
         )
-    known = registry.read(place)
+    known = _known(place, named[0])
     try:
         found = registry.find_version(known, selector)
     except ModelNotFound:
@@ -108,6 +109,14 @@ def found_version(
             hint=f"it is {found.name} now.",
         )
     return found, known
+
+
+def _known(place: Place, name: str) -> Registry:
+    """The registry as far as it is about a model; where there is none of the name, all of it."""
+    from gittrack import registry
+
+    found = registry.read(place, name)
+    return found if name in found.models else registry.read(place)
 
 
 def _check(models: Container[str], name: str, what: str) -> None:
