@@ -71,6 +71,26 @@ QUERYING = LISTING | {
     "gittrack.terms",
     "gittrack.tokens",
 }
+CATALOGUING = ASKING | {
+    "gittrack.access",
+    "gittrack.catalog",
+    "gittrack.chronicle",
+    "gittrack.cli.footer",
+    "gittrack.cli.model",
+    "gittrack.cli.model_ls",
+    "gittrack.cli.model_show",
+    "gittrack.cli.progress",
+    "gittrack.cli.standing",
+    "gittrack.descriptions",
+    "gittrack.inscriptions",
+    "gittrack.inventory",
+    "gittrack.registry",
+    "gittrack.report",
+    "gittrack.semver",
+    "gittrack.standings",
+    "gittrack.tagging",
+    "gittrack.tags",
+}
 SHOWING = ASKING | {
     "gittrack.access",
     "gittrack.annotations",
@@ -152,9 +172,11 @@ def test_importing_gittrack_loads_nothing_but_itself(tmp_path: Path) -> None:
             QUERYING | {"gittrack.dates"},
             {"click", "parsimonious", "regex"},
         ),
+        (("model", "ls"), CATALOGUING, {"click"}),
+        (("model", "show", "churn"), CATALOGUING, {"click"}),
         (("show", "latest"), SHOWING, {"click", "pygit2", "cffi", "yaml", "cython_runtime"}),
     ],
-    ids=["ls", "query", "moment", "show"],
+    ids=["ls", "query", "moment", "model-ls", "model-show", "show"],
 )
 def test_reading_loads_only_what_is_listed(
     words: tuple[str, ...], allowed: set[str], packages: set[str], recorded: Path
@@ -176,13 +198,18 @@ def test_recording_a_command_loads_nothing_that_only_a_script_needs(recorded: Pa
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with one run, so that a reader has something to read."""
+    """A repository with one run, which is a model's version: a reader has something to read."""
     place = tmp_path_factory.mktemp("recorded")
     (place / "train.py").write_text('print("accuracy: 0.9")\n')
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Begin"]):
         subprocess.run(["git", *words], cwd=place, check=True)
     done = subprocess.run(
         [sys.executable, "-m", "gittrack", "run", "--", "true"], cwd=place, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    words = ["model", "register", "latest", "churn", "--no-artifact"]
+    done = subprocess.run(
+        [sys.executable, "-m", "gittrack", *words], cwd=place, capture_output=True
     )
     assert done.returncode == 0, done.stderr
     # What changed a moment ago is looked at again, and read with libgit2.
