@@ -212,3 +212,15 @@ def test_the_changes_of_several_models_are_told_together() -> None:
     other = model(tag("wine@v1.0.0", "C", START + 5), name="wine")
     told = [deed.change.tag for deed in chronicle.all_deeds([one, other])]
     assert told == ["wine@v1.0.0", "churn#staging#2", "churn#production#1", "churn@v1.0.0"]
+
+
+def test_nothing_follows_from_what_came_later() -> None:
+    """Whoever writes a tag tonight must not be able to hide one of this morning beneath it."""
+    known = model(
+        *PROMOTED[:4],
+        tag("churn#staging!#4", "B", START + 5, because="churn#production#5"),
+        tag("churn#production#5", "B", START + 6, previous="churn#production#1"),
+    )
+    later, earlier, *_ = chronicle.deeds(known)
+    assert later.consequences == () and earlier.change.tag == "churn#staging!#4"
+    assert earlier.cause is None
