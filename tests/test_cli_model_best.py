@@ -300,6 +300,15 @@ def test_nobody_may_win(best: Best, track: Track, repo: Path) -> None:
     assert "error: nobody stands for 'm'" in done.stderr
 
 
+@pytest.mark.parametrize("width", [100, 50, 30, 10])
+def test_no_terminal_is_too_narrow_for_the_reasons(best: Best, width: int) -> None:
+    """Runs and values go first; a reason would rather take two lines."""
+    env = {"COLUMNS": str(width), "GIT_PAGER_IN_USE": "1", "NO_COLOR": "1", "GIT_PAGER": "cat"}
+    told = best("m", "--metric", "f1", check=0, env=env).stdout
+    assert "0.91, lower than 0.93" in told and "m@v1.0.0" in told
+    assert ("amber-otter-aaaaaa" in told) is (width == 100)
+
+
 def test_json_says_all_of_it(best: Best) -> None:
     """A pipeline goes on with the winner; names are those of other commands."""
     told = json.loads(

@@ -16,35 +16,49 @@ if TYPE_CHECKING:
 
 __all__ = ["drawn", "fields"]
 
+_WHY = "WHY NOT"
+
 
 def drawn(goal: Target, found: Election) -> str:
     """The winner in a line, and why the others are not."""
+    return _winner(goal, found) + (_others(goal, found) if found.others else "")
+
+
+def _winner(goal: Target, found: Election) -> str:
     from gittrack.cells import bold
     from gittrack.figures import short
     from gittrack.quoting import one_line
+
+    winner = found.winner
+    if winner is None:
+        return ""
+    words = [bold(one_line(winner.name), screen().color)]
+    if winner.version is not None and winner.run is not None:
+        words.append(one_line(winner.run.name))
+    words += [f"{one_line(goal.title)} {short(winner.value)}", f"({_how(goal, found)})"]
+    return "  ".join(words) + "\n"
+
+
+def _others(goal: Target, found: Election) -> str:
     from gittrack.report import Column, sheet
 
-    shown, winner = screen(), found.winner
-    text = ""
-    if winner is not None:
-        run = (
-            "" if winner.version is None or winner.run is None else f"  {one_line(winner.run.name)}"
-        )
-        value = f"{one_line(goal.title)} {short(winner.value)}"
-        name = bold(one_line(winner.name), shown.color)
-        text = f"{name}{run}  {value}  ({_how(goal, found)})\n"
-    if not found.others:
-        return text
+    shown = screen()
     names = [one.name for one in found.others]
     runs = [None if one.run is None else one.run.name for one in found.others]
     values = [one.value for one in found.others]
-    columns = [Column("name", "NAME"), Column("name", "RUN"), Column("", goal.title),
-               Column("name", "WHY NOT")]  # fmt: skip
-    table: list[Sequence[Any]] = [names, runs, values, [one.reason for one in found.others]]
-    if names == runs:
-        del columns[1], table[1]
-    spare = (1, 2) if len(columns) == 4 else (1,)
-    return text + sheet(columns, table, width=shown.width, color=shown.color, spare=spare).text
+    made: list[tuple[Column, Sequence[Any]]] = [
+        (Column("name", "NAME"), names),
+        *([] if names == runs else [(Column("name", "RUN"), runs)]),
+        (Column("", goal.title), values),
+        (Column("name", _WHY), [one.reason for one in found.others]),
+    ]
+    spare = range(1, len(made) - 1)
+    columns, table = zip(*made, strict=True)
+    told = sheet(columns, table, width=shown.width, color=shown.color, spare=spare)
+    if _WHY in told.dropped:
+        # The reasons are what it is about: rather two lines each than without.
+        told = sheet([columns[0], columns[-1]], [table[0], table[-1]], color=shown.color)
+    return told.text
 
 
 def _how(goal: Target, found: Election) -> str:
