@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gittrack import inscriptions
+from gittrack import commits, inscriptions
 from gittrack.git import Repo
 from remotes import keep, record
 
@@ -24,10 +24,13 @@ class Wine:
         repo = Repo.open(root)
         self.commits: dict[str, str] = {}
         self.md5s: dict[str, str] = {}
+        self.ids: dict[str, str] = {}
         for name in (RUN, OTHER):
             kept = keep(repo, scratch / name, things or {"model.joblib": name})
             self.md5s[name] = kept[0].md5
-            self.commits[name] = str(record(repo, name, artifacts=kept).commit)
+            ref = record(repo, name, artifacts=kept)
+            self.commits[name] = str(ref.commit)
+            self.ids[name] = commits.load(repo, ref).id
 
     def tag(self, name: str, on: str = RUN, body: str = "", **trailers: str) -> None:
         """Tag a run, or another of `commits`; `artifact_hash` is the trailer `Artifact-Hash`."""
@@ -45,5 +48,5 @@ class Wine:
         """Register a version with the trailers that tell of its run."""
         self.tag(
             f"wine@v{version}", on, version=version, artifact=artifact,
-            artifact_hash=self.md5s[on], run=f"default/{on}", run_id=on[0] * 32, **more,
+            artifact_hash=self.md5s[on], run=f"default/{on}", run_id=self.ids[on], **more,
         )  # fmt: skip

@@ -52,7 +52,8 @@ def test_a_promotion_says_all_that_a_deployment_needs(wine: Wine, track: Track) 
     assert found["reason"] == "passed the audit" and found["contested"] is None
     assert (found["run"]["experiment"], found["run"]["name"]) == ("default", OTHER)
     assert found["artifact"]["path"] == "model.joblib"
-    assert found["artifact"]["md5"] == wine.md5s[OTHER] and found["missing"] == []
+    assert found["artifact"]["md5"] == wine.md5s[OTHER] and found["artifact"]["size"] == len(OTHER)
+    assert found["missing"] == []
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,21 @@ def test_a_contest_is_told_by_both_tags_of_it(wine: Wine, track: Track) -> None:
     assert "wine#production#1" in told(track, wine.root, "wine#production#4")["contested"]
     wine.tag("wine#production#5", RUN, version="1.0.0", previous="wine#production#4")
     assert told(track, wine.root, "wine#production#5")["contested"] is None
+
+
+def test_a_tag_that_says_of_its_run_what_the_record_does_not_is_told_so(
+    wine: Wine, track: Track, git: Git
+) -> None:
+    """The record is what was kept; a tag can say anything, and a pipeline must not deploy on it."""
+    wine.tag("wine@v2.0.0", RUN, version="2.0.0", artifact="model.joblib", run_id=wine.ids[RUN],
+             artifact_hash=wine.md5s[OTHER], run=f"default/{OTHER}")  # fmt: skip
+    found = told(track, wine.root, "wine@v2.0.0")
+    assert found["artifact"]["md5"] == wine.md5s[RUN] and found["run"]["name"] == RUN
+    assert "its tag says model.joblib is" in found["contested"]
+    wine.commits["head"] = git(wine.root, "rev-parse", "HEAD").strip()
+    wine.tag("beer@v1.0.0", "head")
+    other = told(track, wine.root, "beer@v1.0.0")
+    assert (other["contested"], other["run"], other["current"]) == (None, None, True)
 
 
 # -- what is no answer ----------------------------------------------------------------------------

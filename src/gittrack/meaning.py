@@ -29,7 +29,8 @@ class Meaning(NamedTuple):
 
     They are None where the tags that tell it are not here. `former` is the assignment that it ended
     in its stage. `current`: what it says holds now, as far as the tags here tell; None where they
-    do not. `missing` are tags that it speaks of and that are not here.
+    do not. `missing` are tags that it speaks of and that are not here. `about` are the fields of
+    the version, as `catalog.details` gives them.
     """
 
     change: Change
@@ -38,6 +39,7 @@ class Meaning(NamedTuple):
     former: Change | None
     current: bool | None
     missing: tuple[str, ...]
+    about: Mapping[str, Any]
 
     @property
     def holder(self) -> str | None:
@@ -47,25 +49,26 @@ class Meaning(NamedTuple):
 
     @property
     def contested(self) -> str | None:
-        """Why somebody has to look at it: at this change, or at who holds its stage now."""
+        """Why somebody has to look at it: at this change, at who holds its stage now, or at what
+        our tag says of the run and its record does not.
+        """
         held = self.model and self.change.stage and self.model.holding(self.change.stage)
-        doubts = [self.change, *(held.contested if held else ())]
-        return next((f"{one.tag}: {one.contested}" for one in doubts if one.contested), None)
+        changes = [self.change, *(held.contested if held else ())]
+        why = next((f"{one.tag}: {one.contested}" for one in changes if one.contested), None)
+        is_ours = self.version is not None and self.version.run_id is not None
+        return why or (next(iter(self.about.get("doubts", ())), None) if is_ours else None)
 
     def fields(self) -> dict[str, Any]:
         """All of it, for programs; names as everywhere in the registry."""
-        own = catalog.told(self.change)
-        known: Mapping[str, Any] = {"run": None, "artifact": None}
-        if self.model is not None and self.version is not None:
-            known = catalog.brief(self.model, self.version)
         return {
-            **own,
+            **catalog.told(self.change),
             "contested": self.contested,
             "current": self.current,
             "holder": self.holder,
             "former": self._former(),
-            "run": known["run"] or _run(self.change),
-            "artifact": known["artifact"],
+            "run": self.about.get("run") or _run(self.change),
+            "artifact": self.about.get("artifact"),
+            "metrics": self.about.get("metrics"),
             "missing": list(self.missing),
         }
 
@@ -117,6 +120,7 @@ def read(place: Place, tag: str) -> Meaning:
         next((one for one in model.history if one.tag == change.replaced), None),
         _holds(model, change),
         _missing(change, here),
+        {} if version is None else catalog.details(place, known, version),
     )
 
 
@@ -169,7 +173,7 @@ def _alone(known: Registry, tag: Tag, event: Event, here: set[str]) -> Meaning:
         text.trailers.get("kind") == "alias", event.counter, tag.target, tag.moment,
         tag.by, tag.email, text.subject, text.body, text.trailers,
     )  # fmt: skip
-    return Meaning(change, None, None, None, None, _missing(change, here))
+    return Meaning(change, None, None, None, None, _missing(change, here), {})
 
 
 def _registers(name: str, model: str) -> bool:
