@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -240,6 +242,26 @@ def test_tags_add_up_to_who_holds_what(lines: Sequence[str], expected: str) -> N
     assert held(folded(*tags)) == expected
     # In the other direction too: Git lists them by name, a fold must not know that.
     assert held(folded(*reversed(tags))) == expected
+
+
+DOCS = (Path(__file__).parents[1] / "docs" / "registry.md").read_text("utf-8")
+EXAMPLES = re.findall(r"^\| (`[#@].*?) \| (.*?) \|$", DOCS, re.MULTILINE)
+
+
+@pytest.mark.parametrize("tags,expected", EXAMPLES, ids=[tags for tags, _ in EXAMPLES])
+def test_the_table_in_the_docs_is_what_happens(tags: str, expected: str) -> None:
+    """Whoever reads tags with another program goes by it."""
+    found = re.findall(r"`(.*?)` ([A-C])( \(alias\))?", tags)
+    lines = [f"churn{tag} {run}{' Kind=alias' if alias else ''}" for tag, run, alias in found]
+    known = folded(*VERSIONS, *lines)
+    assert ", ".join(f"{one.stage} {one.version}" for one in known.holdings) == (
+        "" if expected == "nobody" else expected
+    )
+
+
+def test_the_docs_have_examples() -> None:
+    """Else the test above would ask nothing."""
+    assert len(EXAMPLES) == 11
 
 
 CONTESTED = {
