@@ -176,7 +176,7 @@ def test_a_repository_without_runs(repo_dir: Path, bare_dir: Path, track: Track)
 
 
 def test_runs_that_are_missing_deleted_or_of_other_experiments(
-    repo_dir: Path, track: Track
+    repo_dir: Path, track: Track, git: Git
 ) -> None:
     """Said where they stand, with the command that helps."""
     load = record(repo_dir, 1, "load-aaaaaa", kept={"a": "a"}, experiment="other")
@@ -184,11 +184,16 @@ def test_runs_that_are_missing_deleted_or_of_other_experiments(
     away = Input("runs/other/away-aaaaaa", "f" * 32, "e" * 40)
     record(repo_dir, 2, "train-aaaaaa", inputs=(there, away), data={"a": "a"})
     say(Repo.open(repo_dir), "load-aaaaaa", "delete")
-    assert track(repo_dir, "lineage", "train", check=0).stdout == (
+    done = track(repo_dir, "lineage", "train", check=0)
+    assert done.stdout == (
         "default/train-aaaaaa  python train.py\n"
         "├─ other/load-aaaaaa  deleted  python load.py  (a)\n"
-        "└─ other/away-aaaaaa  not here (git track pull)\n"
+        "└─ other/away-aaaaaa  not here\n"
     )
+    assert done.stderr == ""
+    git(repo_dir, "remote", "add", "hub", "nowhere")
+    done = track(repo_dir, "lineage", "train", check=0)
+    assert done.stderr == "git fetch hub 'refs/runs/*:refs/runs/*' brings all runs\n"
 
 
 # -- for programs -------------------------------------------------------------------------------

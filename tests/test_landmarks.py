@@ -235,7 +235,7 @@ def test_every_verb_takes_a_version_in_a_plain_clone(
             metrics={"loss": 0.3}, command=("python", "train.py"),
         )  # fmt: skip
         made.commits[name] = git(repo_dir, "rev-parse", f"runs/default/{name}").strip()
-        made.md5s[name] = "1" * 32
+        made.md5s[name], made.ids[name] = "1" * 32, f"{number:032x}"
     made.register("1.0.0", on="plotted-run-aaaaaa")
     made.register("1.2.0", on="plotted-run-bbbbbb")
     made.tag("wine#production#1", on="plotted-run-bbbbbb", version="1.2.0")

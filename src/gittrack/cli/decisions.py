@@ -27,6 +27,7 @@ __all__ = [
     "model_named",
     "number",
     "reason_option",
+    "remote",
     "share",
     "tell",
     "version_named",
@@ -179,17 +180,17 @@ def share(place: Place, tags: Sequence[str]) -> None:
     """Say on stderr how tags get to others, where there is a remote."""
     from gittrack.quoting import command_line, printable
 
-    remote = _remote(place)
-    if remote is None:
+    where = remote(place)
+    if where is None:
         return
     # All or none: a consequence without its decision would take a stage away.
-    words = command_line([*(["--atomic"] if len(tags) > 1 else []), remote, *tags])
+    words = command_line([*(["--atomic"] if len(tags) > 1 else []), where, *tags])
     text = f"only here so far: git push {printable(words)}"
     sys.stdout.flush()
     click.echo(f"\x1b[2m{text}\x1b[m" if wants_color(sys.stderr) else text, err=True)
 
 
-def _remote(place: Place) -> str | None:
+def remote(place: Place) -> str | None:
     """The remote that tags would go to: the one that is set, else `origin`, else the only one."""
     known = sorted(
         {key[7:-4] for key in place.settings if key.startswith("remote.") and key.endswith(".url")}

@@ -91,7 +91,7 @@ def lineage(ctx: click.Context, target: str, up: bool, down: bool, form: str | N
             _tree(repo, graph, shown) if version is None else _crowned(version, repo, graph, shown)
         )
         page(repo, "".join(line + "\n" for line in lines))
-        if remark := _remark(graph):
+        if remark := _remark(repo, graph):
             say(remark)
 
 
@@ -280,7 +280,7 @@ class _Labels:
         node = self._graph.nodes[key]
         parts = [node.md5[:_MD5]] if node.run is None and node.md5 else []
         if node.missing is not None:
-            parts.append("not here (git track pull)")
+            parts.append("not here")
         elif node.run is not None:
             parts = self._run_parts(node)
         if link is not None and link.paths and node.path is None:
@@ -335,9 +335,16 @@ def _listed(paths: Sequence[str]) -> str:
     return f"{text} and {more} more" if more > 0 else text
 
 
-def _remark(graph: Graph) -> str | None:
+def _remark(repo: Repo, graph: Graph) -> str | None:
     """What the drawing alone does not say."""
     root = graph.nodes[graph.root]
+    if any(node.missing for node in graph.nodes.values()):
+        from gittrack import whereabouts
+        from gittrack.cli.decisions import remote
+
+        # A clone by plain Git brings no refs of runs.
+        origin = remote(whereabouts.of(repo))
+        return origin and f"git fetch {origin} 'refs/runs/*:refs/runs/*' brings all runs"
     if root.path is None:
         return None
     if graph.by_path:
