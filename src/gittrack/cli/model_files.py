@@ -12,6 +12,7 @@ from gittrack.cli.completing import versions as complete_versions
 from gittrack.cli.main import open_place
 from gittrack.cli.output import json_option, say
 from gittrack.cli.progress import bar
+from gittrack.cli.standing import who
 
 if TYPE_CHECKING:
     from gittrack.refs import RunRef
@@ -137,9 +138,6 @@ def _wanted(place: Place, selector: str) -> tuple[Version, RunRef, str]:
 def _warn(known: Registry, version: Version) -> None:
     ended = known.models[version.model].deprecated
     if ended is not None:
-        why = f": {ended.reason}" if ended.reason else ""
-        say(f"warning: {version.model} is deprecated, by {ended.by}{why}")
+        say(f"warning: {version.model} is deprecated, {who(ended)}")
     if version.unregistered is not None:
-        gone = version.unregistered
-        why = f": {gone.reason}" if gone.reason else ""
-        say(f"warning: {version.name} was taken back, by {gone.by}{why}")
+        say(f"warning: {version.name} was taken back, {who(version.unregistered)}")

@@ -12,7 +12,7 @@ from gittrack.cli.footer import foot
 from gittrack.cli.main import open_place
 from gittrack.cli.output import format_options, page, page_data, say, screen
 from gittrack.cli.progress import bar
-from gittrack.tagging import STAGES
+from gittrack.tagging import ARCHIVED, STAGES
 
 if TYPE_CHECKING:
     from gittrack.inventory import Standing
@@ -168,8 +168,11 @@ def _table(found: Sequence[Standing], *, dated: bool) -> tuple[list[Column], lis
 
 
 def _stages(found: Iterable[Standing]) -> list[str]:
-    """The stages in use: the usual ones first, the others by name."""
+    """The stages that are held or contested: the usual ones first, the others by name."""
+    found = list(found)
     there = {stage for one in found for stage in one.holders}
+    doubted = (change for one in found for change in one.model.contested if not change.is_alias)
+    there |= {change.stage for change in doubted if change.stage not in (None, ARCHIVED)}
     first = [stage for stage in (*_FIRST, *STAGES) if stage in there]
     return list(dict.fromkeys([*first, *sorted(there)]))
 

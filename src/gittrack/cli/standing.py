@@ -37,7 +37,11 @@ def standing(version: Version) -> str:
 def who(change: Change) -> str:
     """When, by whom and why: `3d ago by Ada Lovelace: passed the audit`."""
     why = f": {one_line(change.reason)}" if change.reason else ""
-    return f"{ago(change)} by {one_line(change.by)}{why}"
+    return f"{ago(change)} by {_name(change)}{why}"
+
+
+def _name(change: Change) -> str:
+    return one_line(change.by) or "somebody"
 
 
 def ago(change: Change) -> str:
@@ -57,7 +61,7 @@ def signed(change: Change) -> str:
     when = _local(change)
     date = "" if when is None else f"{when:%Y-%m-%d %H:%M:%S %z} "
     address = f" <{one_line(change.email)}>" if change.email else ""
-    return f"{date}({ago(change)}) by {one_line(change.by)}{address}"
+    return f"{date}({ago(change)}) by {_name(change)}{address}"
 
 
 def _local(change: Change) -> datetime | None:
