@@ -347,6 +347,16 @@ def test_the_archive_is_no_candidate_but_may_be_named(best: Best, track: Track, 
     assert "amber-otter-aaaaaa  0.91  deleted\n" in done.stdout
 
 
+def test_runs_that_were_archived_do_not_stand(best: Best, track: Track, repo: Path) -> None:
+    """As in `git track best`; a version does, whose run was only tidied away."""
+    words = ("m", "--metric", "f1", "--among", "f1 > 0.8", "--any-data", "-n")
+    assert best(*words, check=0).stdout.startswith("eager-crab-eeeeee")
+    track(repo, "archive", "eager-crab", "blue-heron", check=0)
+    told = best(*words, check=0).stdout
+    assert told.startswith("m@v1.0.0") and "eager-crab" not in told and "m@v1.1.0" not in told
+    assert best("m", "--metric", "f1", check=0).stdout.startswith("m@v1.1.0")
+
+
 def test_the_direction_is_that_of_other_commands(best: Best, git: Git, repo: Path) -> None:
     """A loss is taken for what it sounds like only if somebody says so, and a note asks."""
     done = best("m", "--metric", "loss", check=0)
