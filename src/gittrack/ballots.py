@@ -96,18 +96,20 @@ def cast(
         standing = _standing(tags.read(place, patterns))
         return _counted(standing, _drafted(repo, standing, decide(standing), now))
     with _alone(repo) as journal:
-        found = tags.read(place, patterns)
         for _ in range(_ATTEMPTS):
-            standing = _standing(found)
+            seen = _seen(repo, model)
+            standing = _standing(tags.read(place, patterns))
             drafts = _drafted(repo, standing, decide(standing), now)
             if not drafts:
                 return Cast(standing.known, standing.known, ())
             made = _stored(repo, drafts)
+            # Signing takes as long as somebody looks for a passphrase.
+            if _seen(repo, model) != seen:
+                continue
             refusal = _pointed(repo, journal, made)
             if refusal is None:
                 return _counted(standing, made)
-            found = tags.read(place, patterns)
-            there = {tag.name: tag.id for tag in found}
+            there = {tag.name: tag.id for tag in tags.read(place, patterns)}
             # Git was killed, perhaps, after it had made the first of them.
             kept = [tag for tag in made if there.get(tag.name) == tag.id]
             if kept:
@@ -118,6 +120,28 @@ def cast(
         f"the tags of '{made[0].name}' were made by others again and again",
         hint="something makes tags of this model in a loop.",
     )
+
+
+def _seen(repo: Repo, model: str | None) -> tuple[object, ...]:
+    """What is other after somebody made a tag of the model.
+
+    Names alone do not tell: the tags of one decision share no name with those of another one about
+    another stage, but the numbers are the model's.
+    """
+    mark = "" if model is None else model.replace(":", "=")
+    above, _, start = mark.rpartition("/")
+    found: list[object] = []
+    try:
+        names = os.listdir(repo.common_dir / _ROOT / above)
+        found.append(frozenset(name for name in names if name.startswith(start)))
+    except OSError:
+        found.append(None)
+    try:
+        packed = os.stat(repo.common_dir / "packed-refs")
+        found += [packed.st_mtime_ns, packed.st_size, packed.st_ino]
+    except OSError:
+        found.append(None)
+    return tuple(found)
 
 
 def _standing(found: Sequence[Tag]) -> Standing:
@@ -214,19 +238,14 @@ def _stored(repo: Repo, drafts: Sequence[Tag]) -> list[Tag]:
 
 def _pointed(repo: Repo, journal: _Journal, made: Sequence[Tag]) -> GitFailed | None:
     """Make the refs, all or none -> why Git would not."""
-    journal.begin([tag.name for tag in made])
     refs = [Ref(_ROOT + tag.name, tag.id) for tag in made]
+    _remove_stale_locks(repo, [ref.name for ref in refs], _STALE_OTHERS)
+    journal.begin([tag.name for tag in made])
+    refusal = None
     try:
         repo.create_refs(refs)
-        refusal = None
     except GitFailed as error:
         refusal = error
-        if _remove_stale_locks(repo, [ref.name for ref in refs], _STALE_OTHERS):
-            try:
-                repo.create_refs(refs)
-                refusal = None
-            except GitFailed as again:
-                refusal = again
     journal.end()
     return refusal
 
@@ -314,32 +333,25 @@ def _alone(repo: Repo) -> Iterator[_Journal]:
 
 def _remove_stale_locks(
     repo: Repo, refs: Sequence[str], seconds: float, *, wait: bool = False
-) -> bool:
-    """Remove the locks of refs that are as old -> whether there were any.
+) -> None:
+    """Remove the locks of refs that are as old; `wait` for a younger one until it is, or gone.
 
-    Where one is younger, `wait` until it is old enough or gone. Git holds a lock on a tag that it
-    makes for milliseconds; removed from under a living one, it is that one's tag that fails.
+    Git holds a lock on a tag that it makes for milliseconds; removed from under a living one, it is
+    that one's tag that fails.
     """
-    removed = False
     for ref in refs:
         lock = repo.common_dir / f"{ref}.lock"
         while True:
             try:
-                age = time.time() - lock.stat().st_mtime
-            except OSError:
-                break
-            if age >= seconds or age < -seconds:
-                try:
+                age = abs(time.time() - lock.stat().st_mtime)
+                if age >= seconds:
                     lock.unlink()
-                    removed = True
-                except OSError:
-                    # Git will say what is in the way.
-                    pass
+            except OSError:
+                # It is gone, or Git will say what is in the way.
                 break
-            if not wait:
+            if age >= seconds or not wait:
                 break
             time.sleep(0.02)
-    return removed
 
 
 def _unwritable(repo: Repo, error: OSError) -> WriteFailed:
