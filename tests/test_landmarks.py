@@ -166,6 +166,37 @@ def test_a_deleted_run_is_still_what_was_registered(wine: Wine, track: Any) -> N
     assert revisions.resolve(Repo.open(wine.root), "wine@production").name == OTHER
 
 
+def test_every_kind_of_repository_knows_versions(every_repo: Any, git: Any) -> None:
+    """Bare, a work tree of another, packed, shallow: tags are read wherever Git reads them."""
+    record(every_repo.path, 1, "calm-lynx-aaaaaa")
+    git(
+        every_repo.path,
+        "tag",
+        "-a",
+        "-m",
+        "x",
+        "eu=churn/a@v1.0.0",
+        "runs/default/calm-lynx-aaaaaa",
+    )
+    git(every_repo.path, "update-ref", "-d", "refs/runs/default/calm-lynx-aaaaaa")
+    repo = Repo.open(every_repo.path)
+    for selector in ("eu:churn/a@latest", "eu:churn/a@v1.0.0", "eu=churn/a@v1.0.0"):
+        assert revisions.resolve(repo, selector).name == "calm-lynx-aaaaaa"
+
+
+@pytest.mark.parametrize(
+    "selector",
+    ["wine@", "@v1.0.0", "wine@@production", "wine@v1.0.0@x", "wine@--all", "-wine@latest",
+     "wine@$(id)", "wine@\x1b[2J", "wine@pro\nduction", "wine@" + "9" * 5_000, "wine@v1.0.0~999",
+     "w" * 5_000 + "@latest", "wine#production", "wine#production#0", "\udcff@latest"],
+)  # fmt: skip
+def test_what_looks_like_a_version_and_is_none_names_no_run(wine: Wine, selector: str) -> None:
+    """Whatever is typed, or comes from a file of somebody's: one error, and quickly."""
+    with pytest.raises(RunNotFound) as caught:
+        revisions.resolve(Repo.open(wine.root), selector)
+    assert caught.value.selector in selector
+
+
 # -- what the commit says -------------------------------------------------------------------------
 
 
