@@ -89,6 +89,13 @@ def test_a_directory_inside_of_an_artifact_may_be_the_model(kept: Any) -> None:
     assert made.read("out") is None and made.flavors("out") == ()
 
 
+def test_of_two_whose_names_begin_alike_the_one_that_is_asked_for_is_read(kept: Any) -> None:
+    """`model` stands before `model2`."""
+    made = kept(model=real("sklearn"), model2=real("pyfunc"))
+    assert made.flavors("model2") == ("python_function",)
+    assert made.read("model2").params == made.read("model2/").params != made.read("model").params
+
+
 @pytest.mark.parametrize("artifact", ["file", "plain", "nothing", "model/MLmodel", "mod", ""])
 def test_what_is_no_such_directory_is_no_model(kept: Any, artifact: str) -> None:
     """A name that begins alike is another artifact's."""
@@ -203,7 +210,7 @@ def test_requirements_are_had_from_whichever_file_there_is(
         "- 1",
         "3",
         "\x00",
-        "x" * (2 << 20),
+        "flavors: {}\n#" + "x" * (2 << 20),
         "signature:\n  inputs: 'no json'",
         "signature:\n  inputs: '{}'",
         "signature:\n  inputs: '" + "[" * 100_000 + "'",
