@@ -104,7 +104,7 @@ def test_a_tag_reads_well() -> None:
         # As Git has it: the last one is the signature, what is above it was signed.
         (
             "A\n" + SIGNATURE.format("PGP SIGNATURE") + "\nVersion: 1\n"
-            + SIGNATURE.format("SSH SIGNATURE"),
+            + SIGNATURE.format("PGP SIGNATURE"),
             Inscription("A", SIGNATURE.format("PGP SIGNATURE").strip(), {"version": "1"}),
         ),
     ],

@@ -146,8 +146,9 @@ def fold(found: Iterable[Tag]) -> Registry:
         if event is None:
             model = tagging.resembled(tag.name)
             if model is not None:
-                fault = "its name is not of the registry's form"
-                doubtful.append((model, Problem(tag.name, fault)))
+                doubtful.append(
+                    (model, Problem(tag.name, "its name is not of the registry's form"))
+                )
             continue
         if event.counter is not None and event.counter > tops[event.model]:
             tops[event.model] = event.counter
@@ -218,7 +219,7 @@ class _Folding:
         order = sorted(registered, key=semver.key)
         versions = [self._version(registered[v], ended.get(v), own[v]) for v in reversed(order)]
         others = [one[v] for v in order for one in (registered, ended) if v in one]
-        contested = [one for stage in sorted(self._contested) for one in self._contested[stage]]
+        contested = [one for _, some in sorted(self._contested.items()) for one in some]
         return Model(
             self._name, tuple(versions), tuple(holdings), (*history, *others, *retired),
             retired[0] if retired else None, self._top,
@@ -332,8 +333,7 @@ class _Folding:
         else:
             replaced, has_effect = mine, mine is not None
             version = version if mine is None else mine.version or version
-        contested = rivals
-        trailers = step.said.inscription.trailers
+        contested, trailers = rivals, step.said.inscription.trailers
         if contested is None and stage != ARCHIVED and "because" not in trailers:
             contested = _mistaken(trailers.get("previous"), present)
         change = self._change(
