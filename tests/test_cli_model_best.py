@@ -146,6 +146,8 @@ def test_integration_goes_ahead_and_production_stays_within_its_range(
         clone, "model", "best", "wine", "--metric", "f1", "--promote", "production", check=0
     )
     assert "wine@v1.2.0 now holds production (before: v1.1.0)\n" in told.stdout
+    done = track(clone, "model", "best", "wine", "--metric", "f1", "--among", "", check=1)
+    assert "git fetch origin 'refs/runs/*:refs/runs/*'" in done.stderr
     assert "git push --atomic origin 'wine#production#" in told.stderr
 
 
@@ -395,6 +397,7 @@ def test_the_direction_is_that_of_other_commands(best: Best, git: Git, repo: Pat
         (("\x1b[2J", "--metric", "f1", "--among", ""), 2, "is no name for a model"),
         (("m", "--metric", "lr", "--among", "f1 > 0.92"), 1, "none of 3 can be the best"),
         (("m", "--metric", "status"), 2, "is no number"),
+        (("m", "--metric", "f1", "--among", "f1 > 2"), 1, "error: no run matches"),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else None,
 )

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["best"]
 
+_FETCH = "there are no runs here: `git fetch origin 'refs/runs/*:refs/runs/*'` brings them."
+
 
 class _Asked(NamedTuple):
     """What the command line says, beside the name of the model."""
@@ -217,6 +219,9 @@ def _held(
     if asked.among is not None:
         question = Question(query=asked.among, archived=False)
         standing = election.of_runs(search, question, model, bump=asked.bump)
+        if not standing:
+            here = search.index.total > 0
+            raise GittrackError("no run matches", hint=None if here else _FETCH)
     else:
         assert model is not None
         standing = election.of_versions(place, search, model)
