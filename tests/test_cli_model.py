@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import pexpect
 import pytest
 
 from gittrack import commits
@@ -352,6 +353,27 @@ def test_several_tags_are_shared_all_or_none(world: World, git: Any) -> None:
     assert world.ask("demote", "wine@production").err.endswith("push hub 'wine#production!#4'\n")
     for words in (("demote", "wine@v1.1.0"), ("archive", "wine@v1.0.0", "-n")):
         assert world.ask(*words).err == ""
+
+
+def test_on_a_terminal_the_command_stands_back(world: World, git: Any) -> None:
+    """The answer is what is read; NO_COLOR is respected."""
+    git(world.two().root, "remote", "add", "origin", "/nowhere")
+    for more, start in (({}, "\x1b[2m"), ({"NO_COLOR": "1"}, "")):
+        command = [
+            sys.executable,
+            "-m",
+            "gittrack",
+            "model",
+            "alias",
+            f"wine@v1.{len(more)}.0",
+            "a",
+        ]
+        env = {**os.environ, **more}
+        child = pexpect.spawn(command[0], command[1:], cwd=str(world.root), env=env, timeout=20)
+        said = child.read().decode().split("\r\n")
+        child.close()
+        assert child.exitstatus == 0
+        assert said[0].startswith("wine@a is now v1.") and said[1].startswith(f"{start}only here")
 
 
 # -- bad input ------------------------------------------------------------------------------------
