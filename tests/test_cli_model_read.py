@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -285,6 +286,20 @@ def test_what_is_not_there_is_an_error_with_candidates(world: Path, track: Any) 
         assert done.stdout == ""
     done = track(world, "model", "show", "wine@v9.0.0", check=1)
     assert done.stderr.startswith("error: there is no 'v9.0.0' of 'wine'\n")
+
+
+def test_a_package_of_mlflow_is_shown_with_its_signature(repo_dir: Path, track: Any) -> None:
+    """What it takes, gives and needs, which whoever serves it has to know."""
+    shutil.copytree(Path(__file__).parent / "data" / "mlflow" / "pyfunc", repo_dir / "given")
+    track(repo_dir, "run", "--out", "model", "--", "cp", "-r", "given", "model", check=0)
+    track(repo_dir, "model", "register", "latest", "churn", check=0)
+    text = track(repo_dir, "model", "show", "churn@latest", check=0).stdout
+    assert (
+        "package\n  flavors       python_function 3.11.7\n  inputs        alcohol: double" in text
+    )
+    told = json.loads(track(repo_dir, "model", "show", "churn@latest", "--json", check=0).stdout)
+    assert told["artifact"]["flavors"] == ["python_function"]
+    assert told["package"]["outputs"] == ["alcohol: double"]
 
 
 # -- history --------------------------------------------------------------------------------------
