@@ -146,9 +146,8 @@ def fold(found: Iterable[Tag]) -> Registry:
         if event is None:
             model = tagging.resembled(tag.name)
             if model is not None:
-                doubtful.append(
-                    (model, Problem(tag.name, "its name is not of the registry's form"))
-                )
+                fault = Problem(tag.name, "its name is not of the registry's form")
+                doubtful.append((model, fault))
             continue
         if event.counter is not None and event.counter > tops[event.model]:
             tops[event.model] = event.counter
@@ -323,8 +322,7 @@ class _Folding:
         stage = event.stage or ""
         holders = self._holders[stage]
         own = _common(holders, step.affected)
-        mine = holders[own[0]] if own else None
-        present = mine
+        mine = present = holders[own[0]] if own else None
         if mine is None and holders and stage != ARCHIVED:
             present = holders[next(reversed(holders))]
         if event.action == "assign":
@@ -407,9 +405,9 @@ def _order(step: _Step) -> tuple[int, bool, str, str]:
 
 def _common(some: Collection[str], others: Collection[str]) -> list[str]:
     """What is in both, sorted; as fast as the smaller one lets it be."""
-    if len(others) == 1 or len(others) < len(some):
-        some, others = others, some
-    return sorted(one for one in some if one in others)
+    few, many = (others, some) if len(others) < len(some) or len(others) == 1 else (some, others)
+    found = [one for one in few if one in many]
+    return sorted(found) if len(found) > 1 else found
 
 
 def _rivals(steps: Sequence[_Step]) -> dict[str, str]:
