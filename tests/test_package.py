@@ -134,7 +134,8 @@ def test_what_is_needed_is_said(metadata: email.message.Message) -> None:
     needed = {re.split(r"[^\w-]", line, maxsplit=1)[0] for line in lines if "extra ==" not in line}
     assert needed == {
         "click", "configobj", "dvc", "packaging", "parsimonious", "pathspec", "platformdirs",
-        "plotext", "psutil", "pygit2", "pyyaml", "regex", "tabulate", "tomli", "tqdm",
+        "plotext", "psutil", "pygit2", "pyyaml", "regex", "semantic-version", "tabulate",
+        "tomli", "tqdm",
     }  # fmt: skip
     assert any(line.startswith("nvidia-ml-py") and "'gpu'" in line for line in lines)
     assert metadata["Requires-Python"] == ">=3.10"
