@@ -1,4 +1,4 @@
-"""The rules of stages: where they are read, which of two counts, whom they refuse, in which words."""
+"""The rules of stages: where they are read, which counts, whom they refuse, in which words."""
 
 from __future__ import annotations
 
