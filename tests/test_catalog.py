@@ -43,7 +43,7 @@ class World:
         known = self.known
         return catalog.open_dossier(self.place, known, registry.find_version(known, selector))
 
-    def board(self, *names: str, **more: Any) -> list[inventory.Standing]:
+    def board(self, *names: str, **more: Any) -> list[inventory.Overview]:
         return inventory.board(self.place, self.known, names or None, **more)
 
 

@@ -457,7 +457,7 @@ def test_a_condition_gates_a_promotion(three: World, git: Any) -> None:
     assert three.holders() == {"staging": "1.0.2"}
 
 
-def test_the_charter_is_asked_first(three: World, git: Any) -> None:
+def test_the_rules_are_asked_first(three: World, git: Any) -> None:
     (three.root / ".gittrackconfig").write_text(
         '[track]\n stages = staging, production\n[track "stage.production"]\n'
         " allow = <2.0\n from = staging\n"

@@ -87,7 +87,7 @@ CATALOGUING = ASKING | {
     "gittrack.registry",
     "gittrack.report",
     "gittrack.semver",
-    "gittrack.standings",
+    "gittrack.versions",
     "gittrack.tagging",
     "gittrack.tags",
 }

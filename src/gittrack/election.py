@@ -1,7 +1,7 @@
 """Which of several versions or runs is the best by one value, and why each other one is not.
 
 Knows who stands, that only what was measured on the same data compares, and the words for losing.
-What is promoted, and by which rules, is the registrar's and the charter's to know.
+What is promoted, and by which rules, is the registrar's and the policy's to know.
 """
 
 from __future__ import annotations
@@ -259,10 +259,10 @@ def rules(place: Place, stage: str | None) -> tuple[list[Limit], Callable[[Candi
     """
     if stage is None:
         return [], lambda one: None
-    from gittrack import charter
+    from gittrack import policy
     from gittrack.errors import StageRefused
 
-    known = charter.read(place)
+    known = policy.read(place)
     known.check_stage(stage)
     allow = known.rule(stage).allow
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gittrack.summaries import Number
     from gittrack.whereabouts import Place
 
-__all__ = ["Edition", "Maker", "Standing", "board", "editions", "makers"]
+__all__ = ["Edition", "Maker", "Overview", "board", "editions", "makers"]
 
 _FIRST_KEYS = 8
 
@@ -47,7 +47,7 @@ class Edition(NamedTuple):
     run: Maker | None
 
 
-class Standing(NamedTuple):
+class Overview(NamedTuple):
     """How a model stands: who holds what, by stage; `archived` are versions, the latest last.
 
     `metric` is the leading one of `measured`, the holder of production or else the latest version.
@@ -95,7 +95,7 @@ def board(
     *,
     deprecated: bool = False,
     meter: Meter = SILENT,
-) -> list[Standing]:
+) -> list[Overview]:
     """How each model stands, in the order of their names; `names` are those wanted, None: all.
 
     Of all, deprecated ones only if asked for. `meter` shows how runs that are new are read.
@@ -114,7 +114,7 @@ def board(
     runs = makers(place, [one for one in leading.values() if one is not None], meter=meter)
     texts = descriptions.read(place, known)
     return [
-        _standing(model, leading[model.name], runs)._replace(description=texts.get(model.name))
+        _overview(model, leading[model.name], runs)._replace(description=texts.get(model.name))
         for model in models
     ]
 
@@ -125,11 +125,11 @@ def _leading(model: Model) -> Version | None:
     return model.latest if held is None or held.is_alias else model.version(held.version)
 
 
-def _standing(model: Model, leading: Version | None, runs: Mapping[str, Maker]) -> Standing:
+def _overview(model: Model, leading: Version | None, runs: Mapping[str, Maker]) -> Overview:
     run = None if leading is None else runs.get(leading.commit)
     latest = model.latest
     stages = [one for one in model.holdings if not one.is_alias]
-    return Standing(
+    return Overview(
         model,
         None if latest is None else latest.version,
         {one.stage: one.version for one in stages if one.stage != ARCHIVED},

@@ -1,7 +1,7 @@
 """Why a decision about a model cannot stand: what it was about is gone, was taken back, or is not
 as it was when it was made.
 
-Compares what was seen with what is there; pure. Rules of stages are the charter's.
+Compares what was seen with what is there; pure. Rules of stages are the policy's.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ def check_same(seen: Version, current: Version, model: Model) -> None:
     raise _again(f"{current.name} {what} meanwhile, by {one_line(last.by)}", model)
 
 
-def check_holder(basis: str | None, model: Model, stage: str) -> None:
-    """Make sure that a stage or alias is still held by `basis`.
+def check_holder(expected: str | None, model: Model, stage: str) -> None:
+    """Make sure that a stage or alias is still held by `expected`.
 
     Raises:
         RegistryChanged: it is not.
     """
-    if holder(model, stage) != basis:
+    if holder(model, stage) != expected:
         raise changed(model, stage)
 
 

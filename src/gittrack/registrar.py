@@ -1,7 +1,7 @@
 """Decisions about models become tags: registered, promoted, demoted, taken back, brought back.
 
 Knows what a decision asks for and what follows from it, and refuses one that no longer fits what is
-there. Rules are the charter's, conditions the gate's; how tags are written, the ballots'.
+there. Rules are the policy's, conditions the gate's; how tags are written, the transaction's.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from gittrack import ballots, charter, objections, registry, tagging, tenure, whereabouts
-from gittrack.ballots import Ballot, Standing
+from gittrack import assignments, objections, policy, registry, tagging, transaction, whereabouts
 from gittrack.errors import BadName, StageRefused
 from gittrack.git import Repo
 from gittrack.registry import Change, Model, Registry, Version
 from gittrack.tagging import STAGES, Event
+from gittrack.transaction import Basis, Draft
 
 if TYPE_CHECKING:
     from gittrack.refs import RunRef
@@ -68,37 +68,35 @@ def register(
 ) -> Outcome:
     """Make a run a version of a model: `version`, else the first, or the one after the highest.
 
-    The artifact is the run's only one unless it is named; see `nomination.nominate`. `bump` is by
-    how much the number grows, None: a patch. What looks like a secret in `message` is masked. It is
-    not needed where the run is that version already, with the same artifact.
+    The artifact is the run's only one unless it is named: see `registration.candidate`. `bump` is
+    by how much the number grows, None: a patch. What looks like a secret in `message` is masked.
+    It is not needed where the run is that version already, with the same artifact.
 
     Raises:
         BadName: no model may be called so, or `version` is no version.
-        BadPath, RunNotFound, BrokenRecord, DataMissing: as `nomination.nominate`.
+        BadPath, RunNotFound, BrokenRecord, DataMissing: as `registration.candidate`.
         VersionExists: the number was used before, or the run is another version of the model.
         StageRefused: the model is deprecated.
-        RegistryChanged, WriteFailed, GitFailed: as `ballots.cast`.
+        RegistryChanged, WriteFailed, GitFailed: as `transaction.write`.
     """
-    from gittrack import nomination, semver
+    from gittrack import registration, semver
 
     number = None if version is None else semver.parse(version)
-    candidate = nomination.nominate(repo, ref, artifact, allow_none=allow_none)
+    candidate = registration.candidate(repo, ref, artifact, allow_none=allow_none)
     body, found = _masked(message), ""
 
-    def decide(standing: Standing) -> list[Ballot]:
+    def decide(basis: Basis) -> list[Draft]:
         nonlocal found
-        there = nomination.existing(standing, candidate, model, number)
+        there = registration.existing(basis, candidate, model, number)
         if there is not None:
             found = there.version
             return []
-        made = nomination.registration(
-            standing, candidate, model, version=number, bump=bump, body=body
-        )
+        made = registration.draft(basis, candidate, model, version=number, bump=bump, body=body)
         found = made.event.version or ""
         return [made]
 
-    cast = ballots.cast(repo, decide, now=now, dry_run=dry_run)
-    return _outcome(cast, model, found)
+    written = transaction.write(repo, decide, now=now, dry_run=dry_run)
+    return _outcome(written, model, found)
 
 
 def unregister(
@@ -113,21 +111,21 @@ def unregister(
 
     Raises:
         RegistryChanged: what it holds is not what `version` says.
-        ModelNotFound: it is gone; else as `ballots.cast`.
+        ModelNotFound: it is gone; else as `transaction.write`.
     """
 
-    def decide(standing: Standing) -> list[Ballot]:
-        model, current = objections.present(standing.known, version)
+    def decide(basis: Basis) -> list[Draft]:
+        model, current = objections.present(basis.known, version)
         if not current.is_live:
             return []
         objections.check_same(version, current, model)
         event = Event(model.name, "unregister", current.version)
-        first = tenure.about(current, event, "Unregister", [("Reason", _reason(reason))])
+        first = assignments.about(current, event, "Unregister", [("Reason", _reason(reason))])
         held = [one for one in model.holdings if one.version == current.version]
-        return [first, *(tenure.taking(one.since, current) for one in held)]
+        return [first, *(assignments.taking(one.since, current) for one in held)]
 
-    cast = ballots.cast(repo, decide, model=version.model, now=now, dry_run=dry_run)
-    return _outcome(cast, version.model, version.version, version.stage)
+    written = transaction.write(repo, decide, model=version.model, now=now, dry_run=dry_run)
+    return _outcome(written, version.model, version.version, version.stage)
 
 
 def deprecate(
@@ -136,20 +134,20 @@ def deprecate(
     """Retire a model: nothing is registered for it any more, and no stage given.
 
     Raises:
-        ModelNotFound: it is gone; else as `ballots.cast`.
+        ModelNotFound: it is gone; else as `transaction.write`.
     """
 
-    def decide(standing: Standing) -> list[Ballot]:
-        known = registry.find_model(standing.known, model.name)
+    def decide(basis: Basis) -> list[Draft]:
+        known = registry.find_model(basis.known, model.name)
         if known.deprecated is not None:
             return []
         upon = known.latest or known.versions[0]
         event = Event(known.name, "deprecate")
         trailers = (("Reason", _reason(reason)),)
-        return [Ballot(event, upon.commit, f"Deprecate {known.name}", "", trailers)]
+        return [Draft(event, upon.commit, f"Deprecate {known.name}", "", trailers)]
 
-    cast = ballots.cast(repo, decide, model=model.name, now=now, dry_run=dry_run)
-    return _outcome(cast, model.name, None)
+    written = transaction.write(repo, decide, model=model.name, now=now, dry_run=dry_run)
+    return _outcome(written, model.name, None)
 
 
 # -- stages ---------------------------------------------------------------------------------------
@@ -182,7 +180,7 @@ def promote(
         RegistryChanged: since this began, or since `version` was read, somebody else decided about
             the stage or the version.
         QueryError: a condition makes no sense.
-        ModelNotFound: the version is gone; else as `ballots.cast`.
+        ModelNotFound: the version is gone; else as `transaction.write`.
     """
     return _give(
         repo, version, stage, "Promote {model} {version} to {stage}",
@@ -214,7 +212,7 @@ def _give(
     if current.stage == stage and not again:
         return Outcome("notneeded", current, (), current, stage, began)
     objections.check_open(model, current, stage)
-    rules = charter.read(place)
+    rules = policy.read(place)
     evidence: list[str] = []
     if restores is None:
         rules.check(current.version, stage, current.stage)
@@ -230,24 +228,24 @@ def _give(
         ("Reason", _reason(reason)),
         ("Require", _masked("; ".join(evidence))),
     ]
-    basis, former = objections.holder(model, stage), ""
+    expected, former = objections.holder(model, stage), ""
 
-    def decide(standing: Standing) -> list[Ballot]:
+    def decide(basis: Basis) -> list[Draft]:
         nonlocal former
-        model, current = objections.present(standing.known, version)
+        model, current = objections.present(basis.known, version)
         if not again:
             objections.check_same(version, current, model)
-            objections.check_holder(basis, model, stage)
+            objections.check_holder(expected, model, stage)
         objections.check_open(model, current, stage)
         former = objections.holder(model, stage) or ""
         if current.stage == stage and not again:
             return []
         words = subject.format(model=model.name, version=current.version, stage=stage)
-        given = tenure.given(standing, model, current, stage, words, trailers)
-        return [given, *tenure.consequences(model, current, stage, archive=archive_existing)]
+        given = assignments.given(basis, model, current, stage, words, trailers)
+        return [given, *assignments.consequences(model, current, stage, archive=archive_existing)]
 
-    cast = ballots.cast(repo, decide, model=version.model, now=now, dry_run=dry_run)
-    return _outcome(cast, version.model, version.version, stage, former)
+    written = transaction.write(repo, decide, model=version.model, now=now, dry_run=dry_run)
+    return _outcome(written, version.model, version.version, stage, former)
 
 
 def demote(
@@ -262,21 +260,21 @@ def demote(
 
     Raises:
         RegistryChanged: it is not in the stage that `version` says.
-        ModelNotFound: it is gone; else as `ballots.cast`.
+        ModelNotFound: it is gone; else as `transaction.write`.
     """
 
-    def decide(standing: Standing) -> list[Ballot]:
-        model, current = objections.present(standing.known, version)
+    def decide(basis: Basis) -> list[Draft]:
+        model, current = objections.present(basis.known, version)
         objections.check_same(version, current, model)
         if current.since is None:
             return []
         stage = current.stage or ""
         words = f"Demote {model.name} {current.version} from {stage}"
-        first = tenure.taking(current.since, current, words, _reason(reason))
-        return [first, *tenure.leftovers(model, current, stage)]
+        first = assignments.taking(current.since, current, words, _reason(reason))
+        return [first, *assignments.leftovers(model, current, stage)]
 
-    cast = ballots.cast(repo, decide, model=version.model, now=now, dry_run=dry_run)
-    return _outcome(cast, version.model, version.version, version.stage, version.version)
+    written = transaction.write(repo, decide, model=version.model, now=now, dry_run=dry_run)
+    return _outcome(written, version.model, version.version, version.stage, version.version)
 
 
 def rollback(
@@ -298,13 +296,13 @@ def rollback(
         StageRefused: nobody held it before, the model is deprecated, or a rule says no.
         RegistryChanged: somebody else decided about the stage meanwhile.
         BadName: it is an alias.
-        ModelNotFound: the model is gone; else as `ballots.cast`.
+        ModelNotFound: the model is gone; else as `transaction.write`.
     """
     known = registry.read(whereabouts.of(repo), model.name)
     current = registry.find_model(known, model.name)
     if objections.holder(current, stage) != objections.holder(model, stage):
         raise objections.changed(current, stage)
-    before = tenure.predecessor(current, stage)
+    before = assignments.predecessor(current, stage)
     version = before and current.version(before.version or "")
     if before is None or version is None:
         raise StageRefused(
@@ -336,19 +334,19 @@ def alias(
         BadName: no alias may be called so, or it is a stage.
         StageRefused: the version was taken back, or the model is deprecated.
         RegistryChanged: somebody else moved the alias meanwhile.
-        ModelNotFound: the version is gone; else as `ballots.cast`.
+        ModelNotFound: the version is gone; else as `transaction.write`.
     """
     tagging.check_stage(name)
     place = whereabouts.of(repo)
-    stages = {one.lower() for one in (*STAGES, *charter.read(place).stages)}
-    basis = objections.holder(
+    stages = {one.lower() for one in (*STAGES, *policy.read(place).stages)}
+    expected = objections.holder(
         objections.present(registry.read(place, version.model), version)[0], name
     )
     former = ""
 
-    def decide(standing: Standing) -> list[Ballot]:
+    def decide(basis: Basis) -> list[Draft]:
         nonlocal former
-        model, current = objections.present(standing.known, version)
+        model, current = objections.present(basis.known, version)
         held = model.holding(name)
         if name in stages or (held is not None and not held.is_alias):
             raise BadName(
@@ -356,17 +354,17 @@ def alias(
                 hint=f"`git track model promote {current.name} {name}` gives it the stage.",
             )
         objections.check_live(model, current)
-        objections.check_holder(basis, model, name)
+        objections.check_holder(expected, model, name)
         former = held.version if held else ""
         if former == current.version:
             return []
         words = f"Point {name} of {model.name} at {current.version}"
         trailers = [("Reason", _reason(reason)), ("Kind", "alias")]
-        given = tenure.given(standing, model, current, name, words, trailers)
-        return [given, *tenure.leftovers(model, current, name)]
+        given = assignments.given(basis, model, current, name, words, trailers)
+        return [given, *assignments.leftovers(model, current, name)]
 
-    cast = ballots.cast(repo, decide, model=version.model, now=now, dry_run=dry_run)
-    return _outcome(cast, version.model, version.version, name, former)
+    written = transaction.write(repo, decide, model=version.model, now=now, dry_run=dry_run)
+    return _outcome(written, version.model, version.version, name, former)
 
 
 def unalias(
@@ -383,12 +381,12 @@ def unalias(
     Raises:
         BadName: it is a stage.
         RegistryChanged: somebody else moved the alias meanwhile.
-        ModelNotFound: the model is gone; else as `ballots.cast`.
+        ModelNotFound: the model is gone; else as `transaction.write`.
     """
-    basis = objections.holder(model, name)
+    expected = objections.holder(model, name)
 
-    def decide(standing: Standing) -> list[Ballot]:
-        known = registry.find_model(standing.known, model.name)
+    def decide(basis: Basis) -> list[Draft]:
+        known = registry.find_model(basis.known, model.name)
         held = known.holding(name)
         if held is None:
             return []
@@ -397,30 +395,34 @@ def unalias(
                 f"'{name}' is a stage of '{known.name}', and no alias",
                 hint=f"`git track model demote {known.name}@{name}` takes the stage away.",
             )
-        objections.check_holder(basis, known, name)
-        current = registry.find_version(standing.known, f"{known.name}@{held.version}")
+        objections.check_holder(expected, known, name)
+        current = registry.find_version(basis.known, f"{known.name}@{held.version}")
         words = f"Take {name} of {known.name} from {held.version}"
-        first = tenure.taking(held.since, current, words, _reason(reason))
-        return [first, *tenure.leftovers(known, current, name)]
+        first = assignments.taking(held.since, current, words, _reason(reason))
+        return [first, *assignments.leftovers(known, current, name)]
 
-    cast = ballots.cast(repo, decide, model=model.name, now=now, dry_run=dry_run)
-    return _outcome(cast, model.name, basis, name, basis or "")
+    written = transaction.write(repo, decide, model=model.name, now=now, dry_run=dry_run)
+    return _outcome(written, model.name, expected, name, expected or "")
 
 
 # -- what became of it ----------------------------------------------------------------------------
 
 
 def _outcome(
-    cast: ballots.Cast, model: str, version: str | None, stage: str | None = None, former: str = ""
+    written: transaction.Written,
+    model: str,
+    version: str | None,
+    stage: str | None = None,
+    former: str = "",
 ) -> Outcome:
-    known = cast.after.models.get(model)
+    known = written.after.models.get(model)
     return Outcome(
-        "done" if cast.tags else "notneeded",
+        "done" if written.tags else "notneeded",
         known.version(version) if known and version else None,
-        cast.tags,
+        written.tags,
         known.version(former) if known and former else None,
         stage,
-        cast.after,
+        written.after,
     )
 
 

@@ -15,9 +15,9 @@ from gittrack import inscriptions, semver, tagging, tags
 from gittrack.errors import ModelNotFound
 from gittrack.inscriptions import Inscription
 from gittrack.keys import nearest
-from gittrack.standings import Change, Holding, Model, Problem, Registry, Version
 from gittrack.tagging import ARCHIVED, STAGES, Event
 from gittrack.tags import Tag
+from gittrack.versions import Change, Holding, Model, Problem, Registry, Version
 from gittrack.whereabouts import Place
 
 __all__ = [

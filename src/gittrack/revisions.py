@@ -228,9 +228,9 @@ class _Reading:
         every = refs.all_runs(self._repo, experiment=self._experiment)
         found = _only(selector, [ref for ref in every if ref.name == selector])
         if found is None:
-            from gittrack import landmarks
+            from gittrack import provenance
 
-            found = landmarks.called(self._repo, selector)
+            found = provenance.called(self._repo, selector)
         return found if found and self._experiment in (None, found.experiment) else None
 
     def _computed(self, selector: str) -> RunRef | None:
@@ -284,14 +284,14 @@ class _Reading:
     def _version(self, selector: str) -> RunRef | None:
         if "@" not in selector:
             return None
-        from gittrack import landmarks
+        from gittrack import provenance
 
-        version = landmarks.version(self._repo, selector)
+        version = provenance.version(self._repo, selector)
         if version is None:
             return None
         found = self._at(selector, version.commit)
         if found is None:
-            raise landmarks.no_run(selector, version.name, version.commit)
+            raise provenance.no_run(selector, version.name, version.commit)
         return found
 
     def _at(self, selector: str, commit: str) -> RunRef | None:
@@ -318,9 +318,9 @@ class _Reading:
         if found is not None:
             return found
         if "@" in selector or "#" in selector:
-            from gittrack import landmarks
+            from gittrack import provenance
 
-            landmarks.check(self._repo, selector, commit)
+            provenance.check(self._repo, selector, commit)
         if self._roster.newest() is not None:
             found = self._roster.newest_on(self._repo.first_parents(commit))
             if found is not None:
@@ -360,10 +360,10 @@ class _Reading:
                 selector=selector,
                 hint="`git track show`, `watch` and `logs` show it; all else when it has ended.",
             )
-        from gittrack import landmarks
+        from gittrack import provenance
 
         known = self._roster.all_names(_MOST_NEAR)
-        if advice := landmarks.advice(self._repo, selector):
+        if advice := provenance.advice(self._repo, selector):
             hint = advice
         elif not known and self._roster.is_empty():
             hint = "there are no runs yet: `git track run -- COMMAND`."

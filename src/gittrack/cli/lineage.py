@@ -136,9 +136,9 @@ def _version(repo: Repo, target: str, commit: str) -> Version | None:
     """The version of a model that was named; None where it was the run itself."""
     if "@" not in target:
         return None
-    from gittrack import landmarks
+    from gittrack import provenance
 
-    found = landmarks.version(repo, target)
+    found = provenance.version(repo, target)
     return found if found is not None and found.commit == commit else None
 
 

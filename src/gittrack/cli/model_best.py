@@ -288,9 +288,9 @@ def _check_conditions(place: Place, winner: Candidate, asked: _Asked) -> None:
     """
     if asked.stage is None or winner.run is None:
         return
-    from gittrack import charter, gate
+    from gittrack import gate, policy
 
-    conditions = [*charter.read(place).rule(asked.stage).require, *asked.require]
+    conditions = [*policy.read(place).rule(asked.stage).require, *asked.require]
     gate.evidence(place, winner.run.commit or "", conditions)
 
 

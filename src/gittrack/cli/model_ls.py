@@ -15,7 +15,7 @@ from gittrack.cli.progress import bar
 from gittrack.tagging import ARCHIVED, STAGES
 
 if TYPE_CHECKING:
-    from gittrack.inventory import Standing
+    from gittrack.inventory import Overview
     from gittrack.registry import Problem, Registry
     from gittrack.report import Column
     from gittrack.whereabouts import Place
@@ -106,7 +106,7 @@ def _ignored(known: Registry) -> str:
 # -- the table ------------------------------------------------------------------------------------
 
 
-def _print(place: Place, found: Sequence[Standing], known: Registry, hidden: int) -> None:
+def _print(place: Place, found: Sequence[Overview], known: Registry, hidden: int) -> None:
     from datetime import datetime, timezone
 
     from gittrack import report
@@ -133,7 +133,7 @@ def _print(place: Place, found: Sequence[Standing], known: Registry, hidden: int
             say(line)
 
 
-def _contested(found: Iterable[Standing]) -> list[str]:
+def _contested(found: Iterable[Overview]) -> list[str]:
     """A line for each of the first models of which a stage is contested."""
     lines = [
         f"{_CONTESTED} contested: {', '.join(one.contested)} of {one.model.name}:"
@@ -145,7 +145,7 @@ def _contested(found: Iterable[Standing]) -> list[str]:
     return lines[:_MOST_CONTESTED] + ([f"{_CONTESTED} and {more} more models"] if more > 0 else [])
 
 
-def _table(found: Sequence[Standing], *, dated: bool) -> tuple[list[Column], list[Sequence[Any]]]:
+def _table(found: Sequence[Overview], *, dated: bool) -> tuple[list[Column], list[Sequence[Any]]]:
     """The columns for people."""
     from gittrack.catalog import moment
     from gittrack.report import Column
@@ -167,7 +167,7 @@ def _table(found: Sequence[Standing], *, dated: bool) -> tuple[list[Column], lis
     return [Column("", title) for title, _ in parts], [values for _, values in parts]
 
 
-def _stages(found: Iterable[Standing]) -> list[str]:
+def _stages(found: Iterable[Overview]) -> list[str]:
     """The stages that are held or contested: the usual ones first, the others by name."""
     found = list(found)
     there = {stage for one in found for stage in one.holders}
@@ -177,18 +177,18 @@ def _stages(found: Iterable[Standing]) -> list[str]:
     return list(dict.fromkeys([*first, *sorted(there)]))
 
 
-def _model(one: Standing) -> str:
+def _model(one: Overview) -> str:
     return f"{one.model.name} (deprecated)" if one.model.deprecated else one.model.name
 
 
-def _holder(one: Standing, stage: str) -> str | None:
+def _holder(one: Overview, stage: str) -> str | None:
     version = one.holders.get(stage)
     if stage in one.contested:
         return f"v{version}{_CONTESTED}" if version else f"nobody{_CONTESTED}"
     return version and f"v{version}"
 
 
-def _aliases(one: Standing) -> str | None:
+def _aliases(one: Overview) -> str | None:
     named = (
         f"{name} v{version}{_CONTESTED * (name in one.contested)}"
         for name, version in one.aliases.items()
@@ -196,7 +196,7 @@ def _aliases(one: Standing) -> str | None:
     return ", ".join(named) or None
 
 
-def _metric(one: Standing) -> str | None:
+def _metric(one: Overview) -> str | None:
     if one.metric is None:
         return None
     from gittrack.figures import short
@@ -208,7 +208,7 @@ def _metric(one: Standing) -> str | None:
 # -- for programs ---------------------------------------------------------------------------------
 
 
-def _data(found: Sequence[Standing], form: str) -> str:
+def _data(found: Sequence[Overview], form: str) -> str:
     from gittrack import exports, report
 
     if form == "md":

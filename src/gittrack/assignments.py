@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gittrack import registry, tagging
-from gittrack.ballots import Ballot, Standing
 from gittrack.registry import Change, Model, Version
 from gittrack.tagging import ARCHIVED, Event
+from gittrack.transaction import Basis, Draft
 
 __all__ = ["about", "consequences", "given", "leftovers", "predecessor", "taking"]
 
@@ -50,38 +50,36 @@ def predecessor(model: Model, stage: str) -> Change | None:
     return None
 
 
-def about(version: Version, event: Event, verb: str, trailers: Sequence[tuple[str, str]]) -> Ballot:
+def about(version: Version, event: Event, verb: str, trailers: Sequence[tuple[str, str]]) -> Draft:
     """The tag that says something of a version, and nothing of a stage."""
     said = (("Version", version.version), ("Run-Id", version.run_id or ""), *trailers)
-    return Ballot(event, version.commit, f"{verb} {version.model} {version.version}", "", said)
+    return Draft(event, version.commit, f"{verb} {version.model} {version.version}", "", said)
 
 
 def given(
-    standing: Standing,
+    basis: Basis,
     model: Model,
     version: Version,
     stage: str,
     subject: str,
     trailers: Sequence[tuple[str, str]],
-) -> Ballot:
+) -> Draft:
     """The tag that gives a stage or alias."""
     said = [
         ("Version", version.version),
         ("Run-Id", version.run_id or ""),
-        ("Previous", _replaced(standing, model, version, stage)),
+        ("Previous", _replaced(basis, model, version, stage)),
         *trailers,
     ]
-    return Ballot(
-        Event(model.name, "assign", stage=stage), version.commit, subject, "", tuple(said)
-    )
+    return Draft(Event(model.name, "assign", stage=stage), version.commit, subject, "", tuple(said))
 
 
-def _replaced(standing: Standing, model: Model, version: Version, stage: str) -> str:
+def _replaced(basis: Basis, model: Model, version: Version, stage: str) -> str:
     """The assignment that one more would end: asked of the registry itself, as if it were there."""
     event = Event(model.name, "assign", stage=stage, counter=model.top + 1)
     name = tagging.compose(event)
     words = f"x\n\nVersion: {version.version}\n"
-    own = [*standing.of(model.name).values()]
+    own = [*basis.of(model.name).values()]
     tried = own[0]._replace(
         name=name, own_name=name, id="0" * 40, is_annotated=True, kind="commit",
         target=version.commit, message=words,
@@ -90,7 +88,7 @@ def _replaced(standing: Standing, model: Model, version: Version, stage: str) ->
     return next((one.replaced for one in folded.history if one.tag == name), None) or "none"
 
 
-def taking(since: Change, version: Version, subject: str | None = None, reason: str = "") -> Ballot:
+def taking(since: Change, version: Version, subject: str | None = None, reason: str = "") -> Draft:
     """The tag that takes away what an assignment gave; without a subject a mere consequence."""
     stage = since.stage or ""
     words = subject or (
@@ -106,7 +104,7 @@ def taking(since: Change, version: Version, subject: str | None = None, reason: 
         ("Kind", "alias" if since.is_alias else ""),
     ]
     event = Event(version.model, "unassign", stage=stage)
-    return Ballot(event, version.commit, words, "", tuple(said), subject is None)
+    return Draft(event, version.commit, words, "", tuple(said), subject is None)
 
 
 def _open(model: Model) -> dict[tuple[str, str], Change]:
@@ -121,7 +119,7 @@ def _open(model: Model) -> dict[tuple[str, str], Change]:
     return found
 
 
-def consequences(model: Model, version: Version, stage: str, *, archive: bool) -> list[Ballot]:
+def consequences(model: Model, version: Version, stage: str, *, archive: bool) -> list[Draft]:
     """What follows from giving a stage: what the version was in ends, and whoever held it."""
     made = [
         taking(since, version)
@@ -140,11 +138,11 @@ def consequences(model: Model, version: Version, stage: str, *, archive: bool) -
         )  # fmt: skip
         event = Event(model.name, "assign", stage=ARCHIVED)
         words = f"Archive {model.name} {former.version}"
-        made.append(Ballot(event, former.commit, words, "", said, is_consequence=True))
+        made.append(Draft(event, former.commit, words, "", said, is_consequence=True))
     return made
 
 
-def leftovers(model: Model, version: Version, stage: str) -> list[Ballot]:
+def leftovers(model: Model, version: Version, stage: str) -> list[Draft]:
     """What others still have of a stage or alias, now that it is decided about this version."""
     made = []
     for (number, other), since in _open(model).items():

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gittrack import ballots, refs, registrar, registry, whereabouts
+from gittrack import refs, registrar, registry, transaction, whereabouts
 from gittrack.errors import GitFailed, GittrackError, RegistryChanged, UsageError, WriteFailed
 from gittrack.git import Repo
 from gittrack.records import Artifact
@@ -301,7 +301,7 @@ def test_gto_takes_the_stage_meanwhile(repo: Repo, git: Any) -> None:
 
 def test_somebody_makes_tags_in_a_loop(repo: Repo, git: Any, monkeypatch: Any) -> None:
     """An end, rather than a race for ever."""
-    monkeypatch.setattr(ballots, "_ATTEMPTS", 4)
+    monkeypatch.setattr(transaction, "_ATTEMPTS", 4)
     root, target = repo.root, version_of(repo, 1).commit
     assert root is not None
     deeds = [
@@ -413,14 +413,14 @@ def lock(repo: Repo, name: str, age: float) -> Path:
 def test_a_lock_that_a_killed_one_of_ours_left(repo: Repo) -> None:
     """It would block the model for ever: nobody else takes the number."""
     left = lock(repo, "churn#production#1", 0)
-    (repo.state / ballots.LOCK).write_text("churn#production#1\n../../HEAD\nchurn#x#2\n")
+    (repo.state / transaction.LOCK).write_text("churn#production#1\n../../HEAD\nchurn#x#2\n")
     head = lock(repo, "../../HEAD", 1000)
     began = time.monotonic()
     assert promote(repo, 0).tags == ("churn#production#1",)
     assert time.monotonic() - began < 5
     assert not left.exists() and head.exists()
     head.unlink()
-    assert (repo.state / ballots.LOCK).read_bytes() == b""
+    assert (repo.state / transaction.LOCK).read_bytes() == b""
 
 
 def test_a_lock_of_somebody_else(repo: Repo) -> None:

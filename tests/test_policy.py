@@ -8,22 +8,22 @@ from typing import Any
 
 import pytest
 
-from gittrack import charter, whereabouts
-from gittrack.charter import Charter, Rule
+from gittrack import policy, whereabouts
 from gittrack.errors import BadFile, GittrackError, StageRefused, UsageError
 from gittrack.git import Repo
+from gittrack.policy import Policy, Rule
 
 PRODUCTION = '[track "stage.production"]\n'
 
 
 def write(root: Path, text: str | bytes) -> None:
     data = text if isinstance(text, bytes) else text.encode()
-    (root / charter.FILE).write_bytes(data)
+    (root / policy.FILE).write_bytes(data)
 
 
-def rules(root: Path) -> Charter:
+def rules(root: Path) -> Policy:
     """As a command reads them: without libgit2, wherever that is possible."""
-    return charter.read(whereabouts.find(root))
+    return policy.read(whereabouts.find(root))
 
 
 # -- where they stand -----------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def test_the_settings_of_a_command_count(repo_dir: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "track.stage.production.allow")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "<2")
     assert rules(repo_dir).rule("production").allow == "<2"
-    assert charter.read(whereabouts.of(Repo.open(repo_dir))).rule("production").allow == "<2"
+    assert policy.read(whereabouts.of(Repo.open(repo_dir))).rule("production").allow == "<2"
 
 
 def test_a_bare_repository_has_the_file_of_its_head(
@@ -104,7 +104,7 @@ def test_a_bare_repository_has_the_file_of_its_head(
     git(repo_dir, "push", "-q", str(hub), "main")
     with pytest.raises(BadFile, match=r"\.gittrackconfig: line 1 "):
         rules(hub)
-    git(repo_dir, "rm", "-q", "--cached", charter.FILE)
+    git(repo_dir, "rm", "-q", "--cached", policy.FILE)
     git(repo_dir, "commit", "-qm", "gone")
     git(repo_dir, "push", "-q", str(hub), "main")
     assert rules(hub).stages == ("never",)
@@ -160,7 +160,7 @@ def test_a_file_that_makes_no_sense_is_an_error_with_its_line(
     write(repo_dir, text)
     with pytest.raises(BadFile, match=rf"\.gittrackconfig: line {line} is not") as raised:
         rules(repo_dir)
-    assert raised.value.path == charter.FILE
+    assert raised.value.path == policy.FILE
 
 
 def test_what_else_stands_in_it_does_nothing(repo_dir: Path, tmp_path: Path) -> None:
@@ -183,8 +183,8 @@ def test_what_else_stands_in_it_does_nothing(repo_dir: Path, tmp_path: Path) -> 
 
 
 def test_a_file_too_large_or_no_file_at_all(repo_dir: Path, git: Any, tmp_path: Path) -> None:
-    for name, path in [(charter.FILE, repo_dir / charter.FILE), (".gto", repo_dir / ".gto")]:
-        path.write_bytes(b"#" * (charter.LARGEST + 1))
+    for name, path in [(policy.FILE, repo_dir / policy.FILE), (".gto", repo_dir / ".gto")]:
+        path.write_bytes(b"#" * (policy.LARGEST + 1))
         with pytest.raises(BadFile, match="too large"):
             rules(repo_dir)
         path.unlink()
@@ -220,7 +220,7 @@ def test_a_range_that_is_none_is_an_error_that_names_its_setting(
 ) -> None:
     """Letting everything through would be the worst of all meanings."""
     if where == "file":
-        git(repo_dir, "config", "--file", charter.FILE, "track.stage.production.allow", value)
+        git(repo_dir, "config", "--file", policy.FILE, "track.stage.production.allow", value)
     else:
         git(repo_dir, "config", "track.stage.production.allow", value)
     found = rules(repo_dir)
@@ -235,7 +235,7 @@ def test_a_range_that_is_none_is_an_error_that_names_its_setting(
 # -- what they say --------------------------------------------------------------------------------
 
 
-def refusal(found: Charter, *asked: Any) -> str | None:
+def refusal(found: Policy, *asked: Any) -> str | None:
     try:
         found.check(*asked)
     except StageRefused as error:
@@ -266,7 +266,7 @@ def test_who_may_have_a_stage(repo_dir: Path, asked: Any, word: str | None) -> N
     said = refusal(rules(repo_dir), *asked)
     assert (said is None) if word is None else (said is not None and word in said), said
     if said is not None:
-        assert charter.FILE in said and "track.stage" in said
+        assert policy.FILE in said and "track.stage" in said
 
 
 def test_the_range_alone(repo_dir: Path) -> None:
@@ -295,7 +295,7 @@ def test_the_setting_that_refused_is_named_without_the_file(repo_dir: Path, git:
     git(repo_dir, "config", "track.stage.production.allow", "<1")
     said = refusal(rules(repo_dir), "1.0.0", "production", "staging")
     assert said is not None and said.endswith("\ntrack.stage.production.allow says so.")
-    (repo_dir / charter.FILE).unlink()
+    (repo_dir / policy.FILE).unlink()
     (repo_dir / ".gto").write_text("stages: [dev]\n")
     said = refusal(rules(repo_dir), "1.0.0", "prod", None)
     assert said is not None and said.endswith("'stages' in .gto has: dev.")
@@ -319,7 +319,7 @@ def test_git_is_asked_once_where_there_is_a_file_and_else_not(repo_dir: Path, gi
     for expected in ([], ["config"]):
         git_dir = os.fspath(repo_dir / ".git")
         place = Counted(git_dir, git_dir, os.fspath(repo_dir))
-        charter.read(place)
+        policy.read(place)
         assert getattr(place, "asked", []) == expected
         write(repo_dir, FULL)
 

@@ -21,7 +21,7 @@ from gittrack.registry import Registry
 from gittrack.tagging import MOST_COUNTER, Event
 from gittrack.tags import Tag
 
-__all__ = ["LOCK", "Ballot", "Cast", "Standing", "cast"]
+__all__ = ["LOCK", "Basis", "Draft", "Written", "write"]
 
 LOCK = "registrar"
 """The file in the repository's `state` that is locked, with the names that are being written."""
@@ -33,7 +33,7 @@ _STALE, _STALE_OTHERS = 1.0, 60.0
 _LONGEST_JOURNAL = 1 << 20
 
 
-class Ballot(NamedTuple):
+class Draft(NamedTuple):
     """A tag that is to be: what it says, on which commit, in which words.
 
     The event of a stage has no counter yet: it gets the next one of the model.
@@ -48,7 +48,7 @@ class Ballot(NamedTuple):
     """Of the first one: it gets the trailer `Because`."""
 
 
-class Standing(NamedTuple):
+class Basis(NamedTuple):
     """The registry that is decided upon, and all tags that it follows from, by name."""
 
     known: Registry
@@ -61,7 +61,7 @@ class Standing(NamedTuple):
         return {name: tag for name, tag in near if tagging.parse(name) is not None}
 
 
-class Cast(NamedTuple):
+class Written(NamedTuple):
     """What became of a decision: the registry before and after, the names of its tags in order."""
 
     before: Registry
@@ -69,14 +69,14 @@ class Cast(NamedTuple):
     tags: tuple[str, ...]
 
 
-def cast(
+def write(
     repo: Repo,
-    decide: Callable[[Standing], Sequence[Ballot]],
+    decide: Callable[[Basis], Sequence[Draft]],
     *,
     model: str | None = None,
     now: float | None = None,
     dry_run: bool = False,
-) -> Cast:
+) -> Written:
     """Write the tags that `decide` makes of the registry as it is; without any nothing is written.
 
     Safe against other processes. `decide` is asked again where one of its names was taken
@@ -93,27 +93,27 @@ def cast(
     place = whereabouts.of(repo)
     patterns = () if model is None else tagging.patterns(model)
     if dry_run:
-        standing = _standing(tags.read(place, patterns))
-        return _counted(standing, _drafted(repo, standing, decide(standing), now))
+        basis = _basis(tags.read(place, patterns))
+        return _counted(basis, _planned(repo, basis, decide(basis), now))
     with _alone(repo) as journal:
         for _ in range(_ATTEMPTS):
             seen = _seen(repo, model)
-            standing = _standing(tags.read(place, patterns))
-            drafts = _drafted(repo, standing, decide(standing), now)
-            if not drafts:
-                return Cast(standing.known, standing.known, ())
-            made = _stored(repo, drafts)
+            basis = _basis(tags.read(place, patterns))
+            planned = _planned(repo, basis, decide(basis), now)
+            if not planned:
+                return Written(basis.known, basis.known, ())
+            made = _stored(repo, planned)
             # Signing takes as long as somebody looks for a passphrase.
             if _seen(repo, model) != seen:
                 continue
             refusal = _pointed(repo, journal, made)
             if refusal is None:
-                return _counted(standing, made)
+                return _counted(basis, made)
             there = {tag.name: tag.id for tag in tags.read(place, patterns)}
             # Git was killed, perhaps, after it had made the first of them.
             kept = [tag for tag in made if there.get(tag.name) == tag.id]
             if kept:
-                return _counted(standing, kept)
+                return _counted(basis, kept)
             if not any(tag.name in there for tag in made):
                 raise _translated(repo, refusal, made)
     raise RegistryChanged(
@@ -144,17 +144,17 @@ def _seen(repo: Repo, model: str | None) -> tuple[object, ...]:
     return tuple(found)
 
 
-def _standing(found: Sequence[Tag]) -> Standing:
-    return Standing(registry.fold(found), {tag.name: tag for tag in found})
+def _basis(found: Sequence[Tag]) -> Basis:
+    return Basis(registry.fold(found), {tag.name: tag for tag in found})
 
 
-def _counted(standing: Standing, made: Sequence[Tag]) -> Cast:
-    known = standing.known
+def _counted(basis: Basis, made: Sequence[Tag]) -> Written:
+    known = basis.known
     if not made:
-        return Cast(known, known, ())
+        return Written(known, known, ())
     # The tags of other models add up to what they did.
     event = tagging.parse(made[0].name)
-    own = standing.of(event.model if event else "")
+    own = basis.of(event.model if event else "")
     folded = registry.fold([*own.values(), *made])
     models = {**known.models, **folded.models}
     problems = [one for one in known.problems if one.tag not in own]
@@ -162,77 +162,75 @@ def _counted(standing: Standing, made: Sequence[Tag]) -> Cast:
         {name: models[name] for name in sorted(models)},
         tuple(sorted([*problems, *folded.problems])),
     )
-    return Cast(known, after, tuple(tag.name for tag in made))
+    return Written(known, after, tuple(tag.name for tag in made))
 
 
 # -- the tags -------------------------------------------------------------------------------------
 
 
-def _drafted(
-    repo: Repo, standing: Standing, ballots: Sequence[Ballot], now: float | None
-) -> list[Tag]:
+def _planned(repo: Repo, basis: Basis, asked: Sequence[Draft], now: float | None) -> list[Tag]:
     """The tags as they will be, but for their ids."""
-    if not ballots:
+    if not asked:
         return []
-    model = standing.known.models.get(ballots[0].event.model)
+    model = basis.known.models.get(asked[0].event.model)
     who, moment = repo.identity(), int(time.time() if now is None else now)
     if model is not None and model.latest_moment + 1 <= moment + _FARTHEST:
         # GTO orders by whole seconds.
         moment = max(moment, model.latest_moment + 1)
-    counter = _top(standing, ballots[0].event.model)
+    counter = _top(basis, asked[0].event.model)
     made: list[Tag] = []
-    for ballot in ballots:
-        event = ballot.event
+    for draft in asked:
+        event = draft.event
         if event.stage is not None:
             counter += 1
             event = event._replace(counter=counter)
         name = tagging.compose(event)
-        _check_name(standing, name, counter)
-        cause = (("Because", made[0].name),) if ballot.is_consequence else ()
-        text = inscriptions.compose(ballot.subject, ballot.body, (*ballot.trailers, *cause))
+        _check_name(basis, name, counter)
+        cause = (("Because", made[0].name),) if draft.is_consequence else ()
+        text = inscriptions.compose(draft.subject, draft.body, (*draft.trailers, *cause))
         made.append(
             Tag(
-                name, "0" * 40, True, name, ballot.commit, "commit", who.name, who.email, moment,
+                name, "0" * 40, True, name, draft.commit, "commit", who.name, who.email, moment,
                 text,
             )
         )  # fmt: skip
     return made
 
 
-def _top(standing: Standing, model: str) -> int:
+def _top(basis: Basis, model: str) -> int:
     """The greatest counter that a tag of the model has, whether it counts or not."""
-    events = (tagging.parse(name) for name in standing.of(model))
+    events = (tagging.parse(name) for name in basis.of(model))
     return max((one.counter or 0 for one in events if one), default=0)
 
 
-def _check_name(standing: Standing, name: str, counter: int) -> None:
+def _check_name(basis: Basis, name: str, counter: int) -> None:
     if counter > MOST_COUNTER:
         raise WriteFailed(
             f"'{name}' cannot be: there is a tag of its model with the number {MOST_COUNTER}",
             hint=f"`git tag --list '*#{MOST_COUNTER}'` names it; whoever made it can delete it.",
         )
-    if name in standing.tags:
-        reasons = [one.reason for one in standing.known.problems if one.tag == name]
+    if name in basis.tags:
+        reasons = [one.reason for one in basis.known.problems if one.tag == name]
         raise WriteFailed(
             f"there is a tag '{name}' already, which does not count: {(*reasons, '?')[0]}",
             hint=f"`git show '{name}'` shows it, `git tag -d '{name}'` removes it here.",
         )
 
 
-def _stored(repo: Repo, drafts: Sequence[Tag]) -> list[Tag]:
+def _stored(repo: Repo, planned: Sequence[Tag]) -> list[Tag]:
     repo.sync(repo.flag("track.fsync", default=True))
     sign = any(
         repo.flag(key, default=False)
         for key in ("track.sign", "tag.gpgsign", "tag.forcesignannotated")
     )
     return [
-        draft._replace(
+        tag._replace(
             id=repo.write_tag(
-                draft.name, draft.target, draft.message,
-                tagger=Identity(draft.by, draft.email), moment=draft.moment or 0, sign=sign,
+                tag.name, tag.target, tag.message,
+                tagger=Identity(tag.by, tag.email), moment=tag.moment or 0, sign=sign,
             )
         )
-        for draft in drafts
+        for tag in planned
     ]  # fmt: skip
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from gittrack import commits, message, semver, tagging
 from gittrack.annotations import overlay
-from gittrack.ballots import Ballot, Standing
 from gittrack.errors import (
     BadName,
     BadPath,
@@ -29,8 +28,9 @@ from gittrack.refs import RunRef
 from gittrack.registry import Version
 from gittrack.semver import Bump
 from gittrack.tagging import Event
+from gittrack.transaction import Basis, Draft
 
-__all__ = ["Candidate", "existing", "nominate", "registration"]
+__all__ = ["Candidate", "candidate", "draft", "existing"]
 
 _MOST_SAID = 5
 _MLMODEL = "MLmodel"
@@ -47,7 +47,7 @@ class Candidate(NamedTuple):
     trailers: tuple[tuple[str, str], ...]
 
 
-def nominate(repo: Repo, ref: RunRef, artifact: str | None, *, allow_none: bool) -> Candidate:
+def candidate(repo: Repo, ref: RunRef, artifact: str | None, *, allow_none: bool) -> Candidate:
     """Look at a run that is to be registered.
 
     Without `artifact` it is the run's only one; of several the only one that is a package of
@@ -181,38 +181,36 @@ def _listed(run: Run) -> str:
 # -- under which number ---------------------------------------------------------------------------
 
 
-def existing(
-    standing: Standing, candidate: Candidate, model: str, version: str | None
-) -> Version | None:
+def existing(basis: Basis, found: Candidate, model: str, version: str | None) -> Version | None:
     """The live version of the model that the run is already, None if it is none.
 
     Raises:
         VersionExists: it is one of another number, or with another artifact.
     """
-    known = standing.known.models.get(model)
+    known = basis.known.models.get(model)
     for one in known.versions if known else ():
-        if one.commit == candidate.ref.commit and one.is_live:
-            path = candidate.artifact and candidate.artifact[0]
+        if one.commit == found.ref.commit and one.is_live:
+            path = found.artifact and found.artifact[0]
             if one.artifact == path and version in (None, one.version):
                 return one
             what = f", with {one_line(one.artifact)}" if one.artifact else ""
             raise VersionExists(
-                f"'{candidate.ref.name}' is {one.name} already{what}",
+                f"'{found.ref.name}' is {one.name} already{what}",
                 hint="a run is one version of a model at a time: `git track model unregister"
                 f" {one.name}` takes that one back.",
             )
     return None
 
 
-def registration(
-    standing: Standing,
-    candidate: Candidate,
+def draft(
+    basis: Basis,
+    found: Candidate,
     model: str,
     *,
     version: str | None,
     bump: Bump | None,
     body: str,
-) -> Ballot:
+) -> Draft:
     """The tag that registers a version: of this number, else the one after the highest ever used.
 
     Raises:
@@ -220,17 +218,17 @@ def registration(
         VersionExists: the number was used before.
         StageRefused: the model is deprecated.
     """
-    known = standing.known.models.get(model)
+    known = basis.known.models.get(model)
     if known is None:
         tagging.check_model(model)
-        _check_case(standing, model)
+        _check_case(basis, model)
     elif known.deprecated is not None:
         raise StageRefused(
             f"'{model}' is deprecated, since {known.deprecated.tag} by"
             f" {one_line(known.deprecated.by)}",
             hint="register the run under another name.",
         )
-    used = _used(standing, model)
+    used = _used(basis, model)
     if version is None:
         highest = max(used, key=semver.key, default=None)
         version = semver.FIRST if highest is None else semver.following(highest, bump or "patch")
@@ -241,30 +239,30 @@ def registration(
             f"there is a version {version} of '{model}' already{gone}",
             hint="a number is used once; --bump patch, minor or major takes the next.",
         )
-    what = f"{candidate.artifact[0]} of " if candidate.artifact else ""
-    trailers = list(candidate.trailers)
+    what = f"{found.artifact[0]} of " if found.artifact else ""
+    trailers = list(found.trailers)
     place = next(n for n, (key, _) in enumerate(trailers) if key == "Run-Id") + 1
     trailers.insert(place, ("Version", version))
-    return Ballot(
+    return Draft(
         Event(model, "register", version),
-        candidate.ref.commit,
-        f"Register {model} {version}: {what}{candidate.ref.name}",
+        found.ref.commit,
+        f"Register {model} {version}: {what}{found.ref.name}",
         body,
         tuple(trailers),
     )
 
 
-def _used(standing: Standing, model: str) -> set[str]:
+def _used(basis: Basis, model: str) -> set[str]:
     """The numbers that any tag of the model ever had, also those that do not count."""
-    events = (tagging.parse(name) for name in standing.of(model))
+    events = (tagging.parse(name) for name in basis.of(model))
     return {one.version for one in events if one and one.version}
 
 
-def _check_case(standing: Standing, model: str) -> None:
+def _check_case(basis: Basis, model: str) -> None:
     """Raise BadName where a disk that folds case would take the model for another one."""
     parts = model.split("/")
     new = ["/".join(parts[: n + 1]) for n in range(len(parts))]
-    for other in standing.known.models:
+    for other in basis.known.models:
         above = other.split("/")
         there = {"/".join(above[: n + 1]) for n in range(len(above))}
         folded = {path.lower(): path for path in there}

@@ -17,7 +17,7 @@ from gittrack.errors import BadFile, StageRefused, UsageError
 from gittrack.tagging import ARCHIVED
 from gittrack.whereabouts import Place
 
-__all__ = ["FILE", "LARGEST", "Charter", "Rule", "read"]
+__all__ = ["FILE", "LARGEST", "Policy", "Rule", "read"]
 
 FILE = ".gittrackconfig"
 """The file of rules in the work tree's root; in a bare repository that of HEAD."""
@@ -45,7 +45,7 @@ class Rule(NamedTuple):
     require: tuple[str, ...] = ()
 
 
-class Charter:
+class Policy:
     """The rules of a repository. Stages are compared without case, as Git compares settings."""
 
     def __init__(
@@ -139,7 +139,7 @@ class Charter:
         return f"'stages' in {_GTO}" if file == _GTO else f"{key} in {file}" if file else key
 
 
-def read(place: Place) -> Charter:
+def read(place: Place) -> Policy:
     """The rules of a repository: a setting of Git's stands before one of the file.
 
     Other keys in the file are ignored and what it includes is not followed. GTO's `stages` count
@@ -162,7 +162,7 @@ def read(place: Place) -> Charter:
         stages = _of_gto(place)
         if stages:
             values[_STAGES], origins[_STAGES] = stages, _GTO
-    return Charter({key: _effective(found) for key, found in values.items()}, origins)
+    return Policy({key: _effective(found) for key, found in values.items()}, origins)
 
 
 # -- where rules are written ----------------------------------------------------------------------
