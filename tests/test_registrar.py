@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gittrack import inscriptions, manifest, refs, registrar, registry, whereabouts
+from gittrack import (
+    assignments,
+    inscriptions,
+    manifest,
+    refs,
+    registrar,
+    registry,
+    tags,
+    whereabouts,
+)
 from gittrack.annotations import append
 from gittrack.commits import load, summarize
 from gittrack.errors import (
@@ -34,6 +43,7 @@ from gittrack.records import Artifact
 from gittrack.refs import RunRef
 from gittrack.registrar import Outcome
 from gittrack.registry import Model, Registry, Version
+from gittrack.tags import Tag
 from recorded_runs import record
 
 NAMES = ("amber-otter-aaaaaa", "blue-heron-bbbbbb", "calm-lynx-cccccc", "deep-newt-dddddd")
@@ -106,7 +116,8 @@ def test_a_version_is_a_tag_on_the_run_that_plain_git_reads(world: World, git: A
     assert message.strip() == (
         "Register churn 1.0.0: model.joblib of amber-otter-aaaaaa\n\n"
         "The audit's own.\n\n  Reason: none\n\n"
-        f"Artifact: model.joblib\nArtifact-Hash: {'1' * 32}\nRun: default/{NAMES[0]}\n"
+        f"Artifact: model.joblib\nArtifact-Hash: {'1' * 32}\nArtifact-Size: 20\n"
+        f"Run: default/{NAMES[0]}\n"
         f"Run-Id: {'0' * 32}\nVersion: 1.0.0\nMetric-f1: 0.93\nMetric-loss-val: 0.25\nMetric-n: 3"
     )
     who = git(world.root, "for-each-ref", "--format=%(taggername) %(taggeremail)", "refs/tags")
@@ -584,6 +595,29 @@ def test_rollback(three: World, words: str, answer: str | None) -> None:
     _play(three, words)
     assert three.holders()["production"] == f"1.0.{answer}"
     assert not [one.tag for one in three.model().history if one.contested]
+
+
+def test_an_alias_is_not_rolled_back(three: World) -> None:
+    """It is no stage, and its user is told the verb that moves it."""
+    registrar.alias(three.repo, three.version("churn@1.0.0"), "champion")
+    registrar.alias(three.repo, three.version("churn@1.0.1"), "champion")
+    with pytest.raises(BadName, match="is an alias of 'churn'"):
+        registrar.rollback(three.repo, three.model(), "champion")
+    assert three.holders() == {"champion": "1.0.1"}
+
+
+def test_rollbacks_of_rollbacks_have_no_depth(three: World) -> None:
+    """Anybody may write tags each of which brings back the one before."""
+    commit, who = three.version("churn@1.0.1").commit, three.repo.identity()
+
+    def assigned(number: int) -> Tag:
+        name, back = f"churn#production#{number}", f"churn#production#{number - 1}"
+        text = f"x\n\nVersion: 1.0.1\nRestores: {back}\n"
+        return Tag(name, "0" * 40, True, name, commit, "commit", who.name, who.email, NOW, text)
+
+    read = tags.read(whereabouts.of(three.repo))
+    model = registry.fold([*read, *map(assigned, range(1, 3000))]).models["churn"]
+    assert assignments.predecessor(model, "production") is None
 
 
 def test_a_rollback_says_what_it_brings_back(three: World, git: Any) -> None:

@@ -31,8 +31,9 @@ def predecessor(model: Model, stage: str) -> Change | None:
 
     def first(place: int) -> int:
         """Where that was assigned first which an assignment brought back; else its own place."""
-        back = places.get(given[place].trailers.get("restores", ""), place)
-        return first(back) if back < place else place
+        while (back := places.get(given[place].trailers.get("restores", ""), place)) < place:
+            place = back
+        return place
 
     if stage == ARCHIVED:
         return None

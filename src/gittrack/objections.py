@@ -16,6 +16,7 @@ __all__ = [
     "changed",
     "check_holder",
     "check_live",
+    "check_no_alias",
     "check_open",
     "check_same",
     "holder",
@@ -115,10 +116,19 @@ def check_open(model: Model, version: Version, stage: str) -> None:
     """
     if not any(one.stage == stage for one in model.history):
         tagging.check_stage(stage)
-    held = model.holding(stage)
+    check_no_alias(model, stage, version.name)
+    check_live(model, version)
+
+
+def check_no_alias(model: Model, name: str, version: str) -> None:
+    """Make sure that a stage is no alias of the model; `version` is whose stage it was to be.
+
+    Raises:
+        BadName: it is one.
+    """
+    held = model.holding(name)
     if held is not None and held.is_alias:
         raise BadName(
-            f"'{stage}' is an alias of '{model.name}', and no stage",
-            hint=f"`git track model alias {version.name} {stage}` points it there.",
+            f"'{name}' is an alias of '{model.name}', and no stage",
+            hint=f"`git track model alias {version} {name}` points it there.",
         )
-    check_live(model, version)

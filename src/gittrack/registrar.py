@@ -302,6 +302,7 @@ def rollback(
     current = registry.find_model(known, model.name)
     if objections.holder(current, stage) != objections.holder(model, stage):
         raise objections.changed(current, stage)
+    objections.check_no_alias(current, stage, f"{current.name}@VERSION")
     before = assignments.predecessor(current, stage)
     version = before and current.version(before.version or "")
     if before is None or version is None:
