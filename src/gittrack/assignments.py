@@ -13,7 +13,15 @@ from gittrack.registry import Change, Model, Version
 from gittrack.tagging import ARCHIVED, Event
 from gittrack.transaction import Basis, Draft
 
-__all__ = ["about", "consequences", "given", "leftovers", "predecessor", "taking"]
+__all__ = [
+    "about",
+    "consequences",
+    "given",
+    "leftovers",
+    "predecessor",
+    "rolled_back",
+    "taking",
+]
 
 
 def predecessor(model: Model, stage: str) -> Change | None:
@@ -49,6 +57,21 @@ def predecessor(model: Model, stage: str) -> Change | None:
         ):
             return given[place]
     return None
+
+
+def rolled_back(model: Model, stage: str) -> dict[str, Change]:
+    """By version, the rollback that took a stage from it, if nobody gave it that stage again."""
+    given: dict[str, str] = {}
+    found: dict[str, Change] = {}
+    for one in model.history:
+        if one.stage != stage or one.action != "assign" or one.version is None:
+            continue
+        given[one.tag] = one.version
+        former = given.get(one.replaced or "")
+        if former is not None and one.trailers.get("restores"):
+            found[former] = one
+        found.pop(one.version, None)
+    return found
 
 
 def about(version: Version, event: Event, verb: str, trailers: Sequence[tuple[str, str]]) -> Draft:

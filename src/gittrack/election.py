@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gittrack.conditions import Term
     from gittrack.git import Repo
     from gittrack.refs import RunRef
-    from gittrack.registry import Model, Version
+    from gittrack.registry import Change, Model, Version
     from gittrack.search import Question, Search
     from gittrack.summaries import Number, Summary
     from gittrack.whereabouts import Place
@@ -248,10 +248,13 @@ def reference(place: Place, search: Search, versions: Sequence[Version]) -> Refe
     return None
 
 
-def rules(place: Place, stage: str | None) -> tuple[list[Limit], Callable[[Candidate], str | None]]:
+def rules(
+    place: Place, stage: str | None, model: Model | None = None
+) -> tuple[list[Limit], Callable[[Candidate], str | None]]:
     """Which versions may have a stage: ranges, and what says why a candidate may not.
 
     Conditions on runs are not asked: who is best is a question before whether that is good enough.
+    What a rollback took the stage of this model from is not chosen again by its number.
 
     Raises:
         StageRefused: there is no such stage.
@@ -259,14 +262,17 @@ def rules(place: Place, stage: str | None) -> tuple[list[Limit], Callable[[Candi
     """
     if stage is None:
         return [], lambda one: None
-    from gittrack import policy
+    from gittrack import assignments, policy
     from gittrack.errors import StageRefused
 
     known = policy.read(place)
     known.check_stage(stage)
     allow = known.rule(stage).allow
+    ended = {} if model is None else assignments.rolled_back(model, stage)
 
     def refused(one: Candidate) -> str | None:
+        if one.version is not None and one.number in ended:
+            return _rolled_back(ended[one.number], stage)
         former = None if one.version is None else one.version.stage
         try:
             known.check(one.number, stage, former)
@@ -275,6 +281,16 @@ def rules(place: Place, stage: str | None) -> tuple[list[Limit], Callable[[Candi
         return None
 
     return [] if allow is None else [Limit(allow, f"track.stage.{stage}.allow")], refused
+
+
+def _rolled_back(change: Change, stage: str) -> str:
+    from gittrack import catalog
+
+    moment = catalog.moment(change)
+    date = "" if moment is None else f" on {moment:%Y-%m-%d}"
+    who = f" by {one_line(change.by)}" if change.by else ""
+    why = f": {one_line(change.reason)}" if change.reason else ""
+    return f"rolled back from {stage}{date}{who}{why}"
 
 
 # -- who wins -------------------------------------------------------------------------------------

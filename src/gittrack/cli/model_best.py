@@ -130,7 +130,8 @@ def best(ctx: click.Context, /, name: str, as_json: bool, **given: Any) -> None:
 
     Values compare only where they were measured on the same data: that of --like, else of the
     version that holds the stage of --promote, else of the newest candidate. With --promote the
-    rules of the stage decide who may win, and its conditions whether the winner gets it.
+    rules of the stage decide who may win, and its conditions whether the winner gets it. What a
+    rollback took that stage from cannot win until somebody gives it the stage again.
 
     \b
     $ git track model best churn --metric f1
@@ -227,7 +228,7 @@ def _held(
         standing = election.of_versions(place, search, model)
     known = election.vocabulary(search, standing)
     goal = targets.ask(place, known, asked.metric, asked.lowest)
-    limits, refused = election.rules(place, asked.stage)
+    limits, refused = election.rules(place, asked.stage, model)
     found = election.elect(
         election.measured(place, search, standing, goal.key, known, question),
         title=goal.title,
