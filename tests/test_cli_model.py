@@ -355,6 +355,30 @@ def test_several_tags_are_shared_all_or_none(world: World, git: Any) -> None:
         assert world.ask(*words).err == ""
 
 
+def test_of_many_tags_the_decision_is_shared_first(world: World, git: Any, tmp_path: Path) -> None:
+    """A host starts no pipeline by a tag that arrives with three others, and production would not
+    be deployed; what only follows may come later, for the state is the same without it."""
+    from gittrack import registry, whereabouts
+
+    hub = tmp_path / "hub.git"
+    git(world.two().root, "init", "-q", "--bare", str(hub))
+    git(world.root, "remote", "add", "origin", str(hub))
+    world.ask("promote", "wine@v1.1.0", "staging")
+    git(world.root, "push", "-q", "origin", "--tags")
+    done = world.ask("promote", "wine@v1.1.0", "production", "--archive-existing")
+    first, second = done.err.strip().removeprefix("only here so far: ").split(" && ")
+    assert first == "git push origin 'wine#production#3'"
+    assert second == (
+        "git push --atomic origin 'wine#staging!#4' 'wine#production!#5' 'wine#archived#6'"
+    )
+    boards = []
+    for command in (first, second):
+        subprocess.run(["bash", "-c", command], cwd=world.root, check=True, capture_output=True)
+        known = registry.read(whereabouts.find(hub)).models["wine"]
+        boards.append([(one.stage, one.version) for one in known.holdings if one.stage[0] != "a"])
+    assert boards[0] == boards[1] == [("production", "1.1.0")]
+
+
 def test_on_a_terminal_the_command_stands_back(world: World, git: Any) -> None:
     """The answer is what is read; NO_COLOR is respected."""
     git(world.two().root, "remote", "add", "origin", "/nowhere")

@@ -33,6 +33,9 @@ __all__ = [
     "version_named",
 ]
 
+# GitHub makes no event for tags where more of them arrive in one push.
+_MOST_AT_ONCE = 3
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -176,18 +179,30 @@ def _said(known: Registry, version: Version | None) -> dict[str, object] | None:
     return None if version is None else catalog.brief(known.models[version.model], version)
 
 
-def share(place: Place, tags: Sequence[str]) -> None:
-    """Say on stderr how tags get to others, where there is a remote."""
-    from gittrack.quoting import command_line, printable
+def share(place: Place, tags: Sequence[str], leading: int = 1) -> None:
+    """Say on stderr how tags get to others, where there is a remote.
+
+    The first `leading` ones are decisions, the others what follows from them. Where they are too
+    many for hosts to start a pipeline by, decisions go first: without the others all is as decided.
+    """
+    from gittrack.quoting import printable
 
     where = remote(place)
     if where is None:
         return
-    # All or none: a consequence without its decision would take a stage away.
-    words = command_line([*(["--atomic"] if len(tags) > 1 else []), where, *tags])
-    text = f"only here so far: git push {printable(words)}"
+    # A consequence without its decision would take a stage away: all or none, or not before it.
+    parts = [tags[:leading], tags[leading:]] if len(tags) > _MOST_AT_ONCE else [tags]
+    commands = " && ".join(_push(where, part) for part in parts if part)
+    text = f"only here so far: {printable(commands)}"
     sys.stdout.flush()
     click.echo(f"\x1b[2m{text}\x1b[m" if wants_color(sys.stderr) else text, err=True)
+
+
+def _push(where: str, tags: Sequence[str]) -> str:
+    from gittrack.quoting import command_line
+
+    together = ["--atomic"] if len(tags) > 1 else []
+    return command_line(["git", "push", *together, where, *tags])
 
 
 def remote(place: Place) -> str | None:

@@ -341,10 +341,11 @@ def _promoted(
 
 
 def _share(place: Place, made: _Made, asked: _Asked) -> None:
-    outcomes = [one for one in (made.registered, made.promoted) if one is not None]
-    tags = [tag for one in outcomes for tag in one.tags]
-    if tags and not asked.dry_run:
-        decisions.share(place, tags)
+    outcomes = [one for one in (made.registered, made.promoted) if one is not None and one.tags]
+    decided = [one.tags[0] for one in outcomes]
+    others = [tag for one in outcomes for tag in one.tags[1:]]
+    if decided and not asked.dry_run:
+        decisions.share(place, [*decided, *others], len(decided))
 
 
 def _nobody(name: str, goal: Target, found: Election) -> GittrackError:
