@@ -607,25 +607,55 @@ def offered(place: Path, line: str, before: str = "") -> set[str]:
         ("git track model register amber w", {"wine"}),
         ("git track model register best:", {"accuracy"}),
         ("git track model promote w", {"wine@"}),
-        # Readline keeps what stands before the at sign.
-        ("git track model promote wine@", {"v1.1.0", "v1.0.0", "production", "latest"}),
-        ("git track model promote wine@v1.1", {"v1.1.0"}),
+        # Readline keeps what stands before the at sign, and puts in the sign with the rest.
+        ("git track model promote wine@", {"@v1.1.0", "@v1.0.0", "@production", "@latest"}),
+        ("git track model promote wine@v1.1", {"@v1.1.0"}),
         ("git track model promote wine@v1.1.0 pr", {"production"}),
         ("git track model promote wine@v1.1.0 ", {"staging", "production", "archived"}),
-        ("git track model demote wine@pro", {"production"}),
+        ("git track model demote wine@pro", {"@production"}),
         ("git track model rollback w", {"wine"}),
         ("git track model rollback wine st", {"staging"}),
-        ("git track model unregister wine@v1.0", {"v1.0.0"}),
+        ("git track model unregister wine@v1.0", {"@v1.0.0"}),
         ("git track model promote --ag", {"--again"}),
-        ("git track show wine@pro", {"production"}),
+        ("git track show wine@pro", {"@production"}),
         ("git track show win", {"wine@"}),
-        ("git track diff wine@v1.0.0 wine@lat", {"latest"}),
+        ("git track diff wine@v1.0.0 wine@lat", {"@latest"}),
         ("git track model promote beer@", set()),
     ],
 )
 def test_completion_in_a_real_bash(there: World, line: str, expected: set[str]) -> None:
     """Verbs of verbs, models, versions, stages."""
     assert offered(there.root, line) == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("git-track model demote wine@pro", "git-track model demote wine@production"),
+        ("git-track model show wine@v1.1", "git-track model show wine@v1.1.0"),
+        ("git-track model show win", "git-track model show wine@"),
+    ],
+)
+@pytest.mark.parametrize("cut", ["-s", "-u"])
+def test_what_the_tab_key_makes_of_a_line(there: World, cut: str, typed: str, line: str) -> None:
+    """Readline itself joins what was typed and what is offered; no at sign may get lost."""
+    script = there.root / "completion.bash"
+    script.write_text(
+        f'eval "$({sys.executable} -m gittrack completion bash)"\n'
+        f'git-track() {{ {sys.executable} -m gittrack "$@"; }}\n'
+        f"shopt {cut} hostcomplete; PS1='> '; bind 'set enable-bracketed-paste off'\n"
+    )
+    shell = pexpect.spawn(
+        "bash", ["--rcfile", str(script), "-i"], cwd=str(there.root), encoding="utf-8", timeout=10,
+        dimensions=(24, 200), env=os.environ | {"TERM": "dumb"},
+    )  # fmt: skip
+    try:
+        shell.expect_exact("> ")
+        shell.send(f"{typed}\t\x01echo Line: \r")
+        shell.expect(r"\nLine: ([^\r\n]*)")
+        assert shell.match.group(1).strip() == line
+    finally:
+        shell.close(force=True)
 
 
 def test_completion_where_words_are_not_cut_at_the_at_sign(there: World) -> None:

@@ -22,6 +22,8 @@ _gittrack_words() {
     local marks=":="
     [[ "$COMP_WORDBREAKS" == *@* ]] && marks+="@"
     local cut="${2%"${2##*[$marks]}"}"
+    # The at sign is cut at, and yet a part of what is put in.
+    cut="${cut%@}"
     if [ -n "$cut" ]; then
         COMPREPLY=("${COMPREPLY[@]#"$cut"}")
     fi
