@@ -225,6 +225,28 @@ def test_what_is_so_already_is_not_said_again(
     assert world.tags() == before
 
 
+def test_secrets_are_masked_and_that_is_said(world: World, git: Any) -> None:
+    """A tag is pushed to everybody, and never changed: what it holds stays readable for ever."""
+    secret = "ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a"
+    done = world.ask("register", "amber", "wine", "-m", f"made with {secret}")
+    assert (done.code, done.err) == (0, "masked what looks like a secret\n")
+    done = world.ask("promote", "wine@v1.0.0", "production", "--reason", f"token {secret}")
+    assert (done.code, done.err) == (0, "masked what looks like a secret\n")
+    assert secret not in git(world.root, "for-each-ref", "--format=%(contents)", "refs/tags")
+
+
+def test_a_tag_is_made_by_the_committer(
+    world: World, git: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `git tag` has it: a pipeline that names both says who decided."""
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", role)
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", f"{role}@example.org")
+    world.say("register", "amber", "wine")
+    form = "--format=%(taggername) %(taggeremail)"
+    assert git(world.root, "tag", "--list", form).strip() == "COMMITTER <COMMITTER@example.org>"
+
+
 def test_the_second_time_of_what_is_for_ever(world: World) -> None:
     """As above, where it takes a first time."""
     world.two()

@@ -173,7 +173,7 @@ def _planned(repo: Repo, basis: Basis, asked: Sequence[Draft], now: float | None
     if not asked:
         return []
     model = basis.known.models.get(asked[0].event.model)
-    who, moment = repo.identity(), int(time.time() if now is None else now)
+    who, moment = repo.identity("committer"), int(time.time() if now is None else now)
     if model is not None and model.latest_moment + 1 <= moment + _FARTHEST:
         # GTO orders by whole seconds.
         moment = max(moment, model.latest_moment + 1)

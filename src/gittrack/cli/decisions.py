@@ -24,6 +24,7 @@ __all__ = [
     "dry_option",
     "fields",
     "found_version",
+    "masked",
     "model_named",
     "number",
     "reason_option",
@@ -42,8 +43,23 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def reason_option(command: Command) -> Command:
     """Add `--reason` to a command."""
     return click.option(
-        "--reason", metavar="TEXT", default="", help="Why, for those who read the history."
+        "--reason",
+        metavar="TEXT",
+        default="",
+        callback=masked,
+        help="Why, for those who read the history.",
     )(command)
+
+
+def masked(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """The user's words, one text or several, without what looks like a secret, which is said."""
+    from gittrack import secrets
+
+    texts = [value] if isinstance(value, str) else value
+    safe = [secrets.mask_words(text) for text in texts]
+    if safe != list(texts):
+        click.echo("masked what looks like a secret", err=True)
+    return safe[0] if isinstance(value, str) else tuple(safe)
 
 
 def dry_option(command: Command) -> Command:

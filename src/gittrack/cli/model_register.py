@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gittrack.cli.completing import models, parcels
-from gittrack.cli.decisions import dry_option, tell
+from gittrack.cli.decisions import dry_option, masked, tell
 from gittrack.cli.main import open_place
 from gittrack.cli.output import json_option
 
@@ -30,8 +30,8 @@ _MOST_METRICS = 4
     type=click.Choice(["major", "minor", "patch"]),
     help="Which number goes up from the highest version; patch unless said.",
 )
-@click.option("-m", "--message", metavar="MSG", multiple=True, help="What is to be said of it; "
-              "several: a blank line between them.")  # fmt: skip
+@click.option("-m", "--message", metavar="MSG", multiple=True, callback=masked,
+              help="What is to be said of it; several: a blank line between them.")  # fmt: skip
 @click.option("--no-artifact", is_flag=True, help="Register the run itself, of which nothing was "
               "kept.")  # fmt: skip
 @dry_option

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from typing import Literal
 
 from gittrack.errors import GitFailed, UsageError
 from gittrack.git.executable import Executable, text
@@ -119,16 +120,17 @@ class Configuration(Executable):
         self.git("config", key, value)
         self._config = None
 
-    def identity(self) -> Identity:
+    def identity(self, role: Literal["author", "committer"] = "author") -> Identity:
         """Who is working here: Git's environment and settings, else the login name and host.
 
-        A run must not be lost for want of a name, so nothing here fails.
+        Git takes the committer for whoever makes a tag. A run must not be lost for want of a name,
+        so nothing here fails.
         """
         found = {}
         for part in ("name", "email"):
             found[part] = (
-                os.environ.get(f"GIT_AUTHOR_{part.upper()}")
-                or self.config.get(f"author.{part}")
+                os.environ.get(f"GIT_{role.upper()}_{part.upper()}")
+                or self.config.get(f"{role}.{part}")
                 or self.config.get(f"user.{part}")
             )
         login = _login()
