@@ -222,6 +222,17 @@ def test_a_narrow_terminal_keeps_what_matters(world: Path, track: Any, width: in
 # -- show -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("width", [30, 40, 60, 80])
+def test_a_narrow_terminal_sees_what_was_decided(world: Path, track: Any, width: int) -> None:
+    """A history of dates alone tells nothing; what there is no room for is named."""
+    env = {"GIT_PAGER_IN_USE": "1", "COLUMNS": str(width), "NO_COLOR": "1"}
+    for words in ([], ["wine"], ["wine", "--full"]):
+        head, *lines = track(world, "model", "history", *words, env=env).stdout.splitlines()
+        assert head.split()[-1] in ("WHAT", "BY", "WHY") and " WHAT" in head
+        assert max(map(len, [head, *lines])) <= width
+        assert "WHY" in head or "narrow for" in lines[-1] or "more columns" in lines[-1]
+
+
 def test_a_model_is_shown_with_all_its_versions(world: Path, clone: Path, track: Any) -> None:
     """In a plain clone as well, where the runs are only behind their tags."""
     done = track(world, "model", "show", "wine", check=0)
@@ -272,6 +283,39 @@ def test_a_version_for_programs(world: Path, clone: Path, track: Any) -> None:
     whole = json.loads(track(world, "model", "show", "wine", "--json", check=0).stdout)
     assert [one["version"] for one in whole["versions"]] == ["2.0.0", "1.1.0", "1.0.0"]
     assert whole["versions"][2]["metrics"] == {"accuracy": 0.6, "f1": 0.25}
+
+
+def test_a_version_is_the_same_from_the_index_and_from_its_commit(
+    world: Path, clone: Path, track: Any
+) -> None:
+    """Where a ref leads to the run nothing is opened: nobody must see a difference."""
+    for which in ("wine@production", "wine@champion", "wine@v2.0.0", "old@latest"):
+        here, there = (
+            track(root, "model", "show", which, check=0).stdout.splitlines()
+            for root in (world, clone)
+        )
+        place = here.index("artifact") + 1
+        assert here.pop(place).endswith("  8 B  in the cache")
+        assert there.pop(place).endswith("  8 B  not here")
+        assert there.pop(place).endswith("brings it from the data remote")
+        assert here == there
+
+
+def test_what_the_tag_does_not_say_is_looked_up_in_the_record(
+    world: Path, track: Any, git: Any
+) -> None:
+    """Tags of other tools have no size; one with another hash is not believed in that either."""
+    run, md5 = git(world, "rev-list", "-1", "wine@v1.0.0").strip(), "9" * 32
+    for number, more in enumerate(("", f"\nArtifact-Hash: {md5}\nArtifact-Size: 1", "\nRun: x")):
+        name = f"bare@v1.{number}.0"
+        git(world, "tag", "-a", "-m", f"It is so\n\nArtifact: model.txt{more}", name, run)
+        try:
+            done = track(world, "model", "show", name, "--json", check=0)
+        finally:
+            git(world, "tag", "-d", name)
+        told = json.loads(done.stdout)
+        assert told["artifact"]["size"] == 8 and told["artifact"]["md5"] != md5
+        assert told["here"] is True and len(told["doubts"]) == (number == 1)
 
 
 def test_what_is_not_there_is_an_error_with_candidates(world: Path, track: Any) -> None:

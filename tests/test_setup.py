@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gittrack import groundwork, setup
+from gittrack import glimpse, groundwork, setup
 from gittrack.cache import Cache, open_cache
 from gittrack.errors import BadFile, UnsupportedRepository, WriteFailed
 from gittrack.git import Repo
@@ -189,7 +189,7 @@ def test_the_users_and_the_systems_files_lie_where_dvc_looks(
         monkeypatch.delenv(name)
     for name, value in change.items():
         monkeypatch.setenv(name, value)
-    assert [str(place) for place in setup._config_dirs()] == dvc_says[json.dumps(change)]
+    assert [str(place) for place in glimpse.config_dirs()] == dvc_says[json.dumps(change)]
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ CATALOGUING = ASKING | {
     "gittrack.tagging",
     "gittrack.tags",
 }
+CITING = {"gittrack.cli.show", "gittrack.exports", "gittrack.glimpse"}
 SHOWING = ASKING | {
     "gittrack.access",
     "gittrack.annotations",
@@ -174,9 +175,11 @@ def test_importing_gittrack_loads_nothing_but_itself(tmp_path: Path) -> None:
         ),
         (("model", "ls"), CATALOGUING, {"click"}),
         (("model", "show", "churn"), CATALOGUING, {"click"}),
+        (("model", "show", "churn@v1.0.0"), CATALOGUING | CITING, {"click"}),
+        (("model", "show", "churn@latest", "--json"), CATALOGUING | CITING, {"click"}),
         (("show", "latest"), SHOWING, {"click", "pygit2", "cffi", "yaml", "cython_runtime"}),
     ],
-    ids=["ls", "query", "moment", "model-ls", "model-show", "show"],
+    ids=["ls", "query", "moment", "model-ls", "model-show", "version", "version-json", "show"],
 )
 def test_reading_loads_only_what_is_listed(
     words: tuple[str, ...], allowed: set[str], packages: set[str], recorded: Path
@@ -198,20 +201,17 @@ def test_recording_a_command_loads_nothing_that_only_a_script_needs(recorded: Pa
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with one run, which is a model's version: a reader has something to read."""
+    """A repository with two runs, the first a model's version: a reader has something to read."""
     place = tmp_path_factory.mktemp("recorded")
     (place / "train.py").write_text('print("accuracy: 0.9")\n')
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Begin"]):
         subprocess.run(["git", *words], cwd=place, check=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "gittrack", "run", "--", "true"], cwd=place, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr
-    words = ["model", "register", "latest", "churn", "--no-artifact"]
-    done = subprocess.run(
-        [sys.executable, "-m", "gittrack", *words], cwd=place, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr
+    made = "run --out model.py -- cp train.py model.py"
+    for command in (made, "model register latest churn", "run -- true"):
+        done = subprocess.run(
+            [sys.executable, "-m", "gittrack", *command.split()], cwd=place, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr
     # What changed a moment ago is looked at again, and read with libgit2.
     for directory in (place / ".git" / "refs" / "runs").rglob("."):
         os.utime(directory, (1_700_000_000, 1_700_000_000))

@@ -1,7 +1,7 @@
 """What is known of a version, as fields: from its tags alone, or joined with the run that it is.
 
 One spelling of each field's name, for every verb and for Python. Knows what a tag says that its run
-does not bear out. Knows nothing of how it looks.
+does not bear out, and that a run of the index need not be opened. Knows nothing of how it looks.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from gittrack.registry import Change, Holding, Model, Registry, Version
 
 if TYPE_CHECKING:
     from gittrack.mlmodel import Package
-    from gittrack.records import Artifact, Run
     from gittrack.refs import RunRef
     from gittrack.summaries import Summary
     from gittrack.whereabouts import Place
 
 __all__ = [
     "Dossier",
+    "Kept",
     "brief",
     "contests",
     "details",
@@ -30,6 +30,8 @@ __all__ = [
     "said",
     "told",
 ]
+
+_LONGEST_NUMBER = 18
 
 
 def moment(change: Change) -> datetime | None:
@@ -100,10 +102,16 @@ def _artifact(version: Version) -> dict[str, Any] | None:
     return {
         "path": version.artifact,
         "md5": known.get("artifact-hash"),
-        "size": None,
-        "nfiles": None,
+        "size": _number(version, "artifact-size"),
+        "nfiles": _number(version, "artifact-files"),
         "flavors": [part for part in flavors if part],
     }
+
+
+def _number(version: Version, trailer: str) -> int | None:
+    text = version.registered.trailers.get(trailer, "")
+    is_number = text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER
+    return int(text) if is_number else None
 
 
 def contests(holdings: Iterable[Holding]) -> list[Change]:
@@ -117,20 +125,30 @@ def contests(holdings: Iterable[Holding]) -> list[Change]:
 # -- with its run ---------------------------------------------------------------------------------
 
 
+class Kept(NamedTuple):
+    """An artifact as a version's run kept it: a size in bytes, of a directory how many files.
+
+    Both are None where neither the tag nor the run's record can say it.
+    """
+
+    path: str
+    md5: str
+    size: int | None
+    nfiles: int | None
+
+
 class Dossier(NamedTuple):
     """Everything of one version: the run that it is, and what its artifact says of itself.
 
-    `run` is the record, `now` what was said of it since; both None where its commit is no run that
-    can be read. `artifact` is the one that the version names, None if its run kept none of that
-    path by itself. `doubts` say what is not as the tag says.
+    `run` is with what was said of it since, None where its commit is no run that can be read.
+    `artifact` is the one that the version names, None if its run kept none of that path by itself.
+    `doubts` say what is not as the tag says.
     """
 
     model: Model
     version: Version
-    ref: RunRef | None
-    run: Run | None
-    now: Summary | None
-    artifact: Artifact | None
+    run: Summary | None
+    artifact: Kept | None
     package: Package | None
     doubts: tuple[str, ...]
     description: str | None
@@ -138,17 +156,17 @@ class Dossier(NamedTuple):
     def fields(self) -> dict[str, Any]:
         """What a program wants to know."""
         made = brief(self.model, self.version)
-        run, now = self.run, self.now
-        if run is not None and now is not None:
+        run = self.run
+        if run is not None:
             made["run"] = {
                 "id": run.id,
                 "experiment": run.experiment,
                 "name": run.name,
-                "title": now.title,
+                "title": run.title,
                 "status": run.status,
                 "started": run.started,
                 "ended": run.ended,
-                "deleted": now.deleted,
+                "deleted": run.deleted,
             }
         if made["artifact"] is not None:
             made["artifact"] |= self._kept(made["artifact"]["flavors"])
@@ -157,11 +175,10 @@ class Dossier(NamedTuple):
             "params": None if run is None else dict(run.params),
             "data": None
             if run is None
-            else {one.path: {"md5": one.md5, "size": one.size, "nfiles": one.nfiles}
-                  for one in run.data},
+            else {path: {"md5": md5} for path, md5 in sorted(run.data.items())},
             "code": None
             if run is None
-            else {"base": run.code.base, "branch": run.code.branch, "dirty": run.code.dirty},
+            else {"base": run.base, "branch": run.branch, "dirty": run.dirty},
             "description": self.description,
             "package": None if self.package is None else self.package._asdict(),
             "require": None
@@ -169,7 +186,7 @@ class Dossier(NamedTuple):
             else self.version.since.trailers.get("require"),
             "promoted": None if self.version.since is None else said(self.version.since),
             "doubts": list(self.doubts),
-        }  # fmt: skip
+        }
         return made
 
     def _kept(self, flavors: list[str]) -> dict[str, Any]:
@@ -189,7 +206,10 @@ def details(place: Place, known: Registry, version: Version) -> dict[str, Any]:
 
 
 def open_dossier(place: Place, known: Registry, version: Version) -> Dossier:
-    """Everything of a version: its run comes from the commit, whether a ref leads to it or not.
+    """Everything of a version: its run comes from the index, else from the commit itself.
+
+    Its record is opened only for the size of an artifact that the tag does not say, and for what a
+    package of MLflow's says of itself.
 
     Raises:
         GitFailed: the refs cannot be read.
@@ -199,32 +219,66 @@ def open_dossier(place: Place, known: Registry, version: Version) -> Dossier:
     model = known.models[version.model]
     text = descriptions.read(place, known).get(version.name)
     doubts: list[str] = []
-    ref, run = _run(place, version, doubts)
-    if run is None or ref is None:
-        return Dossier(model, version, None, None, None, None, None, tuple(doubts), text)
+    run = _indexed(place, version) or _committed(place, version, doubts)
+    if run is None:
+        return Dossier(model, version, None, None, None, tuple(doubts), text)
+    doubts += _doubts(version, run)
+    kept = _kept(place, version, run, doubts)
+    package = _package(place, version, run, doubts)
+    return Dossier(model, version, run, kept, package, tuple(doubts), text)
+
+
+def _indexed(place: Place, version: Version) -> Summary | None:
+    from gittrack.index import open_index
+
+    with open_index(place) as index:
+        found = index.page(index.is_one_of("commit", [version.commit]), deleted=True)
+    # Of two refs to one commit the first by name, as `locate` has it.
+    return min(found, key=lambda run: (run.experiment, run.name), default=None)
+
+
+def _committed(place: Place, version: Version, doubts: list[str]) -> Summary | None:
+    """The run that no ref leads to; why there is none is a doubt."""
     from gittrack import commits
     from gittrack.annotations import overlay
+    from gittrack.errors import BrokenRecord
 
-    now = overlay(place.repo, [commits.summarize(run)])[0]
-    artifact = next((one for one in run.artifacts if one.path == version.artifact), None)
-    doubts += _doubts(version, run, artifact)
-    package = _package(place, ref, version, doubts)
-    return Dossier(model, version, ref, run, now, artifact, package, tuple(doubts), text)
+    try:
+        ref = commits.identify(place.repo, version.commit)
+        if ref is not None:
+            return overlay(place.repo, [commits.summarize(commits.load(place.repo, ref))])[0]
+        doubts.append(f"its commit {version.commit[:7]} is no run")
+    except BrokenRecord as error:
+        doubts.append(f"its run cannot be read: {error.message}")
+    return None
 
 
-def _run(place: Place, version: Version, doubts: list[str]) -> tuple[RunRef | None, Run | None]:
-    """The run that a version is; why there is none is a doubt."""
+def _kept(place: Place, version: Version, run: Summary, doubts: list[str]) -> Kept | None:
+    """The artifact: as its tag says where the run bears that out, else by the run's record."""
+    path = version.artifact
+    if path is None or path not in run.artifacts:
+        return None
+    md5 = run.artifacts[path]
+    size, nfiles = _number(version, "artifact-size"), _number(version, "artifact-files")
+    is_whole = size is not None and (nfiles is not None) == md5.endswith(".dir")
+    if is_whole and version.registered.trailers.get("artifact-hash") == md5:
+        return Kept(path, md5, size, nfiles)
     from gittrack import commits
     from gittrack.errors import BrokenRecord
 
     try:
-        ref = locate(place, version)
-        if ref is not None:
-            return ref, commits.load(place.repo, ref)
-        doubts.append(f"its commit {version.commit[:7]} is no run")
+        record = commits.load(place.repo, _ref(run))
     except BrokenRecord as error:
         doubts.append(f"its run cannot be read: {error.message}")
-    return None, None
+        return Kept(path, md5, None, None)
+    found = next((one for one in record.artifacts if one.path == path), None)
+    return None if found is None else Kept(path, found.md5, found.size, found.nfiles)
+
+
+def _ref(run: Summary) -> RunRef:
+    from gittrack.refs import RunRef
+
+    return RunRef(run.experiment, run.name, run.commit or "")
 
 
 def locate(place: Place, version: Version) -> RunRef | None:
@@ -245,8 +299,8 @@ def locate(place: Place, version: Version) -> RunRef | None:
     return commits.identify(place.repo, version.commit)
 
 
-def _doubts(version: Version, run: Run, artifact: Artifact | None) -> list[str]:
-    """What the tag says and the run's record does not."""
+def _doubts(version: Version, run: Summary) -> list[str]:
+    """What the tag says and its run does not."""
     known = version.registered.trailers
     found = []
     if version.run_id is not None and version.run_id != run.id:
@@ -254,18 +308,19 @@ def _doubts(version: Version, run: Run, artifact: Artifact | None) -> list[str]:
     path, md5 = version.artifact, known.get("artifact-hash")
     if path is None:
         return found
-    if artifact is not None and md5 is not None and md5 != artifact.md5:
-        found.append(f"its tag says {path} is {md5[:7]}, its run kept {artifact.md5[:7]}")
+    kept = run.artifacts.get(path)
+    if kept is not None and md5 is not None and md5 != kept:
+        found.append(f"its tag says {path} is {md5[:7]}, its run kept {kept[:7]}")
     inside = any(
-        one.nfiles is not None and path.startswith(one.path + "/") for one in run.artifacts
+        kept.endswith(".dir") and path.startswith(one + "/") for one, kept in run.artifacts.items()
     )
-    above = any(one.path.startswith(path + "/") for one in run.artifacts)
-    if artifact is None and not inside and not above:
+    above = any(one.startswith(path + "/") for one in run.artifacts)
+    if kept is None and not inside and not above:
         found.append(f"its tag says {path}, and its run kept no such artifact")
     return found
 
 
-def _package(place: Place, ref: RunRef, version: Version, doubts: list[str]) -> Package | None:
+def _package(place: Place, version: Version, run: Summary, doubts: list[str]) -> Package | None:
     """What the artifact says of itself where the tag says that it does, and it is at hand."""
     if version.artifact is None or not version.registered.trailers.get("flavors"):
         return None
@@ -273,7 +328,7 @@ def _package(place: Place, ref: RunRef, version: Version, doubts: list[str]) -> 
     from gittrack.errors import BadFile, DataMissing, GittrackError
 
     try:
-        return mlmodel.read(place.repo, ref, version.artifact)
+        return mlmodel.read(place.repo, _ref(run), version.artifact)
     except DataMissing:
         return None
     except BadFile as error:

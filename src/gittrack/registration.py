@@ -62,7 +62,7 @@ def candidate(repo: Repo, ref: RunRef, artifact: str | None, *, allow_none: bool
     run = commits.load(repo, ref)
     _check_state(repo, run, ref)
     found = _chosen(repo, run, artifact, allow_none=allow_none)
-    said = [("Artifact", found[0]), ("Artifact-Hash", found[1])] if found else []
+    said = _said(run, *found) if found else []
     said += [("Run", f"{ref.experiment}/{ref.name}"), ("Run-Id", run.id)]
     if found:
         from gittrack import mlmodel
@@ -72,6 +72,16 @@ def candidate(repo: Repo, ref: RunRef, artifact: str | None, *, allow_none: bool
         key, _, value = line.partition(": ")
         said.append((key, value))
     return Candidate(ref, found, tuple(said))
+
+
+def _said(run: Run, path: str, md5: str) -> list[tuple[str, str]]:
+    """The artifact; how large it is where the record says so, so that looking need not open it."""
+    said = [("Artifact", path), ("Artifact-Hash", md5)]
+    kept = next((one for one in run.artifacts if one.path == path), None)
+    if kept is not None:
+        said.append(("Artifact-Size", str(kept.size)))
+        said.append(("Artifact-Files", "" if kept.nfiles is None else str(kept.nfiles)))
+    return said
 
 
 def _check_state(repo: Repo, run: Run, ref: RunRef) -> None:

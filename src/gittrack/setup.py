@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gittrack import secrets
+from gittrack import glimpse, secrets
 from gittrack.errors import BadFile
 from gittrack.git import Repo
 from gittrack.quoting import one_line
@@ -182,7 +181,7 @@ def _holds_other(former: Path, cache: Path) -> bool:
 
 def _layered(directory: Path | None) -> dict[str, Any]:
     """The configuration, each level laid over the one before; paths absolute."""
-    files = [place / "config" for place in _config_dirs()]
+    files = [Path(place) / "config" for place in glimpse.config_dirs()]
     if directory is not None:
         files += [directory / "config", directory / "config.local"]
     merged: dict[str, Any] = {}
@@ -197,25 +196,6 @@ def _merge(into: dict[str, Any], update: Mapping[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = value
-
-
-def _config_dirs() -> list[Path]:
-    """The directories of the system's and the user's configuration, as dvc/dirs.py has them."""
-    system = os.environ.get("DVC_SYSTEM_CONFIG_DIR")
-    user = os.environ.get("DVC_GLOBAL_CONFIG_DIR")
-    if sys.platform == "darwin":
-        import platformdirs
-
-        system = system or platformdirs.site_config_dir("dvc", "iterative")
-        user = user or platformdirs.user_config_dir("dvc", "iterative")
-    if not system:
-        shared = os.environ.get("XDG_CONFIG_DIRS", "").split(os.pathsep)
-        first = next((place for place in shared if place.strip()), "/etc/xdg")
-        system = os.path.join(os.path.expanduser(first), "dvc")
-    if not user:
-        home = os.environ.get("XDG_CONFIG_HOME", "")
-        user = os.path.join(os.path.expanduser(home if home.strip() else "~/.config"), "dvc")
-    return [Path(system), Path(user)]
 
 
 def _load(file: Path) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ __all__ = ["show"]
 _MOST_METRICS = 4
 _MOST_ARCHIVED = 5
 _SHORTEST = 20
+_MOST_DATA = 40
 
 
 @click.command()
@@ -48,7 +50,7 @@ def show(ctx: click.Context, selector: str, count: int, as_json: bool) -> None:
 
     Of a version: who registered and promoted it, when and why, and the run that it is: its code,
     data, params and metrics, what it kept, and what came of the version since. NAME@latest is the
-    highest version.
+    highest version. 'git track show NAME@VERSION' has all of the run's record.
 
     \b
     $ git track model show churn
@@ -236,25 +238,32 @@ def _show_version(place: Place, known: Registry, version: Version, as_json: bool
 
 def _is_here(place: Place, found: Dossier) -> bool | None:
     """Whether the artifact is in the cache; None where it has none, or nobody can tell."""
-    if found.run is None or found.artifact is None:
+    if found.artifact is None:
         return None
+    from gittrack import glimpse
+
+    md5 = found.artifact.md5
+    # Of a linked work tree only `setup` knows the cache.
+    own = place.root if place.git_dir == place.common_dir else None
+    if glimpse.sees(place.state, own and os.path.join(own, ".dvc"), md5):
+        return True
     from gittrack.cli.show import not_at_hand
 
-    absent = not_at_hand(place.repo, found.run)
-    return None if absent is None else found.artifact.md5 not in absent
+    absent = not_at_hand(place.repo, [md5])
+    return None if absent is None else not absent
 
 
 def _whole(place: Place, found: Dossier, shown: Screen) -> str:
     from gittrack.cells import plain
-    from gittrack.cli.show import block, contents, listed
+    from gittrack.cli.show import block, listed
 
     run = found.run
-    blocks = [_head(place, found, shown)]
+    blocks = [_head(found, shown)]
     if run is not None:
         blocks += [
             listed("params", {key: plain(value) for key, value in run.params.items()}, shown),
             listed("metrics", {key: plain(value) for key, value in run.metrics.items()}, shown),
-            block("data", contents(run.data), shown),
+            block("data", _data(run.data), shown),
         ]
     blocks += [
         block("artifact", _artifact(place, found), shown),
@@ -265,7 +274,7 @@ def _whole(place: Place, found: Dossier, shown: Screen) -> str:
     return "\n".join(part for part in blocks if part)
 
 
-def _head(place: Place, found: Dossier, shown: Screen) -> str:
+def _head(found: Dossier, shown: Screen) -> str:
     from gittrack.cells import bold
 
     version = found.version
@@ -275,12 +284,10 @@ def _head(place: Place, found: Dossier, shown: Screen) -> str:
     if found.model.deprecated is not None:
         marks.append("of a deprecated model")
     words = "  ".join([bold(_line(version.name), shown.color), *(_line(m) for m in marks if m)])
-    return (
-        "\n".join([words, *(f"  {key:<11} {value}" for key, value in _told(place, found))]) + "\n"
-    )
+    return "\n".join([words, *(f"  {key:<11} {value}" for key, value in _told(found))]) + "\n"
 
 
-def _told(place: Place, found: Dossier) -> Iterator[tuple[str, str]]:
+def _told(found: Dossier) -> Iterator[tuple[str, str]]:
     version = found.version
     if found.description:
         yield "description", _line(found.description)
@@ -300,7 +307,7 @@ def _told(place: Place, found: Dossier) -> Iterator[tuple[str, str]]:
     for one in _doubtful(found):
         yield "contested", _line(f"{one.tag}: {one.contested}")
     yield "tag", _line(version.registered.tag)
-    yield from _of_run(place, found)
+    yield from _of_run(found)
     yield "commit", version.commit
 
 
@@ -311,20 +318,32 @@ def _doubtful(found: Dossier) -> list[Change]:
     return contests(own)
 
 
-def _of_run(place: Place, found: Dossier) -> Iterator[tuple[str, str]]:
-    if found.run is None or found.now is None or found.ref is None:
+def _of_run(found: Dossier) -> Iterator[tuple[str, str]]:
+    run = found.run
+    if run is None:
         return
     from gittrack.cells import status_text
-    from gittrack.cli.show import code_facts, when
-    from gittrack.cli.subject import Subject
+    from gittrack.cli.show import when
 
-    run = found.run
-    deleted = "  (deleted)" if found.now.deleted else ""
-    title = f"  '{_line(found.now.title)}'" if found.now.title else ""
+    deleted = "  (deleted)" if run.deleted else ""
+    title = f"  '{_line(run.title)}'" if run.title else ""
     status = status_text(run.status, False)
     yield "run", f"{_line(run.experiment)}/{_line(run.name)}  {status}{deleted}{title}"
     yield "ran", when(run)
-    yield from code_facts(Subject(place.repo, run, found.now, found.ref, found.ref.commit))
+    branch = f" on {_line(run.branch)}" if run.branch else ""
+    changes = " + changes" if run.dirty else ""
+    yield "code", (_line(run.base[:7]) if run.base else "no commit yet") + branch + changes
+
+
+def _data(data: Mapping[str, str]) -> list[str]:
+    """A line for each of the first files and directories that the run read, with its hash."""
+    from gittrack.cells import align, cut, plain, width_of
+
+    some = {path: cut(plain(path), 60) for path in sorted(data)[:_MOST_DATA]}
+    wide = max(map(width_of, some.values()), default=0)
+    lines = [f"{align(text, wide)}  {_line(data[path][:7])}" for path, text in some.items()]
+    more = len(data) - len(some)
+    return lines + ([f"and {more:,} more (--json lists them)"] if more else [])
 
 
 def _artifact(place: Place, found: Dossier) -> list[str]:
@@ -336,7 +355,7 @@ def _artifact(place: Place, found: Dossier) -> list[str]:
         return []
     if kept is None:
         return [_line(version.artifact)]
-    amount = size(kept.size)
+    amount = "" if kept.size is None else size(kept.size)
     if kept.nfiles is not None:
         amount += f" in {kept.nfiles:,} file{'s' * (kept.nfiles != 1)}"
     here = _is_here(place, found)
@@ -397,4 +416,4 @@ def _next(found: Dossier) -> list[str]:
         lines.append(f"git track model diff {model.name}@production {version.name}")
     if version.stage != "production" and model.deprecated is None:
         lines.append(f"git track model promote {version.name} production")
-    return [*lines, f"git track lineage {version.name}"]
+    return [*lines, f"git track lineage {version.name}", f"git track show {version.name}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gittrack.records import Artifact, Data, Run
     from gittrack.summaries import Number, Summary
 
-__all__ = ["block", "code_facts", "contents", "listed", "not_at_hand", "show", "when"]
+__all__ = ["block", "listed", "not_at_hand", "show", "when"]
 
 _MOST_FILES = 10
 _MOST_LISTED = 40
@@ -102,7 +102,7 @@ def _fields(one: Subject, *, log: bool, patch: bool) -> dict[str, Any]:
         "deleted": now.deleted,
         "ended_by": one.ended_by(),
     }
-    absent = not_at_hand(one.repo, run)
+    absent = _absent(one)
     for item in made["artifacts"]:
         item["here"] = None if absent is None else item["md5"] not in absent
     if log:
@@ -123,8 +123,8 @@ def _drawn(one: Subject, shown: Screen) -> str:
         listed("metrics", _metrics(one), shown),
         listed("system", _costs(one), shown),
         listed("tags", {key: plain(value) for key, value in now.tags.items()}, shown),
-        block("data", contents(run.data), shown),
-        _artifacts(run, not_at_hand(one.repo, run), shown),
+        block("data", _contents(run.data), shown),
+        _artifacts(run, _absent(one), shown),
         listed("inputs", {_input(given): given.id[:7] for given in run.inputs}, shown),
         listed("environment", _environment(run), shown),
         *(block("note", printable(note).split("\n"), shown) for note in now.notes),
@@ -170,7 +170,7 @@ def _facts(one: Subject) -> Iterator[tuple[str, str]]:
         yield "command", command_line(run.command)
     if run.directory:
         yield "directory", one_line(run.directory)
-    yield from code_facts(one)
+    yield from _code_facts(one)
     yield from _notebook(one)
     if run.parent:
         yield "parent", one_line(run.parent_name or run.parent)
@@ -185,7 +185,7 @@ def _facts(one: Subject) -> Iterator[tuple[str, str]]:
         yield "commit", run.commit
 
 
-def when(run: Run) -> str:
+def when(run: Run | Summary) -> str:
     """From when to when a run ran, in local time, and how long ago."""
     from gittrack.cells import age
 
@@ -196,7 +196,7 @@ def when(run: Run) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S %z}{ended} ({since})"
 
 
-def code_facts(one: Subject) -> Iterator[tuple[str, str]]:
+def _code_facts(one: Subject) -> Iterator[tuple[str, str]]:
     """What code a run ran, as titles and lines: the base commit and what was changed upon it."""
     from gittrack.quoting import one_line
 
@@ -301,13 +301,13 @@ def _measured(key: str, value: Number) -> str:
 
 
 def _artifacts(run: Run, absent: frozenset[str] | None, shown: Screen) -> str:
-    lines = contents(run.artifacts, absent or ())
+    lines = _contents(run.artifacts, absent or ())
     if absent:
         lines.append(f"git track get {run.name} brings what is not here")
     return block("artifacts", lines, shown)
 
 
-def contents(found: Sequence[Data | Artifact], absent: Container[str] = ()) -> list[str]:
+def _contents(found: Sequence[Data | Artifact], absent: Container[str] = ()) -> list[str]:
     """A line for each file or directory: its path, hash, size, and what else there is to say."""
     from gittrack.cells import align, cut, plain, size, width_of
 
@@ -337,12 +337,16 @@ def _data_notes(item: Data | Artifact) -> list[str]:
     return notes + (["changed while it ran"] if item.changed else [])
 
 
-def not_at_hand(repo: Repo, run: Run) -> frozenset[str] | None:
-    """The hashes of artifacts that are not whole in the cache: a look at the disk, no more.
+def _absent(one: Subject) -> frozenset[str] | None:
+    return not_at_hand(one.repo, [kept.md5 for kept in one.run.artifacts])
+
+
+def not_at_hand(repo: Repo, md5s: Collection[str]) -> frozenset[str] | None:
+    """Those hashes whose content is not whole in the cache: a look at the disk, no more.
 
     None where nobody can tell, because DVC's configuration makes no sense.
     """
-    if not run.artifacts:
+    if not md5s:
         return frozenset()
     from gittrack import setup
     from gittrack.cache import open_cache
@@ -353,7 +357,7 @@ def not_at_hand(repo: Repo, run: Run) -> frozenset[str] | None:
     except BadFile as error:
         say(f"warning: {error.message}")
         return None
-    return frozenset(kept.md5 for kept in run.artifacts if not cache.holds(kept.md5))
+    return frozenset(md5 for md5 in md5s if not cache.holds(md5))
 
 
 def _input(given: Any) -> str:
