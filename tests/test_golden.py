@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from conftest import Git
 
 
 def load() -> ModuleType:
@@ -33,10 +36,14 @@ def golden(request: pytest.FixtureRequest) -> Any:
 def imported(golden: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The frozen stream as a repository."""
     place: Path = tmp_path_factory.mktemp("golden")
-    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=place, check=True)
-    with golden.stream.open("rb") as stream:
-        subprocess.run(["git", "fast-import", "--quiet"], cwd=place, stdin=stream, check=True)
+    restore(place, golden.stream.read_bytes())
     return place
+
+
+def restore(place: Path, stream: bytes) -> None:
+    """Fill an empty directory with the repository that a stream is."""
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=place, check=True)
+    subprocess.run(["git", "fast-import", "--quiet"], cwd=place, input=stream, check=True)
 
 
 def test_the_stream_gives_the_frozen_commits(golden: Any, imported: Path) -> None:
@@ -46,8 +53,26 @@ def test_the_stream_gives_the_frozen_commits(golden: Any, imported: Path) -> Non
 
 
 def test_the_reader_reads_what_was_frozen(golden: Any, imported: Path) -> None:
-    """Every field of every run, the curves, the output and the listing's summary."""
-    assert make.records(imported, golden.later) == golden.records.read_text()
+    """Every field of every run, the curves, the output, the summary; of models all that is so."""
+    assert golden.read(imported, golden.later) == golden.records.read_text()
+
+
+def test_another_trip_changes_nothing(golden: Any, imported: Path, tmp_path: Path) -> None:
+    """Tags and notes survive `fast-export | fast-import` as runs do: who holds what is the same."""
+    restore(tmp_path, make.export(imported))
+    assert make.ids(tmp_path) == golden.ids.read_text()
+    assert golden.read(tmp_path, golden.later) == golden.records.read_text()
+
+
+def test_a_plain_clone_knows_the_models(tmp_path: Path, git: Git) -> None:
+    """It brings the tags and no ref of a run; what was said of models is in notes, that stay."""
+    (golden,) = (one for one in make.GOLDENS if one.name == "golden-registry")
+    (tmp_path / "origin").mkdir()
+    restore(tmp_path / "origin", golden.stream.read_bytes())
+    git(tmp_path, "clone", "-q", "origin", "clone")
+    known = json.loads(make.models(tmp_path / "clone", golden.later))
+    frozen = json.loads(golden.records.read_text())
+    assert known == {**frozen, "descriptions": {}}
 
 
 def test_the_writer_writes_what_was_frozen(golden: Any, tmp_path: Path) -> None:
@@ -56,6 +81,6 @@ def test_the_writer_writes_what_was_frozen(golden: Any, tmp_path: Path) -> None:
     assert make.ids(tmp_path) == golden.ids.read_text()
 
 
-def test_git_finds_nothing_wrong(imported: Path, git) -> None:
+def test_git_finds_nothing_wrong(imported: Path, git: Git) -> None:
     """Hosts check pushed objects strictly."""
     git(imported, "fsck", "--strict", "--full", "--no-dangling")
