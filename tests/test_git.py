@@ -10,6 +10,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -402,6 +403,29 @@ def test_deleting_is_all_or_none(repo: Repo) -> None:
 def test_a_revision_that_names_no_commit_is_none(repo: Repo, revision: str) -> None:
     """What a user types reaches git as a revision and never as an option."""
     assert repo.resolve(revision) is None
+
+
+@pytest.mark.parametrize(
+    ("revision", "steps"),
+    [
+        ("HEAD@{0}", 0), ("@{0}", 0), ("HEAD@{1}", 1), ("HEAD@{0}~1", 1), ("HEAD@{0}^{commit}^", 1),
+        ("HEAD@{2099-01-01 10:00}", 0), ("dev@{upstream}", 0), ("dev@{upstream}@{1}", 1),
+        ("HEAD@{1}~9", None), ("HEAD@{1}^{nothing}", None), ("HEAD@{0}garbage", None),
+        ("HEAD@{0}garbage~1", None), ("HEAD@{0}}", None), ("HEAD@{0}{x}", None),
+        ("HEAD@{0}@production", None), ("HEAD@{", None), ("HEAD@{0", None), ("HEAD@{0}:x", None),
+    ],
+)  # fmt: skip
+def test_what_stands_behind_braces_is_no_date(
+    repo: Repo, git: Any, revision: str, steps: int | None
+) -> None:
+    """To Git `main@{0}garbage^{commit}` is `main` as it was once: another commit, unasked."""
+    root = repo.root
+    assert root is not None
+    git(root, "commit", "-q", "--allow-empty", "-m", "2")
+    git(root, "branch", "dev", "--track")
+    expected = {0: "HEAD", 1: "HEAD~1"}
+    wanted = None if steps is None else git(root, "rev-parse", expected[steps]).strip()
+    assert repo.resolve(revision) == wanted
 
 
 def test_replacements_are_not_followed(repo: Repo, git) -> None:

@@ -6,6 +6,7 @@ Knows nothing of which refs are runs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pygit2
@@ -16,6 +17,9 @@ from gittrack.git.objects import Objects
 from gittrack.git.values import Ref
 
 __all__ = ["References"]
+
+# `main@{1}`, `@{upstream}@{yesterday 10:00}`
+_OF_REFLOG = re.compile(r"[^~^:]*?(?:@\{[^{}]*\})+")
 
 
 class References(Objects):
@@ -158,13 +162,22 @@ class References(Objects):
 
     def resolve(self, revision: str) -> str | None:
         """The commit that a Git revision names, None if it names none."""
+        if "@{" in re.split("[~^:]", revision, maxsplit=1)[0]:
+            found = _OF_REFLOG.match(revision)
+            entry = found and self._verified(found[0])
+            if not found or not entry:
+                return None
+            rest = revision[found.end() :]
+            if rest[:1] not in ("", "~", "^", ":"):
+                return None
+            # Git looks for a date in all up to the last brace, and finds one: what `main` was then.
+            revision = entry + rest
+        return self._verified(revision + "^{commit}")
+
+    def _verified(self, revision: str) -> str | None:
+        """The object that a Git revision names, None if it names none."""
         said = self.git(
-            "rev-parse",
-            "--verify",
-            "--quiet",
-            "--end-of-options",
-            revision + "^{commit}",
-            accept=(0, 1, 128),
+            "rev-parse", "--verify", "--quiet", "--end-of-options", revision, accept=(0, 1, 128)
         )
         found = text(said).strip()
         # `^HEAD` names one as well: the commit that is not wanted.
