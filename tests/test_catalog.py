@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gittrack import catalog, inventory, refs, registrar, registry, whereabouts
+from gittrack import catalog, inventory, provenance, refs, registrar, registry, whereabouts
 from gittrack.annotations import append
 from gittrack.commits import load, summarize
 from gittrack.events import Change as Said
@@ -181,7 +181,7 @@ def test_a_version_is_its_run_with_or_without_a_ref(both: World) -> None:
     for number, name in zip(("1.0.0", "1.1.0", "1.2.0"), NAMES, strict=True):
         version = known.models["churn"].version(number)
         assert version is not None
-        ref = catalog.locate(both.place, version)
+        ref = provenance.locate(both.place, version)
         assert ref is not None and (ref.name, ref.experiment) == (name, "default")
         assert load(both.place.repo, ref).id == version.run_id
 

@@ -246,7 +246,7 @@ def test_a_commit_that_is_no_run_meets_nothing(repo_dir: Path, git: Git) -> None
     head = git(repo_dir, "rev-parse", "HEAD").strip()
     with pytest.raises(StageRefused, match="is no run"):
         gate.evidence(whereabouts.find(repo_dir), head, ["not dirty"])
-    with pytest.raises(StageRefused, match="cannot be read"):
+    with pytest.raises(BrokenRecord, match="1111111"):
         gate.evidence(whereabouts.find(repo_dir), "1" * 40, ["not dirty"])
 
 
@@ -266,15 +266,30 @@ def test_the_record_counts_and_not_the_message(repo_dir: Path, git: Git) -> None
         gate.evidence(place, made, ["metrics.f1 > 0.9"])
 
 
+def _again(root: Path, git: Git, tree: str) -> str:
+    """A commit with the message of the run, upon another tree."""
+    text = git(root, "cat-file", "commit", _commit(root)).partition("\n\n")[2]
+    (root.parent / "message").write_text(text)
+    return git(root, "commit-tree", tree, "-F", str(root.parent / "message")).strip()
+
+
 def test_a_run_whose_record_is_broken_is_an_error(repo_dir: Path, git: Git) -> None:
     """What cannot be read is neither met nor missed."""
     _runs(repo_dir)
-    commit = _commit(repo_dir)
-    text = git(repo_dir, "cat-file", "commit", commit).partition("\n\n")[2]
-    (repo_dir.parent / "message").write_text(text)
-    tree = git(repo_dir, "rev-parse", "HEAD^{tree}").strip()
-    made = git(repo_dir, "commit-tree", tree, "-F", str(repo_dir.parent / "message")).strip()
+    (repo_dir.parent / "broken").write_text("name: [")
+    blob = git(repo_dir, "hash-object", "-w", str(repo_dir.parent / "broken")).strip()
+    git(repo_dir, "read-tree", _commit(repo_dir))
+    git(repo_dir, "update-index", "--cacheinfo", f"100644,{blob},.gittrack/run.yaml")
+    made = _again(repo_dir, git, git(repo_dir, "write-tree").strip())
     with pytest.raises(BrokenRecord):
+        gate.evidence(whereabouts.find(repo_dir), made, ["not dirty"])
+
+
+def test_the_message_of_a_run_makes_no_run(repo_dir: Path, git: Git) -> None:
+    """A commit that `git cherry-pick` made of a run has its message, and no record."""
+    _runs(repo_dir)
+    made = _again(repo_dir, git, git(repo_dir, "rev-parse", "HEAD^{tree}").strip())
+    with pytest.raises(StageRefused, match="is no run"):
         gate.evidence(whereabouts.find(repo_dir), made, ["not dirty"])
 
 

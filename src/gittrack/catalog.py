@@ -24,7 +24,6 @@ __all__ = [
     "brief",
     "contests",
     "details",
-    "locate",
     "moment",
     "open_dossier",
     "said",
@@ -233,7 +232,7 @@ def _indexed(place: Place, version: Version) -> Summary | None:
 
     with open_index(place) as index:
         found = index.page(index.is_one_of("commit", [version.commit]), deleted=True)
-    # Of two refs to one commit the first by name, as `locate` has it.
+    # Of two refs to one commit the first by name, as `provenance.locate` has it.
     return min(found, key=lambda run: (run.experiment, run.name), default=None)
 
 
@@ -279,24 +278,6 @@ def _ref(run: Summary) -> RunRef:
     from gittrack.refs import RunRef
 
     return RunRef(run.experiment, run.name, run.commit or "")
-
-
-def locate(place: Place, version: Version) -> RunRef | None:
-    """The run that a version is: by its ref, else by its own record; None if it is none.
-
-    Raises:
-        BrokenRecord: it is a run, no ref leads to it, and its record does not say which one.
-        GitFailed: the refs cannot be read.
-    """
-    from gittrack import commits
-    from gittrack.index import open_index
-    from gittrack.refs import RunRef
-
-    with open_index(place) as index:
-        known = index.by_commits([version.commit]).get(version.commit)
-    if known is not None:
-        return RunRef(known.experiment, known.name, known.commit)
-    return commits.identify(place.repo, version.commit)
 
 
 def _doubts(version: Version, run: Summary) -> list[str]:

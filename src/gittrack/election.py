@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import grouping, semver
-from gittrack.errors import BadName
 from gittrack.figures import short
 from gittrack.quoting import one_line
 from gittrack.semver import Bump
@@ -19,8 +18,6 @@ from gittrack.vocabulary import Vocabulary, of_summaries
 
 if TYPE_CHECKING:
     from gittrack.conditions import Term
-    from gittrack.git import Repo
-    from gittrack.refs import RunRef
     from gittrack.registry import Change, Model, Version
     from gittrack.search import Question, Search
     from gittrack.summaries import Number, Summary
@@ -148,32 +145,13 @@ def _runs_of(place: Place, search: Search, versions: Sequence[Version]) -> dict[
     others = {one.commit: one for one in versions if one.commit not in found}
     if not others:
         return found
-    from gittrack import commits
+    from gittrack import commits, provenance
     from gittrack.annotations import overlay
 
     repo = place.repo
-    named = [ref for one in others.values() if (ref := _ref_of(repo, one)) is not None]
+    named = [ref for one in others.values() if (ref := provenance.named(place, one)) is not None]
     behind = overlay(repo, commits.listing(repo, named).runs)
     return found | {run.commit or "": run for run in behind}
-
-
-def _ref_of(repo: Repo, version: Version) -> RunRef | None:
-    """The run as the version's tag names it, else as its own record does; None if it is no run."""
-    from gittrack import gate, names
-    from gittrack.errors import StageRefused
-    from gittrack.refs import RunRef
-
-    experiment, _, name = version.registered.trailers.get("run", "").partition("/")
-    try:
-        return RunRef(
-            names.check(experiment, "experiment"), names.check(name, "run"), version.commit
-        )
-    except BadName:
-        pass
-    try:
-        return gate.run_at(repo, version.commit)
-    except StageRefused:
-        return None
 
 
 def vocabulary(search: Search, standing: Sequence[Candidate]) -> Vocabulary:

@@ -7,16 +7,14 @@ lineage. Who needs the answer, and for which stage, is the registrar's to know.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gittrack import binding, commits, conditions, language, predicate
-from gittrack import message as messages
 from gittrack.annotations import overlay
 from gittrack.conditions import Among, Bound
-from gittrack.errors import BadFile, BadName, GitFailed, QueryError, StageRefused
+from gittrack.errors import QueryError, StageRefused
 from gittrack.figures import time_text
 from gittrack.frozen import Frozen
 from gittrack.quoting import one_line
@@ -30,12 +28,11 @@ if TYPE_CHECKING:
     from gittrack.summaries import Number, Summary
     from gittrack.whereabouts import Place
 
-__all__ = ["curve", "evidence", "run_at"]
+__all__ = ["curve", "evidence"]
 
 _MOST_VALUES = 12
 _LONGEST_CONDITION = 400
 _LONGEST_VALUE = 40
-_EXPERIMENT = re.compile(r"^Experiment: (.+)$", re.MULTILINE)
 _FETCH = "`git fetch origin 'refs/runs/*:refs/runs/*'` brings the runs."
 
 
@@ -114,7 +111,7 @@ class _Subject:
         self._asked: list[tuple[Among, str]] = []
         self._unknown: list[str] = []
         repo = place.repo
-        self._ref = run_at(repo, commit)
+        self._ref = _run_at(repo, commit)
         self.run: Summary = overlay(repo, [commits.summarize(commits.load(repo, self._ref))])[0]
 
     # -- what a condition means ---------------------------------------------------------------
@@ -267,42 +264,20 @@ def curve(
     return of_points([step for step, _ in points], [value for _, value in points])._asdict()
 
 
-def run_at(repo: Repo, commit: str) -> RunRef:
-    """The run of a commit by what its own record says that it is called, with or without a ref.
+def _run_at(repo: Repo, commit: str) -> RunRef:
+    """The run of a commit, with or without a ref.
 
     Raises:
         StageRefused: the commit is no run.
+        BrokenRecord: it cannot be read, or does not say which run it is.
     """
-    try:
-        read = repo.read_commit(commit)
-    except GitFailed as error:
-        raise StageRefused(f"commit {commit[:12]} cannot be read: {error.message}") from error
-    if not messages.is_run(read.message):
+    found = commits.identify(repo, commit)
+    if found is None:
         raise StageRefused(
             f"commit {commit[:12]} is no run, so no condition can be met",
             hint="`git track model register RUN NAME` registers a run.",
         )
-    found = _EXPERIMENT.findall(read.message)
-    name = _own_name(repo, read.tree) or commit[:12]
-    return RunRef(found[-1] if found else "default", name, commit)
-
-
-def _own_name(repo: Repo, tree: str) -> str | None:
-    from gittrack import formats, names
-
-    try:
-        record = repo.entry(tree, commits.RECORD)
-        if record is None or record.kind != "tree":
-            return None
-        entry = repo.entry(record.id, "run.yaml")
-        if entry is None:
-            return None
-        content = formats.load_untrusted(repo.read_blob(entry.id, limit=formats.LIMIT), "run.yaml")
-        found = content.get("name") if isinstance(content, Mapping) else None
-        return names.check(found, "run") if isinstance(found, str) else None
-    except (BadFile, BadName, GitFailed):
-        # What is wrong with the record is said when it is loaded.
-        return None
+    return found
 
 
 def _plain(value: Any) -> str:

@@ -17,7 +17,6 @@ from gittrack.tagging import ARCHIVED
 
 if TYPE_CHECKING:
     from gittrack.index import Index
-    from gittrack.refs import RunRef
     from gittrack.summaries import Number
     from gittrack.whereabouts import Place
 
@@ -51,8 +50,8 @@ class Overview(NamedTuple):
     """How a model stands: who holds what, by stage; `archived` are versions, the latest last.
 
     `metric` is the leading one of `measured`, the holder of production or else the latest version.
-    `changed` is the last decision. `contested` are the stages and
-    aliases of which somebody has to decide anew.
+    `changed` is the last decision. `contested` are the stages and aliases of which somebody has to
+    decide anew.
     """
 
     model: Model
@@ -191,9 +190,9 @@ def _indexed(index: Index, commits: Collection[str]) -> dict[str, Maker]:
 
 def _committed(place: Place, versions: Mapping[str, Version]) -> dict[str, Maker]:
     """Those to which no ref of this repository leads, as in a plain clone."""
-    from gittrack import commits
+    from gittrack import commits, provenance
 
-    named = (_named(place, one) for one in versions.values())
+    named = (provenance.named(place, one) for one in versions.values())
     found = {}
     for run in commits.listing(place.repo, [ref for ref in named if ref is not None]).runs:
         leading = dict(sorted(run.metrics.items())[:_FIRST_KEYS])
@@ -201,21 +200,3 @@ def _committed(place: Place, versions: Mapping[str, Version]) -> dict[str, Maker
             run.experiment, run.name, run.id, run.status, leading, is_here=False
         )
     return found
-
-
-def _named(place: Place, version: Version) -> RunRef | None:
-    """Which run a version is, as its tag says, or else its record; None if it is none."""
-    from gittrack import commits, names
-    from gittrack.errors import BadName, BrokenRecord
-    from gittrack.refs import RunRef
-
-    experiment, _, name = version.registered.trailers.get("run", "").partition("/")
-    try:
-        names.check(experiment, "experiment")
-        return RunRef(experiment, names.check(name, "run"), version.commit)
-    except BadName:
-        pass
-    try:
-        return commits.identify(place.repo, version.commit)
-    except BrokenRecord:
-        return None

@@ -78,8 +78,13 @@ class ModelVersion:
             RunNotFound: its commit is no run: another tool may have registered it.
             BrokenRecord: the run cannot be read.
         """
+        from gittrack import commits, provenance
+
         repo = Repo.open(self._place)
-        return recorded.found(repo, _run_of(repo, self.selector, self.commit))
+        ref = commits.identify(repo, self.commit)
+        if ref is None:
+            raise provenance.no_run(self.selector, self.selector, self.commit)
+        return recorded.found(repo, ref)
 
     @property
     def metrics(self) -> Mapping[str, Number]:
@@ -289,19 +294,6 @@ def _value(repo: Repo, known: Registry, version: Version) -> ModelVersion:
         _id=version.registered.id,
         _place=repo.git_dir,
     )
-
-
-def _run_of(repo: Repo, selector: str, commit: str) -> RunRef:
-    from gittrack import commits
-
-    found = commits.identify(repo, commit)
-    if found is None:
-        raise RunNotFound(
-            f"{selector} is on {commit[:7]}, which is no run",
-            selector=selector,
-            hint="another tool than gittrack may have registered it.",
-        )
-    return found
 
 
 def _meant(

@@ -1,4 +1,4 @@
-"""Runs that tags of the registry lead to: they can be named where no ref in `refs/runs/` is.
+"""Which run a version of a model is, and the runs that tags of the registry lead to.
 
 A clone by plain Git brings tags and no refs of runs. Knows which text names a version of a model,
 and which run is at a tag. In which order the readings of a selector are tried, `revisions` knows.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 
-from gittrack import commits, registry, tagging, whereabouts
-from gittrack.errors import BrokenRecord, ModelNotFound, RunNotFound
+from gittrack import commits, names, registry, tagging, whereabouts
+from gittrack.errors import BadName, BrokenRecord, ModelNotFound, RunNotFound
 from gittrack.git import Repo
 from gittrack.refs import RunRef
 from gittrack.registry import Version
+from gittrack.whereabouts import Place
 
-__all__ = ["advice", "called", "check", "no_run", "version"]
+__all__ = ["advice", "called", "check", "locate", "named", "no_run", "run", "version"]
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]*")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
@@ -43,6 +44,53 @@ def version(repo: Repo, selector: str) -> Version | None:
         if repo.ref(_TAGS + selector) is None:
             raise
         # `churn@deprecated`, or a tag that does not count: a name of its commit all the same.
+        return None
+
+
+def locate(place: Place, version: Version) -> RunRef | None:
+    """The run that a version is: by its ref, else by its own record; None if it is none.
+
+    Raises:
+        BrokenRecord: it is a run, no ref leads to it, and its record does not say which one.
+        GitFailed: the refs cannot be read.
+    """
+    from gittrack.index import open_index
+
+    with open_index(place) as index:
+        known = index.by_commits([version.commit]).get(version.commit)
+    if known is not None:
+        return RunRef(known.experiment, known.name, known.commit)
+    return commits.identify(place.repo, version.commit)
+
+
+def run(place: Place, version: Version) -> RunRef:
+    """The run that a version is, as `locate` finds it.
+
+    Raises:
+        RunNotFound: it is none.
+        BrokenRecord, GitFailed: as `locate`.
+    """
+    found = locate(place, version)
+    if found is None:
+        raise no_run(version.name, version.name, version.commit)
+    return found
+
+
+def named(place: Place, version: Version) -> RunRef | None:
+    """The run as the version's tag names it, else as its record does; looks at no ref.
+
+    None if its commit is no run, or cannot be read. For many at once: what is at the commit of a
+    name that a tag says is not asked.
+    """
+    experiment, _, name = version.registered.trailers.get("run", "").partition("/")
+    try:
+        names.check(experiment, "experiment")
+        return RunRef(experiment, names.check(name, "run"), version.commit)
+    except BadName:
+        pass
+    try:
+        return commits.identify(place.repo, version.commit)
+    except BrokenRecord:
         return None
 
 

@@ -380,7 +380,7 @@ def _as_json(repo: Repo, graph: Graph, version: Version | None) -> str:
 def _fields(repo: Repo, version: Version) -> dict[str, Any]:
     from gittrack import catalog, registry, whereabouts
 
-    known = registry.read(whereabouts.of(repo))
+    known = registry.read(whereabouts.of(repo), version.model)
     return catalog.brief(known.models[version.model], version)
 
 

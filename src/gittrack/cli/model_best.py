@@ -6,6 +6,7 @@ Turns words of the command line into an election, and its result into decisions.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -15,6 +16,7 @@ from gittrack.cli.completing import metrics, model_stages, models, queries, run_
 from gittrack.cli.decisions import dry_option, reason_option
 from gittrack.cli.main import open_place
 from gittrack.cli.output import Command, json_option, page, page_data
+from gittrack.cli.target import direction_options
 from gittrack.errors import GittrackError, UsageError
 
 if TYPE_CHECKING:
@@ -58,26 +60,13 @@ class _Made(NamedTuple):
     refused: GittrackError | None = None
 
 
-def _direction(names: tuple[str, ...], lowest: bool, text: str) -> Any:
-    def take(ctx: click.Context, param: click.Parameter, chosen: bool) -> None:
-        before = ctx.params.setdefault("lowest", None)
-        if chosen and before not in (None, lowest):
-            raise click.UsageError("--min and --max do not go together", ctx)
-        if chosen:
-            ctx.params["lowest"] = lowest
-
-    return click.option(*names, is_flag=True, expose_value=False, callback=take, help=text)
-
-
 def _options(command: Command) -> Command:
     """The options that say who may win."""
     for option in reversed(
         (
             click.option("--metric", metavar="KEY", required=True, shell_complete=metrics,
                          help="What they are judged by: a metric, or another number."),
-            _direction(("--min", "--lowest"), True, "The lowest is the best."),
-            _direction(("--max", "--highest"), False,
-                       "The highest is the best, whatever track.lowest says."),
+            partial(direction_options, low=("--min", "--lowest"), high=("--max", "--highest")),
             click.option("--allow", metavar="RANGE", multiple=True,
                          help="Only versions in a range, such as '<=1'; several: in all of them."),
             click.option("--among", metavar="QUERY", shell_complete=queries,

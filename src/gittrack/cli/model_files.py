@@ -112,20 +112,13 @@ def _wanted(place: Place, selector: str) -> tuple[Version, RunRef, str]:
         RunNotFound: it is on a commit that is no run.
         BadPath: it names no artifact.
     """
-    from gittrack import catalog, registry
-    from gittrack.errors import BadPath, RunNotFound
+    from gittrack import provenance, registry
+    from gittrack.errors import BadPath
 
     known = registry.read(place)
     version = registry.find_version(known, selector)
     _warn(known, version)
-    ref = catalog.locate(place, version)
-    if ref is None:
-        raise RunNotFound(
-            f"{version.name} is on {version.commit[:7]}, which is no run",
-            selector=selector,
-            hint=f"another tool than gittrack may have made its tag; `dvc get . PATH --rev "
-            f"{version.registered.tag}` reads what DVC tracks there.",
-        )
+    ref = provenance.run(place, version)
     if version.artifact is None:
         raise BadPath(
             f"{version.name} names no artifact",

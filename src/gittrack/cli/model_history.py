@@ -168,7 +168,7 @@ def diff(
     $ git track model diff churn@production churn@staging
     $ git track model diff churn@v1.1.0 churn@latest --code
     """
-    from gittrack import registry
+    from gittrack import provenance, registry
     from gittrack.cli.diff import present
 
     if len(selectors) < 2:
@@ -177,27 +177,13 @@ def diff(
     place = open_place(ctx)
     known = registry.read(place)
     found = [registry.find_version(known, selector) for selector in selectors]
-    runs = [_run(place, version) for version in found]
+    runs = [provenance.run(place, version) for version in found]
     differs = present(place.repo, runs, code=code, as_json=as_json)
     if not as_json:
         for line in _meant(selectors, found, [run.name for run in runs], known):
             say(line)
     if exit_code and differs:
         ctx.exit(1)
-
-
-def _run(place: Place, version: Version) -> Any:
-    from gittrack import catalog
-    from gittrack.errors import RunNotFound
-
-    found = catalog.locate(place, version)
-    if found is None:
-        raise RunNotFound(
-            f"{version.name} is on {version.commit[:7]}, which is no run",
-            selector=version.name,
-            hint="another tool than gittrack may have made its tag; `git diff` compares commits.",
-        )
-    return found
 
 
 def _meant(

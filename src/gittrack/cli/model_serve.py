@@ -75,17 +75,11 @@ def _packaged(place: Place, version: Version, remote: str | None) -> tuple[RunRe
         RunNotFound: it is no run.
         DataMissing, DataFailed, DataDamaged, BadFile, BrokenRecord: it cannot be had or read.
     """
-    from gittrack import commits, mlmodel
-    from gittrack.errors import BadPath, RunNotFound
+    from gittrack import mlmodel, provenance
+    from gittrack.errors import BadPath
     from gittrack.quoting import one_line
 
-    ref = commits.identify(place.repo, version.commit)
-    if ref is None:
-        raise RunNotFound(
-            f"{version.name} is on the commit {version.commit[:7]}, which is no run",
-            selector=version.name,
-            hint="another tool registered it, and no artifact with it.",
-        )
+    ref = provenance.run(place, version)
     path = version.artifact
     if path is None:
         raise BadPath(f"{version.name} has no artifact", path="")

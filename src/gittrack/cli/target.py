@@ -34,27 +34,37 @@ class Target(NamedTuple):
         return "lowest" if self.lowest else "highest"
 
 
-def direction_options(command: Command) -> Command:
+def direction_options(
+    command: Command,
+    *,
+    low: tuple[str, ...] = ("--lowest",),
+    high: tuple[str, ...] = ("--highest",),
+) -> Command:
     """Add `--lowest` and `--highest` to a command, as `lowest`: None where neither is given."""
-    for name, help_text in (
-        ("highest", "The highest is the best, whatever track.lowest says."),
-        ("lowest", "The lowest is the best; track.lowest lists metrics that are always so."),
+    for names, is_low, help_text in (
+        (high, False, "The highest is the best, whatever track.lowest says."),
+        (low, True, "The lowest is the best; track.lowest lists metrics that are always so."),
     ):
-        command = _direction(name, help_text)(command)
+        both = f"{low[0]} and {high[0]}"
+        command = click.option(
+            *names,
+            is_flag=True,
+            expose_value=False,
+            callback=_direction(is_low, both),
+            help=help_text,
+        )(command)
     return command
 
 
-def _direction(name: str, help_text: str) -> Any:
+def _direction(is_low: bool, both: str) -> Any:
     def take(ctx: click.Context, param: click.Parameter, chosen: bool) -> None:
         before = ctx.params.setdefault("lowest", None)
         if chosen and before is not None:
-            raise click.UsageError("--lowest and --highest do not go together", ctx)
+            raise click.UsageError(f"{both} do not go together", ctx)
         if chosen:
-            ctx.params["lowest"] = name == "lowest"
+            ctx.params["lowest"] = is_low
 
-    return click.option(
-        f"--{name}", is_flag=True, expose_value=False, callback=take, help=help_text
-    )
+    return take
 
 
 def ask(place: Place, known: Vocabulary, name: str, lowest: bool | None) -> Target:
