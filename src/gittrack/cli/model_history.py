@@ -10,6 +10,7 @@ import click
 
 from gittrack.cli.completing import models as complete_models
 from gittrack.cli.completing import versions as complete_versions
+from gittrack.cli.footer import foot
 from gittrack.cli.main import open_place
 from gittrack.cli.output import json_option, page, say, screen
 from gittrack.errors import UsageError
@@ -24,6 +25,7 @@ __all__ = ["diff", "history"]
 
 _FIRST = 50
 _WIDEST = 100
+_NARROWEST = 24
 
 
 @click.command()
@@ -85,10 +87,16 @@ def _print(place: Place, found: Sequence[Deed], rest: int, *, whose: bool) -> No
 
     shown = screen()
     now = datetime.now(timezone.utc) if shown.is_terminal else None
-    columns, values = _table(found, whose=whose, dated=now is None)
+    columns, values = _table(found, whose=whose, dated=now is None, width=shown.width)
     drawn = report.sheet(columns, values, now=now, width=shown.width, color=shown.color)
     more = f" of {len(found) + rest:,} (-n shows more)" if rest else ""
-    footer = f"{len(found):,} change{'s' * (len(found) != 1)}{more}"
+    footer = foot(
+        f"{len(found):,} change{'s' * (len(found) != 1)}{more}",
+        drawn.dropped,
+        hides=False,
+        width=shown.width,
+        more=" (--json)",
+    )
     remarks = [line for deed in found for line in _doubts(deed)]
     if shown.is_terminal:
         page(place, drawn.text + "".join(f"{line}\n" for line in [*remarks, footer]))
@@ -106,9 +114,11 @@ def _doubts(deed: Deed) -> list[str]:
 
 
 def _table(
-    found: Sequence[Deed], *, whose: bool, dated: bool
+    found: Sequence[Deed], *, whose: bool, dated: bool, width: int | None = None
 ) -> tuple[list[Column], list[Sequence[Any]]]:
+    """The columns and their values; what was done is cut to the `width`, as it must be seen."""
     from gittrack.catalog import moment
+    from gittrack.cells import cut
     from gittrack.report import Column
 
     parts: list[tuple[str, str, Sequence[Any]]] = [
@@ -116,8 +126,14 @@ def _table(
     ]
     if whose:
         parts.append(("", "MODEL", [deed.change.model for deed in found]))
+    room = _WIDEST
+    if width is not None:
+        before = len("just  ")
+        if whose:
+            before += 2 + max(len("MODEL"), *(len(deed.change.model) for deed in found))
+        room = min(room, max(width - before, _NARROWEST))
     parts += [
-        ("name", "WHAT", [_what(deed) for deed in found]),
+        ("name", "WHAT", [cut(_what(deed), room) for deed in found]),
         ("", "BY", [deed.change.by for deed in found]),
         ("", "WHY", [_why(deed) for deed in found]),
     ]
@@ -127,14 +143,12 @@ def _table(
 
 def _what(deed: Deed) -> str:
     """What was done, a * where it is contested, and what followed from it."""
-    from gittrack.cells import cut
-
     contested = deed.change.contested or any(one.contested for one in deed.consequences)
     parts = [deed.words + "*" * bool(contested)]
     parts += [text for one in deed.consequences if (text := _consequence(one, deed.change))]
     if deed.cause is not None:
         parts.append(f"because of {deed.cause}")
-    return cut("; ".join(parts), _WIDEST)
+    return "; ".join(parts)
 
 
 def _consequence(change: Change, decision: Change) -> str | None:
