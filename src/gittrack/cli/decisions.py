@@ -218,7 +218,7 @@ def _push(where: str, tags: Sequence[str]) -> str:
     from gittrack.quoting import command_line
 
     together = ["--atomic"] if len(tags) > 1 else []
-    return command_line(["git", "push", *together, where, *tags])
+    return f"git push {command_line([*together, where, *tags])}"
 
 
 def remote(place: Place) -> str | None:
