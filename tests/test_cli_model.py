@@ -161,7 +161,7 @@ def test_the_tour(world: World, git: Any) -> None:
         "wine@v1.1.0 now holds staging (before: nobody)\n"
     )
     assert world.say("promote", "wine@staging", "production", "--reason", "the audit") == (
-        "wine@v1.1.0 now holds production (before: v1.0.0)\n"
+        "wine@v1.1.0 now holds production (before: v1.0.0); left staging\n"
     )
     assert world.say("rollback", "wine", "production", "--reason", "slow") == (
         "production of wine is back at v1.0.0 (before: v1.1.0)\n"

@@ -597,6 +597,17 @@ def test_rollback(three: World, words: str, answer: str | None) -> None:
     assert not [one.tag for one in three.model().history if one.contested]
 
 
+def test_a_rollback_of_another_stage_does_not_empty_production(three: World) -> None:
+    """A version that was promoted from staging is what staging had before; it serves customers."""
+    three.promote("churn@1.0.0", "staging")
+    three.promote("churn@1.0.0", "production")
+    for _ in range(2):
+        with pytest.raises(StageRefused, match=r"staging of 'churn' was v1\.0\.0 before, which ho"):
+            registrar.rollback(three.repo, three.model(), "staging")
+        three.promote("churn@1.0.1", "staging", again=True)
+    assert three.holders() == {"production": "1.0.0", "staging": "1.0.1"}
+
+
 def test_an_alias_is_not_rolled_back(three: World) -> None:
     """It is no stage, and its user is told the verb that moves it."""
     registrar.alias(three.repo, three.version("churn@1.0.0"), "champion")

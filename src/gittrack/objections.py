@@ -10,13 +10,14 @@ from gittrack import registry, tagging
 from gittrack.errors import BadName, RegistryChanged, StageRefused
 from gittrack.quoting import one_line
 from gittrack.registry import Model, Registry, Version
-from gittrack.tagging import ARCHIVED
+from gittrack.tagging import ARCHIVED, PRODUCTION
 
 __all__ = [
     "changed",
     "check_holder",
     "check_live",
     "check_no_alias",
+    "check_not_serving",
     "check_open",
     "check_same",
     "holder",
@@ -118,6 +119,20 @@ def check_open(model: Model, version: Version, stage: str) -> None:
         tagging.check_stage(stage)
     check_no_alias(model, stage, version.name)
     check_live(model, version)
+
+
+def check_not_serving(version: Version, stage: str) -> None:
+    """Make sure that going back to a version does not empty production behind anybody's back.
+
+    Raises:
+        StageRefused: it is in production, and another stage was to have it again.
+    """
+    if version.stage == PRODUCTION != stage:
+        raise StageRefused(
+            f"{stage} of '{version.model}' was v{version.version} before, which holds production"
+            " now",
+            hint=f"`git track model promote {version.name} {stage}` takes it out of production.",
+        )
 
 
 def check_no_alias(model: Model, name: str, version: str) -> None:

@@ -293,7 +293,8 @@ def rollback(
     conditions are not: the version had met them.
 
     Raises:
-        StageRefused: nobody held it before, the model is deprecated, or a rule says no.
+        StageRefused: nobody held it before, who did is in production now, the model is deprecated,
+            or a rule says no.
         RegistryChanged: somebody else decided about the stage meanwhile.
         BadName: it is an alias.
         ModelNotFound: the model is gone; else as `transaction.write`.
@@ -311,6 +312,7 @@ def rollback(
             + (f" v{now_in}" if (now_in := objections.holder(current, stage)) else ""),
             hint=f"`git track model history {model.name}` tells who held what.",
         )
+    objections.check_not_serving(version, stage)
     return _give(
         repo, version, stage, "Roll {stage} of {model} back to {version}",
         reason=reason, restores=before, now=now, dry_run=dry_run, upon=known,

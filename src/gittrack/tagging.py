@@ -14,6 +14,7 @@ from gittrack.errors import BadName
 __all__ = [
     "ARCHIVED",
     "MOST_COUNTER",
+    "PRODUCTION",
     "STAGES",
     "Action",
     "Event",
@@ -28,7 +29,10 @@ __all__ = [
 Action: TypeAlias = Literal["register", "unregister", "assign", "unassign", "deprecate"]
 """What a tag says: a version begins, or is taken back; a stage is given, or taken; a model ends."""
 
-STAGES = ("staging", "production", "archived")
+PRODUCTION = "production"
+"""The stage whose version serves."""
+
+STAGES = ("staging", PRODUCTION, "archived")
 """The stages that are offered first; any other may be used."""
 
 ARCHIVED = "archived"

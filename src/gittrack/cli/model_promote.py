@@ -104,7 +104,15 @@ def promoted(outcome: Outcome, stage: str, dry_run: bool, *, before: str | None 
     former = number(outcome.former)
     if outcome.former is not None and not dry_run and outcome.former.stage not in (None, stage):
         former += f", {outcome.former.stage} now"
-    return f"{name} {'would hold' if dry_run else 'now holds'} {stage} (before: {former})"
+    held = f"{name} {'would hold' if dry_run else 'now holds'} {stage} (before: {former})"
+    return held + left(before, stage)
+
+
+def left(before: str | None, stage: str) -> str:
+    """That a version is no longer in the stage that it had `before`, which nobody holds now."""
+    from gittrack.tagging import ARCHIVED
+
+    return "" if before in (None, stage, ARCHIVED) else f"; left {before}"
 
 
 def _archived(outcome: Outcome, dry_run: bool) -> str:
@@ -160,17 +168,14 @@ def rollback(
 
     tagging.check_stage(stage)
     place = open_place(ctx)
-    outcome = registrar.rollback(
-        place.repo, model_named(place, name), stage, reason=reason, dry_run=dry_run
-    )
+    found = model_named(place, name)
+    outcome = registrar.rollback(place.repo, found, stage, reason=reason, dry_run=dry_run)
     back = "would be back" if dry_run else "is back"
-    tell(
-        place,
-        outcome,
-        f"{stage} of {name} {back} at {number(outcome.version)} (before: {number(outcome.former)})",
-        as_json=as_json,
-        dry_run=dry_run,
-    )
+    said = f"{stage} of {name} {back} at {number(outcome.version)}"
+    said += f" (before: {number(outcome.former)})"
+    seen = outcome.version and found.version(outcome.version.version)
+    said += left(seen and seen.stage, stage)
+    tell(place, outcome, said, as_json=as_json, dry_run=dry_run)
 
 
 @click.command()
