@@ -174,6 +174,18 @@ def test_an_empty_registry_says_how_it_is_filled(repo_dir: Path, track: Any) -> 
     assert done.stderr.startswith("error: there is no model 'churn'\n")
 
 
+def test_a_tag_whose_file_is_torn_is_a_problem(repo_dir: Path, git: Any, track: Any) -> None:
+    """After a power cut Git leaves it out, and the board is that of the tags before it."""
+    git(repo_dir, "tag", "-a", "-m", "x", "churn@v1.0.0")
+    for name in ("churn#production#1", "churn@v1.1.0", "fix#1", "release"):
+        (repo_dir / ".git/refs/tags" / name).write_bytes(b"")
+    told = json.loads(track(repo_dir, "model", "ls", "--problems", "--json", check=0).stdout)
+    assert [(one["tag"], one["is_broken"]) for one in told] == [
+        ("churn#production#1", True), ("churn@v1.1.0", True),
+    ]  # fmt: skip
+    assert told[0]["reason"] == "its file is damaged, and Git leaves it out"
+
+
 def test_what_is_contested_and_what_is_ignored_is_said(disputed: Path, track: Any) -> None:
     """Both would be taken for the truth in silence."""
     done = track(disputed, "model", "ls", check=0)

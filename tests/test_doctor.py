@@ -160,6 +160,23 @@ def _damaged_note(repo: Repo, git: Git) -> None:
     git(repo.root, "notes", "--ref=runs/ada", "add", "-m", line, record(repo, "z").commit)
 
 
+def _torn_tag(repo: Repo, git: Git) -> None:
+    (repo.common_dir / "refs/tags/eu").mkdir()
+    (repo.common_dir / "refs/tags/eu/churn#production#1").write_bytes(b"\0" * 41)
+
+
+def _broken_tag(repo: Repo, git: Git) -> None:
+    git(repo.root, "tag", "-a", "-m", "x", "churn@v1.0.0")
+    tag = git(repo.root, "rev-parse", "churn@v1.0.0").strip()
+    (repo.common_dir / "objects" / tag[:2] / tag[2:]).unlink()
+
+
+def _damaged_description(repo: Repo, git: Git) -> None:
+    git(repo.root, "tag", "-a", "-m", "x", "churn@v1.0.0")
+    line = f"1 {'a' * 32} {'b' * 32} {{torn"
+    git(repo.root, "notes", "--ref=models/ada", "add", "-m", line, "churn@v1.0.0")
+
+
 def _clock(repo: Repo, git: Git) -> None:
     record(repo, "later", ended=datetime(2190, 1, 1, tzinfo=timezone.utc))
 
@@ -232,6 +249,9 @@ PLANTED = [
     (_unreadable_live, "wrong", "odd-aaaaaa", "rm -r /"),
     (_notes_in_the_way, "wrong", "refs/notes/runs is in the way", "git update-ref"),
     (_damaged_note, "risky", "a damaged event", "git notes"),
+    (_torn_tag, "wrong", "refs/tags/eu/churn#production#1: a broken ref", "rm '/"),
+    (_broken_tag, "wrong", "refs/tags/churn@v1.0.0: it cannot be read", "git fsck"),
+    (_damaged_description, "risky", "models/ada: a damaged event", "git notes --ref=models/"),
     (_clock, "risky", "later-aaaaaa ended 2190", "timedatectl"),
     (_kept_without_dvc, "risky", "1 run keeps artifacts and DVC is not set up", "git track init"),
     (_kept_without_dvc, "risky", "no data remote is set: 5 B of 1 run", "git track init"),
@@ -263,7 +283,7 @@ def test_what_is_planted_is_found(
 
 
 MENDED = [_mirror, _pruning_fetch, _notes_fetch, _forced_push, _prune_now, _no_fsync, _torn_ref]
-MENDED += [_bad_snapshot, _unreadable_live, _notes_in_the_way]
+MENDED += [_bad_snapshot, _unreadable_live, _notes_in_the_way, _torn_tag]
 
 
 @pytest.mark.parametrize("plant", MENDED)

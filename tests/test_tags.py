@@ -350,3 +350,26 @@ def test_a_message_of_ten_megabytes_holds_nobody_up(repo_dir: Path) -> None:
     assert time.process_time() - start < 1.0
     assert [one.version for one in known.models["churn"].versions] == ["1.0.0"]
     assert [one.reason for one in known.problems] == ["its message is longer than 64 KiB"] * 2
+
+
+_TORN = {
+    "empty": b"", "blanks": b"\n", "zeros": b"\0" * 41, "short": b"a1" * 19,
+    "text": b"a1" * 20 + b"x", "no-id": b"0" * 40 + b"\n",
+}  # fmt: skip
+
+
+def test_tags_whose_files_are_torn_are_known_as_git_knows_them(repo_dir: Path, git: Git) -> None:
+    """Git leaves them out and only warns: who holds production would be another one in silence."""
+    git(repo_dir, "tag", "packed")
+    git(repo_dir, "pack-refs", "--all")
+    git(repo_dir, "tag", "-a", "-m", "x", "good")
+    git(repo_dir, "symbolic-ref", "refs/tags/another", "refs/tags/good")
+    place = whereabouts.find(repo_dir)
+    assert tags.torn(place) == []
+    for name, content in _TORN.items():
+        (repo_dir / ".git/refs/tags" / name).write_bytes(content)
+    for name in ("half.lock", ".hidden"):
+        (repo_dir / ".git/refs/tags" / name).write_bytes(b"")
+    assert tags.torn(place) == sorted(_TORN)
+    listed = git(repo_dir, "for-each-ref", "--format=%(refname:strip=2)", "refs/tags").split()
+    assert listed == ["another", "good", "packed"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gittrack.registry import Model, Registry, Version
     from gittrack.whereabouts import Place
 
-__all__ = ["OWN", "ROOT", "describe", "read"]
+__all__ = ["OWN", "ROOT", "describe", "problems", "read"]
 
 ROOT = "refs/notes/models/"
 OWN = "descriptions"
@@ -52,6 +52,16 @@ def read(place: Place, known: Registry) -> Mapping[str, str]:
             said.setdefault(event.run, []).append(event)
     told = {name: fold(said[about]).description for about, name in wanted.items() if about in said}
     return {name: text for name, text in told.items() if text}
+
+
+def problems(repo: Repo) -> list[str]:
+    """Sentences about what cannot be read: notes, and lines in them that are damaged."""
+    from gittrack.ledger import Ledger
+
+    faults: list[str] = []
+    said = Ledger(ROOT, OWN, on_commits=False).gather(repo, None, faults)
+    faults += [f"models/{fault}" for one in said.values() for fault in one.faults]
+    return sorted(dict.fromkeys(faults))
 
 
 def describe(

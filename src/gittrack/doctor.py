@@ -15,13 +15,17 @@ from datetime import datetime
 
 from gittrack import (
     commits,
+    descriptions,
     journal,
     prune,
     recovery,
     refs,
+    registry,
     sessions,
     snapshot,
     storage,
+    tags,
+    whereabouts,
 )
 from gittrack.annotations import ROOT as NOTES
 from gittrack.annotations import problems
@@ -240,6 +244,32 @@ def _lost(case: Case) -> Iterator[Finding]:
             yield from_error("runs", error)
 
 
+def _models(case: Case) -> Iterator[Finding]:
+    """Tags that Git does not list or cannot read, and what was said of models."""
+    place = whereabouts.of(case.repo)
+    torn = tags.torn(place)
+    for name in torn[:_MOST]:
+        file = case.repo.common_dir / "refs/tags" / name
+        what = f"refs/tags/{one_line(name)}: a broken ref: it points nowhere"
+        yield Finding("wrong", "tags", what, f"rm {quoted(file)}")
+    broken = [one for one in registry.read(place).problems if one.is_broken]
+    for one in broken[:_MOST]:
+        what = f"refs/tags/{one_line(one.tag)}: {one_line(one.reason)}"
+        yield Finding("wrong", "tags", what, "git fsck")
+    more = len(torn[_MOST:]) + len(broken[_MOST:])
+    if more:
+        what = f"{count(more, 'more tag')} cannot be read"
+        yield Finding("wrong", "tags", what, "git track model ls --problems")
+    # That reads all notes; where there are none it finds nothing.
+    found = descriptions.problems(case.repo) if case.repo.refs(descriptions.ROOT) else []
+    for sentence in found[:_MOST]:
+        mend = "git notes --ref=models/WRITER edit TAG"
+        yield Finding("risky", "notes", one_line(sentence), mend)
+    if len(found) > _MOST:
+        what = f"{len(found) - _MOST} more lines in notes on models are ignored"
+        yield Finding("risky", "notes", what)
+
+
 def _annotations(case: Case) -> Iterator[Finding]:
     there = NOTES.removesuffix("/")
     if case.repo.ref(there) is not None:
@@ -301,6 +331,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("runs", _refs),
     ("clock", _clock),
     ("notes", _annotations),
+    ("tags", _models),
     ("dvc", storage.dvc_state),
     ("cache", storage.cache_state),
     ("data", storage.absent),

@@ -6,15 +6,18 @@ be hostile.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from gittrack.errors import GitFailed
 from gittrack.whereabouts import Place
 
-__all__ = ["Tag", "read"]
+__all__ = ["Tag", "read", "torn"]
 
 _ROOT = "refs/tags/"
+_TARGET = re.compile(rb"ref:|(?!0+\s*$)(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{40})(?:\s|$)")
 _FIELDS = ("refname", "objectname", "object", "type", "tag", "taggername", "taggeremail")
 _FORM = (
     "%00".join(f"%({field})" for field in _FIELDS)
@@ -70,6 +73,34 @@ def read(place: Place, patterns: Sequence[str] = ()) -> list[Tag]:
         for name, id in zip(parts[0:-1:2], parts[1:-1:2], strict=True)
     ]
     return _one_by_one(place, named)
+
+
+def torn(place: Place) -> list[str]:
+    """Names, sorted, of tags whose files hold no id, as after a power cut: Git leaves them out.
+
+    Reads every file of a tag; those that are packed are whole.
+    """
+    found = []
+    root = os.path.join(place.common_dir, _ROOT)
+    for directory, _, files in os.walk(root):
+        for name in files:
+            # Git takes neither a lock nor a hidden file for a ref.
+            if name.startswith(".") or name.endswith(".lock"):
+                continue
+            path = os.path.join(directory, name)
+            if not _is_whole(path):
+                found.append(os.path.relpath(path, root))
+    return sorted(found)
+
+
+def _is_whole(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return _TARGET.match(file.read(256)) is not None
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _ask(place: Place, *arguments: str) -> bytes | None:

@@ -53,7 +53,7 @@ def ls(
     place = open_place(ctx)
     known = registry.read(place)
     if problems:
-        _print_problems(place, known.problems, form)
+        _print_problems(place, sorted([*known.problems, *_torn(place, known)]), form)
         return
     wanted = _named(known, names) if names else None
     with bar() as meter:
@@ -234,6 +234,20 @@ def _row(told: dict[str, Any], stages: Sequence[str]) -> list[Any]:
 
 
 # -- what is ignored ------------------------------------------------------------------------------
+
+
+def _torn(place: Place, known: Registry) -> list[Problem]:
+    """The tags of the registry that Git does not list, and so `known` does not know of."""
+    from gittrack import tagging, tags
+    from gittrack.registry import Problem
+
+    found = []
+    for name in tags.torn(place):
+        event = tagging.parse(name)
+        model = tagging.resembled(name) if event is None else event.model
+        if model is not None and (model in known.models or "@v" in name or "@de" in name):
+            found.append(Problem(name, "its file is damaged, and Git leaves it out", True))
+    return found
 
 
 def _print_problems(place: Place, found: Sequence[Problem], form: str | None) -> None:
