@@ -1,4 +1,4 @@
-"""`git track model best`, by the real command: environments that choose for themselves."""
+"""`git track model best`, in this process: environments that choose for themselves."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import recorded_runs
 from conftest import Git, Track
 from gittrack import semver
 from gittrack.records import Artifact, Data
+from in_process import track_here
 
 _TRAIN = """\
 import json, sys
@@ -39,8 +40,8 @@ def _rules() -> str:
 class _Team:
     """A project whose models go to an integration and a production environment."""
 
-    def __init__(self, place: Path, git: Git, track: Track) -> None:
-        self.place, self.git, self._track = place, git, track
+    def __init__(self, place: Path, git: Git) -> None:
+        self.place, self.git = place, git
         (place / "data").mkdir()
         (place / "data/wine.csv").write_text("1,2\n3,4\n")
         (place / "train.py").write_text(_TRAIN)
@@ -50,7 +51,7 @@ class _Team:
         git(place, "commit", "-q", "-m", "Train on wines")
 
     def track(self, *words: str, check: int = 0) -> str:
-        done = self._track(self.place, *words, check=check)
+        done = track_here(self.place, *words, check=check)
         return done.stdout if check == 0 else done.stdout + done.stderr
 
     def train(self, name: str, f1: float, version: str) -> None:
@@ -74,11 +75,11 @@ class _Team:
 
 
 def test_integration_goes_ahead_and_production_stays_within_its_range(
-    repo_dir: Path, tmp_path: Path, git: Git, track: Track
+    repo_dir: Path, tmp_path: Path, git: Git
 ) -> None:
     """The rule that this is for: PROD may only choose among versions up to 1.x while INT tests 2.x,
     and each says why it chose as it did."""
-    team = _Team(repo_dir, git, track)
+    team = _Team(repo_dir, git)
     team.train("oak", 0.91, "1.0.0")
     team.train("elm", 0.93, "1.1.0")
     team.train("fir", 0.96, "2.0.0")
@@ -136,7 +137,7 @@ def test_integration_goes_ahead_and_production_stays_within_its_range(
 
     # A clone that has nothing but tags chooses the same, on the same grounds.
     here, there = (
-        json.loads(track(place, "model", "best", "wine", "--metric", "f1", "--allow", "<=1",
+        json.loads(track_here(place, "model", "best", "wine", "--metric", "f1", "--allow", "<=1",
                          "--like", "wine@production", "--json", check=0).stdout)
         for place in (repo_dir, clone)
     )  # fmt: skip
@@ -146,7 +147,7 @@ def test_integration_goes_ahead_and_production_stays_within_its_range(
     # The next night does not choose what was rolled back, there neither; somebody may, by its name.
     git(clone, "config", "user.name", "Grace")
     for place in (repo_dir, clone):
-        told = track(
+        told = track_here(
             place, "model", "best", "wine", "--metric", "f1", "--promote", "production", check=0
         )
         assert told.stdout.endswith("wine@v1.1.0 holds production already\n")
@@ -154,13 +155,13 @@ def test_integration_goes_ahead_and_production_stays_within_its_range(
         assert re.search(
             r" rolled back from production on 20\d\d-\d\d-\d\d by \S.*: Too slow\.$", row
         )
-    told = track(clone, "model", "promote", "wine@v1.2.0", "production", check=0)
+    told = track_here(clone, "model", "promote", "wine@v1.2.0", "production", check=0)
     assert told.stdout == "wine@v1.2.0 now holds production (before: v1.1.0)\n"
-    again = track(
+    again = track_here(
         clone, "model", "best", "wine", "--metric", "f1", "--promote", "production", check=0
     )
     assert again.stdout.endswith("wine@v1.2.0 holds production already\n")
-    done = track(clone, "model", "best", "wine", "--metric", "f1", "--among", "", check=1)
+    done = track_here(clone, "model", "best", "wine", "--metric", "f1", "--among", "", check=1)
     assert "git fetch origin 'refs/runs/*:refs/runs/*'" in done.stderr
     assert "git push --atomic origin 'wine#production#" in told.stderr
 
@@ -215,9 +216,9 @@ def repo(seed: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def best(repo: Path, track: Track) -> Best:
+def best(repo: Path) -> Best:
     """`best(*words)` asks in `repo`."""
-    return lambda *words, **more: track(repo, "model", "best", *words, **more)
+    return lambda *words, **more: track_here(repo, "model", "best", *words, **more)
 
 
 def test_the_best_version_and_why_not_the_others(best: Best) -> None:
@@ -298,7 +299,16 @@ def test_a_gate_that_is_not_passed_leaves_all_as_it_was(best: Best, repo: Path, 
     assert git(repo, "tag") == tags
 
 
-def test_nobody_may_win(best: Best, track: Track, repo: Path) -> None:
+def test_a_reason_too_long_for_a_tag_makes_no_version(best: Best, repo: Path, git: Git) -> None:
+    """A version without the stage that it was chosen for is half of what was asked for."""
+    tags = git(repo, "tag")
+    for length in (32_000, 40_000):
+        best("new", "--metric", "f1", "--among", "f1 < 0.92", "--promote", "production",
+             "--reason", "y" * length, check=2)  # fmt: skip
+        assert git(repo, "tag") == tags
+
+
+def test_nobody_may_win(best: Best, repo: Path) -> None:
     """Then the exit code says so, and the table and the JSON why."""
     done = best("m", "--metric", "f1", "--allow", ">=3", check=1)
     assert done.stdout.count("not within >=3") == 3
@@ -311,7 +321,7 @@ def test_nobody_may_win(best: Best, track: Track, repo: Path) -> None:
         "not within >=3"
     }
     for version in ("1.0.0", "1.1.0", "1.2.0"):
-        track(repo, "model", "unregister", f"m@v{version}", check=0)
+        track_here(repo, "model", "unregister", f"m@v{version}", check=0)
     done = best("m", "--metric", "f1", check=1)
     assert "error: nobody stands for 'm'" in done.stderr
 
@@ -352,22 +362,22 @@ def test_json_says_all_of_it(best: Best) -> None:
     assert told["promote"]["version"]["stage"] == "production"
 
 
-def test_the_archive_is_no_candidate_but_may_be_named(best: Best, track: Track, repo: Path) -> None:
+def test_the_archive_is_no_candidate_but_may_be_named(best: Best, repo: Path) -> None:
     """Whoever archived it does not want it back because a number is higher."""
-    track(repo, "model", "archive", "m@v1.1.0", check=0)
+    track_here(repo, "model", "archive", "m@v1.1.0", check=0)
     done = best("m", "--metric", "f1", check=0)
     assert done.stdout.startswith("m@v1.0.0  amber-otter-aaaaaa  f1 0.91")
     assert "m@v1.1.0  blue-heron-bbbbbb  0.93  archived\n" in done.stdout
-    track(repo, "rm", "amber-otter", check=0)
+    track_here(repo, "rm", "amber-otter", check=0)
     done = best("m", "--metric", "f1", check=0)
     assert "amber-otter-aaaaaa  0.91  deleted\n" in done.stdout
 
 
-def test_runs_that_were_archived_do_not_stand(best: Best, track: Track, repo: Path) -> None:
+def test_runs_that_were_archived_do_not_stand(best: Best, repo: Path) -> None:
     """As in `git track best`; a version does, whose run was only tidied away."""
     words = ("m", "--metric", "f1", "--among", "f1 > 0.8", "--any-data", "-n")
     assert best(*words, check=0).stdout.startswith("eager-crab-eeeeee")
-    track(repo, "archive", "eager-crab", "blue-heron", check=0)
+    track_here(repo, "archive", "eager-crab", "blue-heron", check=0)
     told = best(*words, check=0).stdout
     assert told.startswith("m@v1.0.0") and "eager-crab" not in told and "m@v1.1.0" not in told
     assert best("m", "--metric", "f1", check=0).stdout.startswith("m@v1.1.0")
@@ -426,9 +436,9 @@ def test_what_makes_no_sense_is_an_error(
     assert git(repo, "tag") == tags
 
 
-def test_a_deprecated_model_gets_no_more(best: Best, track: Track, repo: Path) -> None:
+def test_a_deprecated_model_gets_no_more(best: Best, repo: Path) -> None:
     """Who is best may be asked, but nothing is decided for it."""
-    track(repo, "model", "deprecate", "m", check=0)
+    track_here(repo, "model", "deprecate", "m", check=0)
     assert best("m", "--metric", "f1", check=0).stdout.startswith("m@v1.1.0")
     done = best("m", "--metric", "f1", "--promote", "production", check=1)
     assert "deprecated" in done.stderr and done.stdout.startswith("m@v1.1.0")

@@ -11,9 +11,16 @@ import pytest
 
 from conftest import Git, Track
 from gittrack import outputs
+from in_process import track_here
 from registered import OTHER, RUN, Wine
 
 FETCH = "git fetch --force origin 'refs/tags/*:refs/tags/*'"
+
+
+@pytest.fixture
+def track() -> Track:
+    """`track(place, *arguments)`, in this process."""
+    return track_here
 
 
 @pytest.fixture

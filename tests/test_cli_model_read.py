@@ -1,4 +1,7 @@
-"""`git track model ls`, `show`, `history`, `diff`, `fetch`, `path` and `lineage` of a model."""
+"""`git track model ls`, `show`, `history`, `diff`, `fetch`, `path` and `lineage` of a model.
+
+In this process: that they work as one of their own `test_cli_model` and `test_registry_tools` show.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from conftest import Track
+from in_process import track_here
 from recorded_runs import record
 
 TRAIN = """\
@@ -26,6 +31,12 @@ Path("model.txt").write_text(f"{trees} trees")
 print("accuracy:", 0.5 + trees / 100)
 print("f1: 0.25")
 """
+
+
+@pytest.fixture(scope="module")
+def track() -> Track:
+    """`track(place, *arguments)`, in this process."""
+    return track_here
 
 
 @pytest.fixture(scope="module")

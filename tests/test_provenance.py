@@ -8,16 +8,24 @@ from typing import Any
 
 import pytest
 
+from conftest import Track
 from gittrack import commits, lineage, recorded, revisions
 from gittrack.errors import BadPath, BrokenRecord, GittrackError, ModelNotFound, RunNotFound
 from gittrack.git import Identity, Repo
 from gittrack.records import Artifact, Data, Input
 from gittrack.refs import RunRef
+from in_process import track_here
 from recorded_runs import NOON, record
 from registered import OTHER, RUN, Wine
 from remotes import directory_config, set_up
 
 _ADA = Identity("Ada Lovelace", "ada@example.org")
+
+
+@pytest.fixture
+def track() -> Track:
+    """`track(place, *arguments)`, in this process."""
+    return track_here
 
 
 @pytest.fixture
