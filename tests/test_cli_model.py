@@ -193,6 +193,30 @@ def test_the_tour(world: World, git: Any) -> None:
         assert line in shown.split("\n"), shown
 
 
+def test_that_a_run_failed_is_said(world: World) -> None:
+    """It may be registered, and nobody should do so unawares."""
+    repo = Repo.open(world.root)
+    run = Run(
+        id="f" * 32, name="dire-dddddd", experiment="default", status="failed", started=START,
+        ended=START, code=Code(base=repo.head()[0]), metrics={"accuracy": 0.5},
+        artifacts=(Artifact("model.joblib", "d" * 32, 20),),
+    )  # fmt: skip
+    commits.write(repo, run, tree=repo.empty_tree(), author=AUTHOR)
+    assert world.say("register", "dire", "wine") == (
+        "wine@v1.0.0 is dire-dddddd (failed, accuracy 0.5)\n"
+    )
+
+
+def test_paragraphs_are_told_on_one_line(world: World) -> None:
+    """A message of two paragraphs is words, not a text with escapes in it."""
+    world.say("register", "amber", "wine", "-m", "More trees.", "-m", "And more data.")
+    world.say("describe", "wine", "-m", "Which wine.\n\nBy its chemistry.")
+    for words in (("show", "wine@v1.0.0"), ("history", "wine")):
+        told = world.ask(*words).out
+        assert "More trees. And more data." in told and "\\n" not in told
+    assert "Which wine. By its chemistry." in world.ask("show", "wine").out
+
+
 def test_who_held_the_stage_is_demoted_or_archived(world: World) -> None:
     """MLflow's archive_existing_versions is an option."""
     world.two()

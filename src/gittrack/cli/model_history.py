@@ -161,7 +161,8 @@ def _consequence(change: Change, decision: Change) -> str | None:
 
 
 def _why(deed: Deed) -> str | None:
-    return deed.change.reason or deed.change.trailers.get("require")
+    said = deed.change.reason or deed.change.trailers.get("require")
+    return said and " ".join(said.split())
 
 
 # -- differences ----------------------------------------------------------------------------------

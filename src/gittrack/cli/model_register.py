@@ -95,12 +95,14 @@ def register(
 
 
 def _values(repo: Repo, ref: RunRef) -> str:
-    """The leading metrics of a run behind its name, as elsewhere."""
+    """That a run did not finish, and its leading metrics, behind its name."""
     from gittrack import commits
     from gittrack.cells import WIDEST, cut
     from gittrack.figures import short
     from gittrack.quoting import one_line
 
-    measured = sorted(commits.load(repo, ref).metrics.items())[:_MOST_METRICS]
-    said = ", ".join(f"{cut(one_line(key), WIDEST)} {short(value)}" for key, value in measured)
-    return f" ({said})" if said else ""
+    run = commits.load(repo, ref)
+    said: list[str] = [run.status] * (run.status != "finished")
+    measured = sorted(run.metrics.items())[:_MOST_METRICS]
+    said += [f"{cut(one_line(key), WIDEST)} {short(value)}" for key, value in measured]
+    return f" ({', '.join(said)})" if said else ""

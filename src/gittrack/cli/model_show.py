@@ -146,7 +146,7 @@ def _drawn(model: Model, found: Sequence[Edition], text: str | None, shown: Scre
 
 def _facts(model: Model, text: str | None) -> Iterator[tuple[str, str]]:
     if text:
-        yield "description", _line(text)
+        yield "description", _words(text)
     if model.deprecated is not None:
         yield "deprecated", who(model.deprecated)
     for one in model.holdings:
@@ -208,6 +208,11 @@ def _line(text: str) -> str:
     from gittrack.quoting import one_line
 
     return one_line(text.strip())
+
+
+def _words(text: str) -> str:
+    """What somebody wrote, its paragraphs on one line."""
+    return _line(" ".join(text.split()))
 
 
 def _cut(line: str, shown: Screen) -> str:
@@ -290,14 +295,14 @@ def _head(found: Dossier, shown: Screen) -> str:
 def _told(found: Dossier) -> Iterator[tuple[str, str]]:
     version = found.version
     if found.description:
-        yield "description", _line(found.description)
+        yield "description", _words(found.description)
     yield "registered", signed(version.registered)
     if version.registered.body:
-        yield "message", _line(version.registered.body)
+        yield "message", _words(version.registered.body)
     if version.since is not None:
         yield _line(version.since.stage or ""), signed(version.since)
         if version.since.reason:
-            yield "reason", _line(version.since.reason)
+            yield "reason", _words(version.since.reason)
         if required := version.since.trailers.get("require"):
             yield "required", _line(required)
     if version.unregistered is not None:

@@ -36,7 +36,7 @@ def standing(version: Version) -> str:
 
 def who(change: Change) -> str:
     """When, by whom and why: `3d ago by Ada Lovelace: passed the audit`."""
-    why = f": {one_line(change.reason)}" if change.reason else ""
+    why = f": {one_line(' '.join(change.reason.split()))}" if change.reason else ""
     return f"{ago(change)} by {_name(change)}{why}"
 
 
