@@ -385,6 +385,18 @@ def test_the_former_holder_is_archived_on_demand(three: World) -> None:
     }
 
 
+def test_archiving_has_one_word(three: World, git: Any) -> None:
+    """Whether it was asked for or only followed from a promotion: `git tag -n` says `Archive`."""
+    three.promote("churn@1.0.0", "production")
+    three.promote("churn@1.0.1", "production", archive_existing=True)
+    three.promote("churn@1.0.2", "archived")
+    listed = git(three.root, "tag", "-n", "--list", "churn#archived#*")
+    assert [line.split(maxsplit=1)[1] for line in listed.splitlines()] == [
+        "Archive churn 1.0.0",
+        "Archive churn 1.0.2",
+    ]
+
+
 def test_what_is_so_already_needs_no_tag(three: World, git: Any) -> None:
     """A script may be run again; a history of nothing is noise."""
     three.promote("churn@1.0.0", "production")

@@ -13,7 +13,7 @@ from gittrack import assignments, objections, policy, registry, tagging, transac
 from gittrack.errors import BadName, StageRefused
 from gittrack.git import Repo
 from gittrack.registry import Change, Model, Registry, Version
-from gittrack.tagging import STAGES, Event
+from gittrack.tagging import ARCHIVED, STAGES, Event
 from gittrack.transaction import Basis, Draft
 
 if TYPE_CHECKING:
@@ -182,8 +182,10 @@ def promote(
         QueryError: a condition makes no sense.
         ModelNotFound: the version is gone; else as `transaction.write`.
     """
+    archives = stage == ARCHIVED
     return _give(
-        repo, version, stage, "Promote {model} {version} to {stage}",
+        repo, version, stage,
+        "Archive {model} {version}" if archives else "Promote {model} {version} to {stage}",
         reason=reason, require=require, archive_existing=archive_existing, again=again, upon=upon,
         now=now, dry_run=dry_run,
     )  # fmt: skip

@@ -9,14 +9,14 @@ import click
 
 from gittrack.cli.completing import run_names
 from gittrack.cli.main import open_repo
-from gittrack.cli.output import Screen, json_option, page, say, screen
+from gittrack.cli.output import Command, Screen, json_option, page, say, screen
 
 if TYPE_CHECKING:
     from gittrack.difference import Difference, Line, Part
     from gittrack.git import Repo
     from gittrack.refs import RunRef
 
-__all__ = ["changes", "diff", "patch", "present", "stat"]
+__all__ = ["changes", "diff", "difference_options", "patch", "present", "stat"]
 
 Change = tuple[str, str, int, int]
 
@@ -25,10 +25,19 @@ _MOST_COUNTED = 20
 _CONTENTS = ("data", "artifacts")
 
 
+def difference_options(command: Command) -> Command:
+    """Add what commands that compare runs take: `--code` and `--exit-code`."""
+    command = click.option(
+        "--exit-code", is_flag=True, help="End with 1 if anything differs, 0 if nothing."
+    )(command)
+    return click.option("--code", is_flag=True, help="Show how the code differs, as a patch.")(
+        command
+    )
+
+
 @click.command()
 @click.argument("selectors", metavar="[RUN]...", nargs=-1, shell_complete=run_names)
-@click.option("--code", is_flag=True, help="Show how the code differs, as a patch.")
-@click.option("--exit-code", is_flag=True, help="End with 1 if anything differs, 0 if nothing.")
+@difference_options
 @json_option
 @click.pass_context
 def diff(

@@ -12,12 +12,12 @@ from click.shell_completion import CompletionItem
 
 from gittrack.cli.completing import run_names
 from gittrack.cli.main import open_repo
-from gittrack.cli.output import json_option
+from gittrack.cli.output import Command, json_option
 
 if TYPE_CHECKING:
     from gittrack.retrieve import Retrieved
 
-__all__ = ["fields", "get", "line"]
+__all__ = ["fields", "get", "line", "placing_options"]
 
 
 def _kept_names(
@@ -36,20 +36,33 @@ def _kept_names(
     return [CompletionItem(item.path) for item in kept if item.path.startswith(incomplete)]
 
 
+def placing_options(command: Command) -> Command:
+    """Add what commands that write kept files take: `--output`, `--force`, `-n`, `--remote`."""
+    for option in (
+        click.option(
+            "--remote", metavar="NAME", help="Fetch from this data remote, not the default one."
+        ),
+        click.option("-n", "--dry-run", is_flag=True, help="Only say what would be written."),
+        click.option(
+            "-f", "--force", is_flag=True, help="Replace files that have another content."
+        ),
+        click.option(
+            "-o",
+            "--output",
+            "target",
+            metavar="DIR",
+            default=".",
+            help="Write below DIR instead of here; it is made if need be.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("selector", metavar="RUN", shell_complete=run_names)
 @click.argument("names", metavar="[ARTIFACT]...", nargs=-1, shell_complete=_kept_names)
-@click.option(
-    "-o",
-    "--output",
-    "target",
-    metavar="DIR",
-    default=".",
-    help="Write below DIR instead of here; it is made if need be.",
-)
-@click.option("-f", "--force", is_flag=True, help="Replace files that have another content.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be written.")
-@click.option("--remote", metavar="NAME", help="Fetch from this data remote, not the default one.")
+@placing_options
 @json_option
 @click.pass_context
 def get(

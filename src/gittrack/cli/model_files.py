@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gittrack.cli.completing import versions as complete_versions
+from gittrack.cli.get import placing_options
 from gittrack.cli.main import open_place
 from gittrack.cli.output import json_option, say
 from gittrack.cli.progress import bar
@@ -24,17 +25,7 @@ __all__ = ["fetch", "path"]
 
 @click.command()
 @click.argument("selector", metavar="NAME@VERSION|@STAGE|@ALIAS", shell_complete=complete_versions)
-@click.option(
-    "-o",
-    "--output",
-    "target",
-    metavar="DIR",
-    default=".",
-    help="Write below DIR instead of here; it is made if need be.",
-)
-@click.option("-f", "--force", is_flag=True, help="Replace files that have another content.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be written.")
-@click.option("--remote", metavar="NAME", help="Fetch from this data remote, not the default one.")
+@placing_options
 @json_option
 @click.pass_context
 def fetch(

@@ -10,6 +10,7 @@ import click
 
 from gittrack.cli.completing import models as complete_models
 from gittrack.cli.completing import versions as complete_versions
+from gittrack.cli.diff import difference_options, present
 from gittrack.cli.footer import foot
 from gittrack.cli.main import open_place
 from gittrack.cli.output import json_option, page, say, screen
@@ -170,8 +171,7 @@ def _why(deed: Deed) -> str | None:
 
 @click.command()
 @click.argument("selectors", metavar="NAME@X NAME@Y", nargs=-1, shell_complete=complete_versions)
-@click.option("--code", is_flag=True, help="Show how the code differs, as a patch.")
-@click.option("--exit-code", is_flag=True, help="End with 1 if anything differs, 0 if nothing.")
+@difference_options
 @json_option
 @click.pass_context
 def diff(
@@ -184,7 +184,6 @@ def diff(
     $ git track model diff churn@v1.1.0 churn@latest --code
     """
     from gittrack import provenance, registry
-    from gittrack.cli.diff import present
 
     if len(selectors) < 2:
         hint = "as in `git track model diff NAME@production NAME@staging`."
