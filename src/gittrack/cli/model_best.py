@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["best"]
 
 _FETCH = "there are no runs here: `git fetch origin 'refs/runs/*:refs/runs/*'` brings them."
+_OTHER_WORDS = 1000
+"""As many characters have a tag's other words at most: names, a version, the tag before."""
 
 
 class _Asked(NamedTuple):
@@ -275,13 +277,16 @@ def _check_conditions(place: Place, winner: Candidate, asked: _Asked) -> None:
 
     Raises:
         StageRefused: a condition is not met.
+        UsageError: the reason is too long for a tag.
     """
     if asked.stage is None or winner.run is None:
         return
-    from gittrack import gate, policy
+    from gittrack import gate, inscriptions, policy
 
     conditions = [*policy.read(place).rule(asked.stage).require, *asked.require]
-    gate.evidence(place, winner.run.commit or "", conditions)
+    evidence = gate.evidence(place, winner.run.commit or "", conditions)
+    said = (("Reason", asked.reason), ("Require", "; ".join(evidence)))
+    inscriptions.compose("x" * _OTHER_WORDS, "", said)
 
 
 def _registered(place: Place, name: str, winner: Candidate, asked: _Asked) -> Outcome | None:
