@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from gittrack.figures import short, time_text
 from gittrack.quoting import one_line
-from gittrack.summaries import Number
 
 if TYPE_CHECKING:
     from gittrack.records import Run
+    from gittrack.summaries import Number
 
 __all__ = [
     "ABSENT",

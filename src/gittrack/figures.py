@@ -6,8 +6,10 @@ Moments as numbers, too. Pure, and apart from `message` because a listing has to
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
-from gittrack.summaries import Number
+if TYPE_CHECKING:
+    from gittrack.summaries import Number
 
 __all__ = ["moment", "short", "since_epoch", "time_text"]
 

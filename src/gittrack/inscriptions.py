@@ -20,8 +20,8 @@ LARGEST = 64 << 10
 
 _LONGEST = LARGEST // 2
 _TRAILER = re.compile(r"^([A-Za-z0-9][A-Za-z0-9-]*):[ \t]*(.*)$", re.MULTILINE)
-_LIKE = re.compile(r"[A-Za-z0-9-]+[ \t]*:|---")
-_NO_KEY = re.compile(r"[^A-Za-z0-9-]")
+_LIKE = r"[A-Za-z0-9-]+[ \t]*:|---"
+_NO_KEY = r"[^A-Za-z0-9-]"
 # By these Git knows that a signature begins, and by the last of them where.
 _SIGNATURES = (
     "\n-----BEGIN PGP SIGNATURE-----",
@@ -55,7 +55,7 @@ def compose(subject: str, body: str, trailers: Iterable[tuple[str, str]]) -> str
     text = printable(utf8(body.replace("\r\n", "\n"))).strip()
     if text:
         lines = [line.rstrip() for line in text.split("\n")]
-        parts.append("\n".join("  " + line if _LIKE.match(line) else line for line in lines))
+        parts.append("\n".join("  " + line if re.match(_LIKE, line) else line for line in lines))
     parts.append("\n".join(f"{_key(key)}: {_value(value)}" for key, value in trailers if value))
     message = "\n\n".join(part for part in parts if part) + "\n"
     if len(message) > _LONGEST:
@@ -67,7 +67,7 @@ def compose(subject: str, body: str, trailers: Iterable[tuple[str, str]]) -> str
 
 
 def _key(text: str) -> str:
-    found = _NO_KEY.sub("-", text).lstrip("-")
+    found = re.sub(_NO_KEY, "-", text).lstrip("-")
     if not found:
         raise ValueError(f"no key of a trailer: {text!r}")
     return found

@@ -32,6 +32,7 @@ __all__ = [
     "fold",
     "parse",
     "read",
+    "read_named",
 ]
 
 
@@ -42,6 +43,16 @@ def read(place: Place, model: str | None = None) -> Registry:
         GitFailed: its tags cannot be listed.
     """
     return fold(tags.read(place, () if model is None else tagging.patterns(model)))
+
+
+def read_named(place: Place, model: str) -> Registry:
+    """The registry of the model of this name alone; all of it where there is none, to say so.
+
+    Raises:
+        GitFailed: its tags cannot be listed.
+    """
+    known = read(place, model) if tagging.patterns(model) else None
+    return known if known is not None and model in known.models else read(place)
 
 
 # -- what a user names ---------------------------------------------------------------------------

@@ -11,13 +11,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gittrack import atoms
 from gittrack.atoms import Stored
 from gittrack.figures import moment, since_epoch
 from gittrack.quoting import command_line
-from gittrack.summaries import Summary
+
+if TYPE_CHECKING:
+    from gittrack.summaries import Summary
 
 try:
     # All of hashlib takes longer to load than a listing to answer; Python's random does likewise.
@@ -283,6 +285,8 @@ def notes(kept: str | None) -> str | None:
 
 def known(run: Summary) -> dict[str, Any]:
     """A run as `fixed` takes it."""
+    from gittrack.summaries import Summary
+
     made = {name: getattr(run, name) for name in Summary.__slots__}
     made["started"] = since_epoch(run.started)
     made["ended"] = None if run.ended is None else since_epoch(run.ended)
@@ -336,6 +340,9 @@ def summary(
     Raises:
         ValueError, TypeError, LookupError, OverflowError: it is no such row.
     """
+    # Apart: a model is listed without its run, and a dataclass takes long to define.
+    from gittrack.summaries import Summary
+
     experiment, name, oid, run_id, status, started, lasted = row[:7]
     exit_code, title, experiment_title, user, template, blanks = row[7:13]
     base, branch, dirty, parent, fingerprint, source = row[13:19]

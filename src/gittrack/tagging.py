@@ -54,10 +54,11 @@ _EVENT = re.compile(
     r"|@(?P<deprecated>deprecated))"
     r"(?:#(?P<counter>[1-9][0-9]{0,8}))?"
 )
-_LIKE = re.compile(rf"(?P<model>{_MODEL})(?:@v?[0-9]|@deprecated|@created|#[^/]*#)")
-_STAGE = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
+# Compiled where they are needed: reading the registry needs none of them as a rule.
+_LIKE = rf"(?P<model>{_MODEL})(?:@v?[0-9]|@deprecated|@created|#[^/]*#)"
+_STAGE = r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?"
 _RESERVED = frozenset(["latest", "greatest", "deprecated", "created", "none", "head"])
-_VERSION_LIKE = re.compile(r"v?[0-9].*")
+_VERSION_LIKE = r"v?[0-9].*"
 _LONGEST = 100
 _LONGEST_TAG = 1000
 
@@ -121,7 +122,7 @@ def patterns(model: str) -> tuple[str, ...]:
 
 def resembled(tag: str) -> str | None:
     """The model that a name which `parse` refuses was meant for, None if it does not look so."""
-    found = _LIKE.match(tag)
+    found = re.match(_LIKE, tag)
     return None if found is None else found["model"].replace("=", ":")
 
 
@@ -157,12 +158,12 @@ def check_stage(name: str) -> None:
     Raises:
         BadName: it may not.
     """
-    if name in _RESERVED or _VERSION_LIKE.fullmatch(name):
+    if name in _RESERVED or re.fullmatch(_VERSION_LIKE, name):
         raise BadName(
             f"'{name}' is no name for a stage: it would be taken for a version",
             hint=f"such as {', '.join(STAGES)}.",
         )
-    if len(name) > _LONGEST or _STAGE.fullmatch(name) is None:
+    if len(name) > _LONGEST or re.fullmatch(_STAGE, name) is None:
         raise BadName(
             f"'{name}' is no name for a stage",
             hint="lower-case letters, digits, '-' and '_'; such as " + ", ".join(STAGES) + ".",

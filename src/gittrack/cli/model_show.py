@@ -60,8 +60,9 @@ def show(ctx: click.Context, selector: str, count: int, as_json: bool) -> None:
     from gittrack import registry
 
     place = open_place(ctx)
-    known = registry.read(place)
-    if selector not in known.models and registry.parse(selector) is not None:
+    named = registry.parse(selector)
+    known = registry.read_named(place, selector if named is None else named[0])
+    if named is not None:
         _show_version(place, known, registry.find_version(known, selector), as_json)
         return
     model = registry.find_model(known, selector)
