@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from conftest import Track
+from gittrack import tables
 from in_process import track_here
 from recorded_runs import record
 
@@ -131,6 +132,23 @@ def test_the_board_is_the_same_in_every_clone(world: Path, clone: Path, track: A
     every = track(world, "model", "ls", "--all", check=0)
     assert [line[0] for line in shown(every.stdout)] == ["MODEL", "old (deprecated)", "wine"]
     assert every.stderr == "2 models\n"
+
+
+@pytest.mark.parametrize("words", [("ls",), ("ls", "--json"), ("show", "wine")])
+def test_why_it_is_slow_is_said(
+    world: Path, tmp_path: Path, track: Any, words: tuple[str, ...]
+) -> None:
+    """As `git track ls` says it: without an index all runs are read each time, and somebody could
+    mend that."""
+    good = track(world, "model", *words, check=0)
+    root = Path(shutil.copytree(world, tmp_path / "repo", symlinks=True))
+    index = root / ".git/gittrack" / tables.NAME
+    index.unlink()
+    index.mkdir()
+    done = track(root, "model", *words, check=0)
+    warning, _, rest = done.stderr.partition("\n")
+    assert warning.startswith("warning: the index '") and "which makes this slow" in warning
+    assert (done.stdout, rest) == (good.stdout, good.stderr)
 
 
 def test_models_are_named_or_described(world: Path, track: Any) -> None:

@@ -6,7 +6,7 @@ leads to it. Knows nothing of how it looks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gittrack import chronicle
@@ -94,10 +94,12 @@ def board(
     *,
     deprecated: bool = False,
     meter: Meter = SILENT,
+    warn: Callable[[str], object] | None = None,
 ) -> list[Overview]:
     """How each model stands, in the order of their names; `names` are those wanted, None: all.
 
-    Of all, deprecated ones only if asked for. `meter` shows how runs that are new are read.
+    Of all, deprecated ones only if asked for. `meter` shows how runs that are new are read; `warn`
+    is told why that took long where the index cannot be used.
 
     Raises:
         GitFailed: the refs cannot be read.
@@ -110,7 +112,8 @@ def board(
         if (deprecated or one.deprecated is None if names is None else name in names)
     ]
     leading = {model.name: _leading(model) for model in models}
-    runs = makers(place, [one for one in leading.values() if one is not None], meter=meter)
+    judged = [one for one in leading.values() if one is not None]
+    runs = makers(place, judged, meter=meter, warn=warn)
     texts = descriptions.read(place, known)
     return [
         _overview(model, leading[model.name], runs)._replace(description=texts.get(model.name))
@@ -141,21 +144,35 @@ def _overview(model: Model, leading: Version | None, runs: Mapping[str, Maker]) 
     )
 
 
-def editions(place: Place, versions: Sequence[Version], *, meter: Meter = SILENT) -> list[Edition]:
-    """These versions with their runs, in their order.
+def editions(
+    place: Place,
+    versions: Sequence[Version],
+    *,
+    meter: Meter = SILENT,
+    warn: Callable[[str], object] | None = None,
+) -> list[Edition]:
+    """These versions with their runs, in their order; `meter` and `warn` as for `board`.
 
     Raises:
         GitFailed: the refs cannot be read.
     """
-    runs = makers(place, versions, meter=meter)
+    runs = makers(place, versions, meter=meter, warn=warn)
     return [Edition(one, runs.get(one.commit)) for one in versions]
 
 
 # -- runs -----------------------------------------------------------------------------------------
 
 
-def makers(place: Place, versions: Sequence[Version], *, meter: Meter = SILENT) -> dict[str, Maker]:
+def makers(
+    place: Place,
+    versions: Sequence[Version],
+    *,
+    meter: Meter = SILENT,
+    warn: Callable[[str], object] | None = None,
+) -> dict[str, Maker]:
     """The runs that versions are, by commit: from the index, else from the commits themselves.
+
+    `meter` and `warn` as for `board`.
 
     Raises:
         GitFailed: the refs cannot be read.
@@ -166,6 +183,8 @@ def makers(place: Place, versions: Sequence[Version], *, meter: Meter = SILENT) 
 
     with open_index(place, meter=meter) as index:
         found = _indexed(index, {one.commit for one in versions})
+        if warn is not None and index.apology is not None:
+            warn(index.apology)
     others = {one.commit: one for one in versions if one.commit not in found}
     return {**found, **_committed(place, others)} if others else found
 

@@ -56,8 +56,13 @@ def ls(
         _print_problems(place, sorted([*known.problems, *_torn(place, known)]), form)
         return
     wanted = _named(known, names) if names else None
+    slow: list[str] = []
     with bar() as meter:
-        found = inventory.board(place, known, wanted, deprecated=everything, meter=meter)
+        found = inventory.board(
+            place, known, wanted, deprecated=everything, meter=meter, warn=slow.append
+        )
+    for reason in slow:
+        say(f"warning: {reason}")
     if form is not None:
         page_data(place, _data(found, form))
     hidden = len(known.models) - len(found) if wanted is None else 0

@@ -69,9 +69,12 @@ def show(ctx: click.Context, selector: str, count: int, as_json: bool) -> None:
     from gittrack import descriptions, inventory
 
     texts = descriptions.read(place, known)
+    slow: list[str] = []
     with bar() as meter:
         some = model.versions if as_json else _some(model, count)
-        found = inventory.editions(place, some, meter=meter)
+        found = inventory.editions(place, some, meter=meter, warn=slow.append)
+    for reason in slow:
+        say(f"warning: {reason}")
     if as_json:
         from gittrack import exports
 
