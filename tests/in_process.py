@@ -40,7 +40,7 @@ def track_here(
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace", newline="") as out,
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace", newline="") as err,
         _standing(place, env or {}),
-        _streams(io.StringIO(input or ""), out, err),
+        _streams(io.TextIOWrapper(io.BytesIO((input or "").encode())), out, err),
     ):
         with pytest.raises(SystemExit) as end:
             main(arguments)

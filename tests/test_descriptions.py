@@ -14,12 +14,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import Track
 from gittrack import descriptions, events, ledger, registry, whereabouts
 from gittrack.errors import BadValue, WriteFailed
 from gittrack.git import Repo
 from gittrack.registry import Registry
+from in_process import track_here
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def track() -> Track:
+    """`track(place, *arguments)`, in this process."""
+    return track_here
 
 
 @pytest.fixture
