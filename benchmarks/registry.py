@@ -1,4 +1,4 @@
-"""What the registry of models costs: the board, one model, a promotion; beside GTO's `gto show`.
+"""What the registry of models costs: the board, a model, a version, decisions; beside `gto show`.
 
     python benchmarks/registry.py --gto PROGRAM
 
@@ -51,6 +51,8 @@ def _measured(place: Path, gto: str | None, rounds: int) -> list[Claim]:
         "writing": process([sys.executable, "-c", _WRITING], place),
         "ls": process(["git-track", "model", "ls"], place),
         "show": process(["git-track", "model", "show", "model-0"], place),
+        "version": process(["git-track", "model", "show", "model-0@v1.0.0"], place),
+        "json": process(["git-track", "model", "show", "model-0@v1.0.0", "--json"], place),
         "promote": _promotion(place),
     }
     if gto is not None and _works(gto):
@@ -59,7 +61,12 @@ def _measured(place: Path, gto: str | None, rounds: int) -> list[Claim]:
         print("gto is not here: left out", file=sys.stderr)
     cost = {name: found.cpu for name, found in median_costs(cases, rounds=rounds).items()}
     reading, writing = f"python -c '{_READING}'", f"python -c '{_WRITING}'"
-    verbs = {"ls": "git track model ls", "show": "git track model show NAME"}
+    verbs = {
+        "ls": "git track model ls",
+        "show": "git track model show NAME",
+        "version": "git track model show NAME@VERSION",
+        "json": "git track model show NAME@VERSION --json",
+    }
     claims = [Claim(verb, reading, cost[n], cost["reading"], _BOARD) for n, verb in verbs.items()]
     if "gto" in cost:
         claims += [Claim(verb, "gto show", cost[n], cost["gto"], _OF_GTO)
@@ -137,7 +144,8 @@ def _model(name: str, runs: Sequence[Sequence[str]], dice: random.Random) -> Ite
     for minor, (commit, run) in enumerate(runs):
         version, moment = f"1.{minor}.0", _BEGAN + minor * 3600
         trailers = {"Artifact": "model.joblib", "Artifact-Hash": f"{dice.getrandbits(128):032x}",
-                    "Run": run, "Version": version, "Metric-accuracy": "0.91"}  # fmt: skip
+                    "Artifact-Size": "20000000", "Run": run, "Version": version,
+                    "Metric-accuracy": "0.91"}  # fmt: skip
         subject = f"Register {name} {version}: model.joblib of {run.rpartition('/')[2]}"
         yield _tag(f"{name}@v{version}", commit, moment, subject, trailers)
         stage = ("staging", "production", "production", "archived")[dice.randrange(4)]
