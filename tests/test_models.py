@@ -76,6 +76,20 @@ def test_a_run_may_be_given_in_any_way(wine: Wine, how: str) -> None:
     assert (made.version, made.run.name, made.artifact) == ("2.0.0", RUN, "model.joblib")
 
 
+def test_a_run_that_kept_nothing_may_be_a_version(wine: Wine, git: Any) -> None:
+    """A prompt or a set of rules is the code: a typing error in a path must not become that."""
+    record(wine.root, 7, "bare-run-aaaaaa")
+    with pytest.raises(errors.BadPath):
+        gittrack.register_model("bare-run-aaaaaa", "rules")
+    made = gittrack.register_model("bare-run-aaaaaa", "rules", allow_none=True)
+    assert (made.artifact, made.md5, made.run.name) == (None, None, "bare-run-aaaaaa")
+    with pytest.raises(errors.BadPath):
+        made.path()
+    with pytest.raises(errors.UsageError, match=r"model\.joblib.*allow_none"):
+        gittrack.register_model(f"{RUN}:model.joblib", "wine", allow_none=True)
+    assert gittrack.register_model(RUN, "wine", allow_none=True).artifact == "model.joblib"
+
+
 def test_the_repository_may_be_another(wine: Wine, tmp_path: Path, git: Any) -> None:
     """A text means a run of `directory`; a run, a run of its own repository."""
     run = gittrack.get_run(RUN)

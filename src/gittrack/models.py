@@ -160,6 +160,7 @@ def register_model(
     name: str,
     *,
     artifact: _Path | None = None,
+    allow_none: bool = False,
     version: str | None = None,
     bump: Bump | None = None,
     message: str = "",
@@ -170,6 +171,7 @@ def register_model(
     `run` is what `runs` and `get_run` give, the object that a script logged to, or a text as `git
     track model register` takes it: `latest`, `best:accuracy`, `brave-crane:model.joblib`. The
     artifact is the run's only one unless it is named; of several the one with MLflow's `MLmodel`.
+    With `allow_none` a run that kept nothing is itself the version: it has no `path()`.
     `version` is `1.2.0`, by default the first or the one after the highest, greater by `bump`:
     `major`, `minor` or `patch`. A run that is a version of the model already, with the same
     artifact, stays that.
@@ -183,7 +185,7 @@ def register_model(
         BadPath: the run kept no such artifact, none, or several.
         VersionExists: the version was used before, or the run is another version of the model.
         StageRefused: the model is deprecated.
-        UsageError: two artifacts are named, or `bump` makes no sense.
+        UsageError: two artifacts are named, or one and `allow_none`, or `bump` makes no sense.
         RepositoryError: there is no repository, or it cannot be used.
     """
     from gittrack import registrar
@@ -195,11 +197,15 @@ def register_model(
     repo, ref, part = _meant(run, directory)
     if part is not None and artifact is not None:
         raise UsageError(f"the artifact is '{part}' and '{os.fspath(artifact)}': name it once")
+    named = os.fspath(artifact) if artifact is not None else part
+    if named is not None and allow_none:
+        raise UsageError(f"the artifact is '{named}', and allow_none is for runs without one")
     outcome = registrar.register(
         repo,
         ref,
         name,
-        artifact=os.fspath(artifact) if artifact is not None else part,
+        artifact=named,
+        allow_none=allow_none,
         version=version,
         bump=bump,
         message=message,
