@@ -284,7 +284,39 @@ CONTESTED = {
         "#production!#3",
     ),
     "a consequence is no decision": (
-        ["#production#1 A", "#production!#2 A Previous=none Because=churn#staging#1"],
+        [
+            "#staging#1 A",
+            "#production#2 A",
+            "#staging!#3 A Previous=none Because=churn#production#2",
+        ],
+        "",
+    ),
+    "a consequence of what was lost: another has its name": (
+        [
+            "#staging#1 B",
+            "#production#2 A Previous=none",
+            "#staging!#3 B Previous=churn#staging#1 Because=churn#production#2",
+        ],
+        "#staging!#3",
+    ),
+    "a consequence of what does not count": (
+        [
+            "#production#1 A",
+            "#production#2 D Version=1.3.0 Previous=churn#production#1",
+            "#production!#3 A Previous=churn#production#1 Because=churn#production#2",
+        ],
+        "#production!#3",
+    ),
+    "a consequence of taking a version back": (
+        ["#production#1 A", "@v1.0.0! A", "#production!#2 A Because=churn@v1.0.0!"],
+        "",
+    ),
+    "a consequence of what was lost, decided anew": (
+        [
+            "#staging#1 B",
+            "#staging!#3 B Previous=churn#staging#1 Because=churn#production#2",
+            "#staging#4 B Previous=none",
+        ],
         "",
     ),
     "archived has no holder to be replaced": (
@@ -317,7 +349,7 @@ CONTESTED = {
     "not decided anew by what follows from it": (
         [
             "#production#2 B Previous=churn#production#7",
-            "#production!#3 B Because=churn#production#2",
+            "#production!#3 A Because=churn#production#2",
         ],
         "#production#2",
     ),

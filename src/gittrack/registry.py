@@ -210,11 +210,12 @@ class _Folding:
         self._holders: dict[str, dict[str, Change]] = defaultdict(dict)
         self._stages: dict[str, str] = {}
         self._contested: dict[str, list[Change]] = defaultdict(list)
+        self._taken_back: Collection[str] = ()
 
     def model(self) -> Model | None:
         """None where no tag that counts is left."""
         registered, places = self._registered()
-        ended = self._ended(registered)
+        self._taken_back = ended = self._ended(registered)
         retired = sorted(
             (self._change(one, None) for one in self._said if one.event.action == "deprecate"),
             key=lambda one: (one.counter or 0, one.tag),
@@ -343,8 +344,9 @@ class _Folding:
             replaced, has_effect = mine, mine is not None
             version = version if mine is None else mine.version or version
         contested, trailers = rivals, step.said.inscription.trailers
-        if contested is None and stage != ARCHIVED and "because" not in trailers:
-            contested = _mistaken(trailers.get("previous"), present)
+        if contested is None and stage != ARCHIVED:
+            is_free = event.action == "assign" or version in self._taken_back or not has_effect
+            contested = _mistaken(trailers, present, is_free=is_free)
         change = self._change(
             step.said, version, None if replaced is None else replaced.tag, has_effect, contested
         )
@@ -447,9 +449,12 @@ def _rivals(steps: Sequence[_Step]) -> dict[str, str]:
     }
 
 
-def _mistaken(decided: str | None, present: Change | None) -> str | None:
+def _mistaken(trailers: Mapping[str, str], present: Change | None, *, is_free: bool) -> str | None:
     """Whether a change was decided upon something else than what is there."""
-    actual = "none" if present is None else present.tag
+    if "because" in trailers:
+        # It ends nothing: where the tag that it follows from counts, that did.
+        return None if is_free else "what it follows from is missing here, or says something else"
+    decided, actual = trailers.get("previous"), "none" if present is None else present.tag
     if decided is None or decided == actual:
         return None
     if decided == "none":
