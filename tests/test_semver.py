@@ -63,7 +63,7 @@ def test_what_is_a_version_is_one_to_the_library(text: str) -> None:
     "text",
     ["", "v", "1", "1.2", "1.2.3.4", "01.2.3", "1.02.3", "1.2.3-", "1.2.3-01", "1.2.3+", "1.2.3 ",
      "1.2.3\n", "vv1.2.3", "V1.2.3", "1.2.x", "latest", "1.2.3-a..b", "１.2.3",
-     f"1.2.{'9' * 100}"],
+     "1.2.3-rc.lock", "1.2.3+b.lock", f"1.2.{'9' * 100}"],
 )  # fmt: skip
 def test_what_is_no_version_is_refused(text: str) -> None:
     """It would be a tag that GTO and we do not read."""

@@ -49,7 +49,9 @@ def parse(text: str) -> str:
         BadName: it is no semantic version.
     """
     found = text.removeprefix("v")
-    if len(found) > _LONGEST or _VERSION.fullmatch(found) is None:
+    # Git has no tag of which a part ends so.
+    is_lock = found.endswith(".lock")
+    if len(found) > _LONGEST or is_lock or _VERSION.fullmatch(found) is None:
         raise BadName(
             f"'{text}' is no version",
             hint="three numbers, such as 1.2.0 or 1.2.0-rc.1 (semver.org).",
