@@ -186,6 +186,16 @@ def test_a_version_is_its_run_with_or_without_a_ref(both: World) -> None:
         assert load(both.place.repo, ref).id == version.run_id
 
 
+def test_a_model_by_itself_is_as_it_is_among_all(both: World) -> None:
+    """`show` reads the tags of one model, and none of those whose names begin alike."""
+    for name in ("churn", "old"):
+        alone = registry.read_named(both.place, name)
+        assert list(alone.models) == [name]
+        assert alone.models[name] == both.known.models[name]
+    for name in ("chur", "none", "a b", "-", ""):
+        assert registry.read_named(both.place, name) == both.known
+
+
 # -- what is odd ----------------------------------------------------------------------------------
 
 

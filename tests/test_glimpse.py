@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,10 @@ from gittrack.git import Repo
 MD5 = "ab" + "1" * 30
 
 
-def put(cache: Path, md5: str = MD5) -> None:
+def put(cache: Path, md5: str = MD5, data: bytes = b"x") -> None:
     path = cache / "files" / "md5" / md5[:2] / md5[2:]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"x")
+    path.write_bytes(data)
 
 
 def sees(root: Path, md5: str = MD5) -> bool:
@@ -56,8 +58,25 @@ def test_what_is_seen_is_in_the_cache(
     assert open_cache(repo, setup.read(repo)).holds(MD5) or not seen
 
 
-def test_what_is_no_file_is_for_the_cache_to_say(tmp_path: Path) -> None:
-    """Of a directory the files have to be there, too; a hash in a tag may be anything."""
+def test_a_directory_is_seen_with_all_its_files(tmp_path: Path) -> None:
+    """A model of several files of which one is gone cannot be loaded; nor can a damaged one."""
+    listing = json.dumps([{"md5": MD5, "relpath": "a"}, {"md5": "c" * 32, "relpath": "b"}]).encode()
+    md5 = hashlib.md5(listing).hexdigest() + ".dir"
+    cache = tmp_path / ".git" / "gittrack" / "dvc"
+    put(cache)
+    put(cache, md5, listing)
+    assert not sees(tmp_path, md5)
+    put(cache, "c" * 32)
+    assert sees(tmp_path, md5)
+    for data in (listing + b" ", b"", b"1"):
+        put(cache, md5, data)
+        assert not sees(tmp_path, md5)
+        put(cache, other := hashlib.md5(data).hexdigest() + ".dir", data)
+        assert sees(tmp_path, other) is (data == listing + b" ")
+
+
+def test_what_is_no_hash_is_for_the_cache_to_say(tmp_path: Path) -> None:
+    """A hash in a tag may be anything."""
     state = tmp_path / ".git" / "gittrack"
     for md5 in (f"{MD5}.dir", "../../x", "AB" + "1" * 30):
         put(state / "dvc", md5)

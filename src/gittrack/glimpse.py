@@ -13,23 +13,51 @@ import sys
 __all__ = ["config_dirs", "sees"]
 
 _FILE = re.compile(r"[0-9a-f]{32}")
+_HASH = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
 _FORMERS = ("dvc", "dvc.aside")
 _LARGEST = 1 << 20
 
 
 def sees(state: str, project: str | None, md5: str) -> bool:
-    """Whether the object of a file certainly is in the cache; of others, and in doubt, False.
+    """Whether an object certainly is in the cache, of a directory all its files; in doubt False.
 
     `state` is the repository's, `project` the `.dvc` of its only work tree if there is one.
     """
-    if _FILE.fullmatch(md5) is None:
+    if _HASH.fullmatch(md5) is None:
         return False
-    inner = os.path.join("files", "md5", md5[:2], md5[2:])
-    if any(os.path.exists(os.path.join(state, former, inner)) for former in _FORMERS):
+    if any(_holds(os.path.join(state, former), md5) for former in _FORMERS):
         return True
-    if project is None or not os.path.exists(os.path.join(project, "cache", inner)):
+    if project is None or not _holds(os.path.join(project, "cache"), md5):
         return False
     return _is_usual(project)
+
+
+def _holds(cache: str, md5: str) -> bool:
+    objects = os.path.join(cache, "files", "md5")
+    path = os.path.join(objects, md5[:2], md5[2:])
+    return _is_whole(objects, path, md5) if md5.endswith(".dir") else os.path.exists(path)
+
+
+def _is_whole(objects: str, listing: str, md5: str) -> bool:
+    """Whether a directory's listing is what its hash says, and its files are beside it."""
+    try:
+        with open(listing, "rb") as file:
+            data = file.read(_LARGEST + 1)
+    except OSError:
+        return False
+    from hashlib import md5 as digest
+    from json import loads
+
+    if digest(data, usedforsecurity=False).hexdigest() != md5.removesuffix(".dir"):
+        return False
+    try:
+        members = [one["md5"] for one in loads(data)]
+        return all(
+            _FILE.fullmatch(one) and os.path.exists(os.path.join(objects, one[:2], one[2:]))
+            for one in members
+        )
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return False
 
 
 def config_dirs() -> tuple[str, str]:
