@@ -105,10 +105,10 @@ def promoted(outcome: Outcome, stage: str, dry_run: bool, *, before: str | None 
     if outcome.former is not None and not dry_run and outcome.former.stage not in (None, stage):
         former += f", {outcome.former.stage} now"
     held = f"{name} {'would hold' if dry_run else 'now holds'} {stage} (before: {former})"
-    return held + left(before, stage)
+    return held + _left(before, stage)
 
 
-def left(before: str | None, stage: str) -> str:
+def _left(before: str | None, stage: str) -> str:
     """That a version is no longer in the stage that it had `before`, which nobody holds now."""
     from gittrack.tagging import ARCHIVED
 
@@ -174,7 +174,7 @@ def rollback(
     said = f"{stage} of {name} {back} at {number(outcome.version)}"
     said += f" (before: {number(outcome.former)})"
     seen = outcome.version and found.version(outcome.version.version)
-    said += left(seen and seen.stage, stage)
+    said += _left(seen and seen.stage, stage)
     tell(place, outcome, said, as_json=as_json, dry_run=dry_run)
 
 
