@@ -621,6 +621,11 @@ def test_what_cannot_be_signed_is_not_decided(repo: Repo, git: Any) -> None:
     with pytest.raises(GitFailed):
         promote(Repo.open(repo.root or ""), 0)
     assert tags_of(repo, git) == before
+    git(repo.root, "config", "gpg.format", "ssh")
+    git(repo.root, "config", "user.signingKey", str(repo.common_dir / "gone.pub"))
+    with pytest.raises(GitFailed, match="sign"):
+        promote(Repo.open(repo.root or ""), 0)
+    assert tags_of(repo, git) == before
     git(repo.root, "config", "track.sign", "banana")
     with pytest.raises(UsageError, match=r"track\.sign"):
         promote(Repo.open(repo.root or ""), 0)

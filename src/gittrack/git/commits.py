@@ -203,7 +203,15 @@ class Commits(Objects):
                 config=(*settings, "core.fsync=loose-object", f"core.hooksPath={os.devnull}"),
             )  # fmt: skip
             with open(os.path.join(place, "refs", "tags", name), encoding="ascii") as file:
-                return file.read().strip()
+                oid = file.read().strip()
+        # Where the file of an SSH key is missing, Git writes it unsigned and calls that success.
+        written = self._read(oid, pygit2.enums.ObjectType.TAG, _LIMIT).partition(b"\n\n")[2]
+        if len(written) <= len(message.encode("utf-8", "surrogateescape")):
+            raise GitFailed(
+                f"the tag '{name}' could not be signed",
+                hint="is the key there that `git config user.signingKey` names?",
+            )
+        return oid
 
     def _own_settings(self) -> dict[str, str]:
         """Git's configuration as it counts in this repository, conditional includes followed."""
