@@ -62,8 +62,6 @@ def story(tmp_path_factory: pytest.TempPathFactory, git: Git, track: Track) -> S
     set_up(root, directory_config(top / "store"))
     (root / "dvc.yaml").write_text(DECLARED)
     (root / ".gitignore").write_text("/model.joblib\n")
-    (root / "deploy.sh").write_text(DEPLOY)
-    (root / "deploy.sh").chmod(0o755)
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "Train wine")
     for minor, f1 in enumerate(("0.91", "0.93", "0.92")):
@@ -237,16 +235,53 @@ def pipeline(name: str) -> Any:
     return formats.load_untrusted(text.encode(), name)
 
 
-@pytest.fixture
-def checkout(story: Story, git: Git, tmp_path: Path) -> Any:
-    """`checkout(tag)` is what a host has: one commit, one tag, and no annotation of that."""
+@pytest.fixture(scope="module")
+def late(tmp_path_factory: pytest.TempPathFactory, git: Git, track: Track) -> Path:
+    """1.1.0 took production from 1.0.0; what they kept is in a data remote that came later.
 
-    def made(tag: str) -> Path:
+    So did the script that deploys: the trees of the runs have neither.
+    """
+    top = tmp_path_factory.mktemp("late")
+    root = top / "wine"
+    root.mkdir()
+    git(root, "init", "-q", "-b", "trunk")
+    (root / ".gitignore").write_text("/model.joblib\n")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "Train wine")
+    for minor, f1 in enumerate(("0.91", "0.93")):
+        command = (sys.executable, "-c", TRAIN.format(f1))
+        track(root, "run", "--out", "model.joblib", "--", *command, check=0)
+        track(root, "model", "register", "latest", "wine", "--bump", "minor", check=0)
+        track(root, "model", "promote", f"wine@v1.{minor}.0", "production", check=0)
+    set_up(root, directory_config(top / "store"))
+    (root / "deploy.sh").write_text(DEPLOY)
+    (root / "deploy.sh").chmod(0o755)
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "Deploy wine")
+    track(root, "send", "--all", check=0)
+    # A host has no cache.
+    host = top / "host.git"
+    git(top, "clone", "-q", "--bare", root.as_uri(), str(host))
+    return host
+
+
+@pytest.fixture
+def checkout(late: Path, git: Git, tmp_path: Path) -> Any:
+    """`checkout(tag, branch)` is what a host has: one commit, and the tag without its annotation.
+
+    The commit is that of the tag, or the last of a branch.
+    """
+
+    def made(tag: str, branch: str | None = None) -> Path:
         place = tmp_path / "job"
         place.mkdir()
         git(place, "init", "-q")
-        git(place, "remote", "add", "origin", story.url)
-        commit = git(story.root, "rev-parse", f"refs/tags/{tag}^{{commit}}").strip()
+        git(place, "remote", "add", "origin", late.as_uri())
+        if branch is not None:
+            git(place, "fetch", "-q", "--no-tags", "--depth=1", "origin", branch)
+            git(place, "checkout", "-q", "-b", branch, "FETCH_HEAD")
+            return place
+        commit = git(late, "rev-parse", f"refs/tags/{tag}^{{commit}}").strip()
         git(place, "fetch", "-q", "--no-tags", "--depth=1", "origin", f"+{commit}:refs/tags/{tag}")
         git(place, "checkout", "-q", "--force", f"refs/tags/{tag}")
         return place
@@ -274,9 +309,12 @@ def job(tmp_path: Path) -> Any:
     return run
 
 
-def github(place: Path, job: Any, tag: str) -> str:
+def github(checkout: Any, job: Any, tag: str) -> str:
     """The lines of our workflow, as GitHub's runner runs them -> what they printed."""
     (steps,) = [one["steps"] for one in pipeline(".github/workflows/deploy.yml")["jobs"].values()]
+    (own,) = [one for one in steps if one.get("uses", "").startswith("actions/checkout@")]
+    branches = {"${{ github.event.repository.default_branch }}": "trunk", None: None}
+    place = checkout(tag, branches[own.get("with", {}).get("ref")])
     outputs, said = place.parent / "outputs", []
     known: dict[str, str] = {}
 
@@ -298,10 +336,10 @@ def github(place: Path, job: Any, tag: str) -> str:
     return "".join(said)
 
 
-def gitlab(place: Path, job: Any, tag: str) -> str:
+def gitlab(checkout: Any, job: Any, tag: str) -> str:
     """The lines of our jobs, as GitLab's runner runs them, in the order of their stages."""
-    file = pipeline(".gitlab-ci.yml")
-    known, said = {"CI_COMMIT_TAG": tag, "CI": "true"}, []
+    file, place = pipeline(".gitlab-ci.yml"), checkout(tag)
+    known, said = {"CI_COMMIT_TAG": tag, "CI_DEFAULT_BRANCH": "trunk", "CI": "true"}, []
     for name in ("model", "deploy"):
         pattern = file[name]["rules"][0]["if"].removeprefix("$CI_COMMIT_TAG =~ /").removesuffix("/")
         assert re.search(pattern, tag) and not re.search(
@@ -318,18 +356,30 @@ def gitlab(place: Path, job: Any, tag: str) -> str:
 @pytest.mark.parametrize("host", [github, gitlab])
 @pytest.mark.parametrize("version, deploys", [("1.1.0", True), ("1.0.0", False)])
 def test_the_pipelines_in_the_document_deploy_what_holds_production(
-    story: Story, git: Git, checkout: Any, job: Any, host: Any, version: str, deploys: bool
-) -> None:
-    """They are copied as they stand; a job that starts late must not bring the old one back."""
-    tags = git(story.root, "tag", "--list", "wine#production#*").split()
-    (tag,) = [
-        t for t in tags if f"Promote wine {version} " in git(story.root, "tag", "-n1", "-l", t)
-    ]
-    place = checkout(tag)
-    said = host(place, job, tag)
+    late: Path, git: Git, tmp_path: Path, checkout: Any, job: Any, host: Any, version: str,
+    deploys: bool,
+) -> None:  # fmt: skip
+    """They are copied as they stand; a job that starts late must not bring the old one back.
+
+    Runs from before the data remote are deployed too.
+    """
+    tags = git(late, "tag", "--list", "wine#production#*").split()
+    (tag,) = [t for t in tags if f"Promote wine {version} " in git(late, "tag", "-n1", "-l", t)]
+    said = host(checkout, job, tag)
     assert ("0.93 of wine 1.1.0" in said) is deploys
-    assert (place / "deploy" / "model.joblib").exists() is deploys
+    assert (tmp_path / "job" / "deploy" / "model.joblib").exists() is deploys
     assert not re.search(r"^0\.9", said.replace("0.93 of wine 1.1.0", ""), re.MULTILINE)
+
+
+def test_the_tree_of_a_run_from_before_the_data_remote_says_why_it_cannot_fetch(
+    checkout: Any, job: Any
+) -> None:
+    """Whoever checks the tag out, as hosts do, else looks for a fault of the data remote."""
+    place = checkout("wine@v1.1.0")
+    job(place, "git fetch -q --force --depth=1 origin 'refs/tags/*:refs/tags/*'")
+    said = job(place, "git track model path wine@production 2>&1 || true")
+    assert "no data remote is set: " in said and ".dvc/config names none" in said
+    assert "not of a branch: `git checkout BRANCH` brings" in said
 
 
 def test_the_workflow_starts_on_promotions_to_production_and_nothing_else() -> None:

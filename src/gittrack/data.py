@@ -248,7 +248,7 @@ def fetch(
             missing = [md5 for md5 in missing if md5 in asked]
         if not missing:
             continue
-        depot = depot or _depot_for(setup, remote, missing)
+        depot = depot or _depot_for(repo, setup, remote, missing)
         size += _bring(depot, cache, missing, meter, most=_bounds(cache, most or {}, missing))
         objects += len(missing)
     return Fetched(objects, size, depot.name if depot else None)
@@ -290,7 +290,7 @@ def mend(
     """
     cache = open_cache(repo, setup)
     try:
-        _bring(_depot_for(setup, remote, [md5]), cache, [md5], meter)
+        _bring(_depot_for(repo, setup, remote, [md5]), cache, [md5], meter)
     except DataMissing as error:
         raise DataDamaged(
             f"the object {md5} in the cache has another content, and no data remote has it",
@@ -299,18 +299,25 @@ def mend(
         ) from error
 
 
-def _depot_for(setup: Setup, remote: str | None, missing: Sequence[str]) -> Depot:
+def _depot_for(repo: Repo, setup: Setup, remote: str | None, missing: Sequence[str]) -> Depot:
     name = remote or setup.remote
-    if name is None:
-        words = "no data remote is set" if not setup.remotes else "no data remote is the default"
-        raise DataMissing(
-            f"{_named(missing)} not in the cache, and {words}",
-            md5s=missing,
-            hint="`dvc remote add -d NAME URL` sets the one that has it."
-            if not setup.remotes
-            else "--remote names one.",
+    if name is not None:
+        return open_depot(setup, name)
+    said = f"{_named(missing)} not in the cache, and no data remote is"
+    if setup.remotes:
+        raise DataMissing(f"{said} the default", md5s=missing, hint="--remote names one.")
+    where = "the work tree has no .dvc/config"
+    if setup.directory is not None:
+        where = f"{one_line(str(setup.directory / 'config'))} names none"
+    hint = "`dvc remote add -d NAME URL` sets the one that has it."
+    commit, branch = repo.head()
+    if commit is not None and branch is None:
+        # A pipeline on a tag has the tree of a run, which may be from before the data remote.
+        hint = (
+            f"the work tree is that of {commit[:12]}, not of a branch: `git checkout BRANCH` brings"
+            f" a .dvc/config that names one, if the branch has it; {hint}"
         )
-    return open_depot(setup, name)
+    raise DataMissing(f"{said} set: {where}", md5s=missing, hint=hint)
 
 
 def _bring(
