@@ -95,9 +95,9 @@ _REFUSED = {
     "f1 > 1 and (loss < 0 or dirty)": (
         "f1 > 1 (metrics.f1 = 0.4); loss < 0 or dirty (metrics.loss = 0.6, dirty = false)"
     ),
-    "metrics.auc > 0.1": "metrics.auc > 0.1 (no metrics.auc)",
-    "auc < 100": "auc < 100 (no metrics.auc)",
-    "metrics.odd < 100": "metrics.odd < 100 (metrics.odd = NaN)",
+    "metrics.auc > 0.1": "metrics.auc > 0.1 (no metrics.auc): metrics.auc is not known of this run",
+    "auc < 100": "auc < 100 (no metrics.auc): metrics.auc is not known of this run",
+    "metrics.odd < 100": "metrics.odd < 100 (metrics.odd = NaN): metrics.odd is NaN in this run",
     "not (metrics.f1 > 0.3)": "not (metrics.f1 > 0.3) (metrics.f1 = 0.4)",
     "params.lr = 'auto'": "params.lr = 'auto' (params.lr = 0.1)",
     "seed = 3": "seed = 3 (no params.seed)",
@@ -119,6 +119,35 @@ def test_what_is_not_met_is_refused_with_its_part_and_values(
     said = said.replace("loss < 0 or dirty (", "(loss < 0 or dirty) (")
     assert caught.value.message == f"{_NAME} does not meet {said}"
     assert caught.value.exit_code == 1
+
+
+_OPEN = [
+    "not (metrics.auc > 0.5)", "not auc > 0.5", "not (not (auc > 0.5))", "auc not in (0.1, 0.2)",
+    "not (metrics.odd > 1)", "metrics.odd != 1", "not (max(auc) > 0)", "not (max(odd) > 0)",
+    "not (auc + 1 > f1)", "not abs(auc) < 1", "not (f1 > 0.3 and auc > 0)",
+    "not (f1 > 0.9 or auc > 0)", "auc > 0 or dirty", "not (f1 / first(f1) > 1)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("condition", _OPEN)
+def test_what_was_not_measured_opens_no_gate(judge: Judge, condition: str) -> None:
+    """A run that never logged its error rate is not better than one with a bad one: `not` of what
+    nobody knows is not known either."""
+    with pytest.raises(StageRefused, match=r"is not known of this run|is NaN in this run"):
+        judge(condition)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "f1 > 0.3 or auc > 0.9", "auc > 0.9 or f1 > 0.3", "not (f1 > 0.9 and auc > 0.9)",
+        "auc is null", "not (auc is not null)", "auc is null or auc > 0.9",
+        "metrics.odd is not null", "not (params.seed = 4)", "not (tags.reviewed = 'no')",
+    ],
+)  # fmt: skip
+def test_what_is_known_decides_alone(judge: Judge, condition: str) -> None:
+    """Whether it was measured can be answered; params and tags stay as the listing has them."""
+    assert len(judge(condition)) == 1
 
 
 _NONSENSE = {

@@ -480,6 +480,24 @@ def test_a_condition_gates_a_promotion(three: World, git: Any) -> None:
     assert three.holders() == {"staging": "1.0.2"}
 
 
+def test_a_condition_is_asked_of_who_holds_the_stage_too(three: World, git: Any) -> None:
+    """A nightly job that asks for f1 >= 0.99 must not end well as nothing was to be done. The rule
+    of the stage is for those who come."""
+    three.promote("churn@1.0.0", "production")
+    git(three.root, "config", "track.stage.production.require", "metrics.f1 > 0.99")
+    three.repo = Repo.open(three.root)
+    before = git(three.root, "tag")
+    for dry in (False, True):
+        with pytest.raises(StageRefused, match=r"does not meet metrics\.f1 >= 0\.99"):
+            three.promote("churn@1.0.0", "production", require=["metrics.f1 >= 0.99"], dry_run=dry)
+        for nonsense in ("metrics.f1 >", "", "metrics.nothing > 1"):
+            with pytest.raises(QueryError):
+                three.promote("churn@1.0.0", "production", require=[nonsense], dry_run=dry)
+    done = three.promote("churn@1.0.0", "production", require=["metrics.f1 > 0"])
+    assert done.status == three.promote("churn@1.0.0", "production").status == "notneeded"
+    assert git(three.root, "tag") == before
+
+
 def test_the_rules_are_asked_first(three: World, git: Any) -> None:
     (three.root / ".gittrackconfig").write_text(
         '[track]\n stages = staging, production\n[track "stage.production"]\n'

@@ -2,7 +2,8 @@
 
 Reads the run's own record, which needs no index and no ref: a clone that has the run behind a tag
 alone judges like any other. The index is asked for names that other runs must explain, and for
-lineage. Who needs the answer, and for which stage, is the registrar's to know.
+lineage. Fails closed: what is said of a metric that the run lacks, or has as NaN, is neither true
+nor false here. Who needs the answer, and for which stage, is the registrar's to know.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def evidence(place: Place, commit: str, conditions: Sequence[str]) -> list[str]:
     Such as `metrics.f1 >= 0.9 and not dirty (metrics.f1 = 0.93, dirty = false)`: the condition as
     it was written, on one line, and the values that it is about. They are those of the record, laid
     over with what was said of the run afterwards. The run may be behind a tag alone. Nothing is
-    opened where there are no conditions.
+    opened where there are no conditions. `metrics.f1 > 0.5` is neither met nor not where the run
+    has no such number; then `not` of it is neither, too.
 
     Raises:
         StageRefused: one is not met, or cannot be told here; it names the part and the values.
@@ -59,6 +61,7 @@ def evidence(place: Place, commit: str, conditions: Sequence[str]) -> list[str]:
             bounds = [(part, subject.bound(part, text)) for part in _parts(tree)]
             failed += [
                 f"{_short(text[part.start : part.end])} ({subject.values([bound])})"
+                + subject.unknown(bound)
                 for part, bound in bounds
                 if not subject.meets(bound)
             ]
@@ -189,7 +192,7 @@ class _Subject:
     # -- whether it is met --------------------------------------------------------------------
 
     def meets(self, bound: Bound) -> bool:
-        """Whether a condition holds for the run.
+        """Whether a condition holds for the run: that it does not, or cannot be told, is the same.
 
         Raises:
             StageRefused: only a clone that has the runs can tell.
@@ -200,7 +203,42 @@ class _Subject:
                 " in this clone",
                 hint=_FETCH,
             )
+        return self._truth(bound) is True
+
+    def unknown(self, bound: Bound) -> str:
+        """The end of a sentence: which metrics a condition needs that are no numbers here."""
+        if self._truth(bound) is not None:
+            return ""
+        lost = dict.fromkeys(name for term in _compared(bound) for name in self._lost(term))
+        return ": " + ", ".join(lost)
+
+    def _truth(self, bound: Bound) -> bool | None:
+        """Whether a condition holds; None where that depends on what is no number here (Kleene)."""
+        match bound:
+            case conditions.All(parts):
+                found = {self._truth(part) for part in parts}
+                return False if False in found else None if None in found else True
+            case conditions.Any(parts):
+                found = {self._truth(part) for part in parts}
+                return True if True in found else None if None in found else False
+            case conditions.Not(part):
+                inner = self._truth(part)
+                return None if inner is None else not inner
+        if any(self._lost(term) for term in _compared(bound)):
+            return None
         return predicate.holds(bound, self.run, self._curve)
+
+    def _lost(self, term: Frozen) -> list[str]:
+        """What keeps a term from being a number, in words; nothing if it has no metric."""
+        names = list(_measured(term))
+        found = [text for one in names if (text := self._fault(one, _name(one)))]
+        return found or [text for text in [self._fault(term, "a value")] if names and text]
+
+    def _fault(self, term: Any, name: str) -> str:
+        found = predicate.value(term, self.run, self._curve)
+        if found is None:
+            return f"{name} is not known of this run"
+        return f"{name} is NaN in this run" if found != found else ""
 
     def _curve(self, metric: str) -> Mapping[str, Number | None] | None:
         return curve(self._place.repo, self._ref, metric, self.run.metrics.get(metric))
@@ -232,14 +270,11 @@ class _Subject:
                             yield from self._told(one)
 
     def _value(self, term: conditions.Field | conditions.Curve) -> str:
+        name = _name(term)
         match term:
-            case conditions.Curve(function, metric):
-                name = one_line(f"{function}({metric})")
-            case conditions.Field(key, kind):
-                name = one_line(key)
-                if kind == "time":
-                    moment = getattr(self.run, key)
-                    return f"no {name}" if moment is None else f"{name} = {time_text(moment)}"
+            case conditions.Field(key, "time"):
+                moment = getattr(self.run, key)
+                return f"no {name}" if moment is None else f"{name} = {time_text(moment)}"
         value = predicate.value(term, self.run, self._curve)
         return f"no {name}" if value is None else f"{name} = {_plain(value)}"
 
@@ -278,6 +313,40 @@ def _run_at(repo: Repo, commit: str) -> RunRef:
             hint="`git track model register RUN NAME` registers a run.",
         )
     return found
+
+
+def _compared(bound: Bound) -> Iterator[conditions.Term]:
+    """The values that a condition compares; not those of which it asks whether they are there."""
+    match bound:
+        case conditions.All(parts) | conditions.Any(parts):
+            for part in parts:
+                yield from _compared(part)
+        case conditions.Not(part):
+            yield from _compared(part)
+        case conditions.Compare(_, left, right):
+            yield from (left, right)
+        case conditions.In() | conditions.Like() | conditions.Match():
+            yield bound.operand
+
+
+def _measured(term: Frozen) -> Iterator[conditions.Field | conditions.Curve]:
+    """The metrics in a value, and numbers of their curves."""
+    match term:
+        case conditions.Curve():
+            yield term
+        case conditions.Field(key, _):
+            if key.startswith("metrics."):
+                yield term
+        case _:
+            for inner in term.fields():
+                if isinstance(inner, Frozen):
+                    yield from _measured(inner)
+
+
+def _name(term: conditions.Field | conditions.Curve) -> str:
+    if isinstance(term, conditions.Curve):
+        return one_line(f"{term.function}({term.metric})")
+    return one_line(term.key)
 
 
 def _plain(value: Any) -> str:

@@ -170,7 +170,8 @@ def promote(
 
     Whoever held it loses it, and is archived with `archive_existing`. The rules of the stage and
     the conditions in `require` are asked first; what they found stands in the tag. It is not needed
-    where the version holds the stage; with `again` it gets it anew, upon whatever is there now.
+    where the version holds the stage: `require` is asked then, too, the rules are not. With `again`
+    it gets it anew, upon whatever is there now.
     `upon` is the registry that `version` was found in, read a moment ago; None: read here.
 
     Raises:
@@ -212,6 +213,11 @@ def _give(
     if not again:
         objections.check_same(version, current, model)
     if current.stage == stage and not again:
+        if require:
+            # Whoever asks wants to know, whatever is decided: a job that ends well says yes.
+            from gittrack import gate
+
+            gate.evidence(place, current.commit, require)
         return Outcome("notneeded", current, (), current, stage, began)
     objections.check_open(model, current, stage)
     rules = policy.read(place)
