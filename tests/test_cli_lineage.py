@@ -21,9 +21,16 @@ from gittrack.cli.output import Screen
 from gittrack.git import Repo
 from gittrack.lineage import of_run
 from gittrack.records import Artifact, Input
+from in_process import track_here
 from summaries import HOSTILE, UNSAFE
 from test_index import given, record, say
 from test_lineage import many
+
+
+@pytest.fixture(scope="module")
+def track() -> Track:
+    """The command in this process: it reads, and that it starts is shown elsewhere."""
+    return track_here
 
 
 def pipeline(place: Path) -> dict[str, str]:
