@@ -106,7 +106,10 @@ def test_an_alias_that_is_not_the_reason_is_told_apart_from_a_stage(
 def test_a_contest_is_told_by_both_tags_of_it(wine: Wine, track: Track) -> None:
     """Two people promoted at once: neither job may go on as if nothing was the matter."""
     wine.tag("wine#production#4", RUN, version="1.0.0", previous="wine#production#1")
-    assert "wine#production#1" in told(track, wine.root, "wine#production#4")["contested"]
+    assert told(track, wine.root, "wine#production#4")["contested"] == (
+        "wine#production#4: Ada Lovelace gave v1.0.0 production when v1.0.0 held it;"
+        " v1.1.0 did by then (Ada Lovelace)"
+    )
     wine.tag("wine#production#5", RUN, version="1.0.0", previous="wine#production#4")
     assert told(track, wine.root, "wine#production#5")["contested"] is None
 

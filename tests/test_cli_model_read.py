@@ -228,7 +228,11 @@ def test_what_is_contested_and_what_is_ignored_is_said(disputed: Path, track: An
     told = json.loads(track(disputed, "model", "ls", "--problems", "--json", check=0).stdout)
     assert [one["tag"] for one in told] == ["churn@v1.x", "churn@v3.0.0"]
     done = track(disputed, "model", "history", "churn", check=0)
-    assert "* contested: churn#production#3: it was decided when nobody" in done.stderr
+    why = (
+        "churn#production#3: Ada Lovelace gave v1.0.0 production when nobody held it;"
+        " v1.1.0 did by then (Ada Lovelace)"
+    )
+    assert f"* contested: {why}\n" in done.stderr
     done = track(disputed, "model", "show", "churn", check=0)
     assert "contested\n  production: churn#production#3" in done.stdout
     assert "--again decides anew" in done.stdout

@@ -739,3 +739,55 @@ def test_what_git_means_by_an_at_sign_stays_gits(
 ) -> None:
     """`main@{1}` names a commit, and must not become a complaint about models."""
     assert registry.parse(selector) == expected
+
+
+# -- why somebody has to look at it ---------------------------------------------------------------
+
+GIVEN = ("churn#production#1 A Previous=none",)
+
+
+@pytest.mark.parametrize(
+    "lines, why",
+    [
+        (["churn#production#2 B Previous=none"],
+         "Bob gave v1.1.0 production when nobody held it; v1.0.0 did by then (Ada)"),
+        (["churn#production#2 B", "churn#production#3 C Previous=churn#production#1"],
+         "Bob gave v1.2.0 production when v1.0.0 held it; v1.1.0 did by then (Ada)"),
+        (["churn#production#2 A", "churn#production!#3 A Previous=churn#production#1"],
+         "Bob took production from v1.0.0 when v1.0.0 held it;"
+         " it had been given it anew by then (Ada)"),
+        (["churn#production!#2 A", "churn#production#3 B Previous=churn#production#1"],
+         "Bob gave v1.1.0 production when v1.0.0 held it; nobody did by then"),
+        (["churn#production#3 B Previous=churn#production#2"],
+         "Bob gave v1.1.0 production when the version of churn#production#2 held it, a tag that"
+         " does not count here; v1.0.0 did by then (Ada)"),
+        (["churn#staging#2 B", "churn#production#3 B Previous=churn#staging#2"],
+         "Bob gave v1.1.0 production when the version of churn#staging#2 held it, a tag that"
+         " does not count here; v1.0.0 did by then (Ada)"),
+        (["churn#production#2 B Previous=yesterday"],
+         "Bob gave v1.1.0 production; what it was decided upon is no tag of the registry"),
+        (["churn#champion#2 A Kind=alias", "churn#champion#3 B Kind=alias Previous=none"],
+         "Bob pointed champion at v1.1.0 when nobody held it; v1.0.0 did by then (Ada)"),
+        (["churn#production!#43 A Previous=churn#production#1",
+          "churn#production#43 B Previous=churn#production#1"],
+         "Bob gave v1.1.0 production when v1.0.0 held it; under the same number 43"
+         " Ada took production from v1.0.0"),
+        (["churn#production!#2 A Because=churn#production#9"],
+         "Bob took production from v1.0.0 because of churn#production#9,"
+         " which is missing here or says something else"),
+    ],
+)  # fmt: skip
+def test_a_contest_says_who_decided_what_upon_which_holder(lines: list[str], why: str) -> None:
+    """The names of tags alone say nothing to whoever has to settle it; Bob made the last one."""
+    tags = [said(line) for line in (*VERSIONS, *GIVEN, *lines)]
+    tags[-1] = tags[-1]._replace(by="Bob")
+    known = registry.fold(tags).models["churn"]
+    assert [one.contested for one in known.contested if one.by == "Bob"] == [why]
+
+
+def test_a_name_in_a_contest_is_one_short_line() -> None:
+    """Anybody can choose it, and it stands in the middle of a sentence."""
+    rival = said("churn#production#2 B Previous=none")._replace(by="Bo\nb" + "b" * 5_000)
+    (one,) = registry.fold([*map(said, (*VERSIONS, *GIVEN)), rival]).models["churn"].contested
+    assert one.contested is not None and one.contested.startswith("Bo\\nbbb")
+    assert len(one.contested) < 150

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack import inscriptions, semver, tagging, tags
 from gittrack.errors import ModelNotFound
@@ -19,6 +19,9 @@ from gittrack.tagging import ARCHIVED, STAGES, Event
 from gittrack.tags import Tag
 from gittrack.versions import Change, Holding, Model, Problem, Registry, Version
 from gittrack.whereabouts import Place
+
+if TYPE_CHECKING:
+    from gittrack import disputes
 
 __all__ = [
     "Change",
@@ -211,6 +214,7 @@ class _Folding:
         self._stages: dict[str, str] = {}
         self._contested: dict[str, list[Change]] = defaultdict(list)
         self._taken_back: Collection[str] = ()
+        self._steps: dict[str, _Step] = {}
 
     def model(self) -> Model | None:
         """None where no tag that counts is left."""
@@ -299,8 +303,9 @@ class _Folding:
                 if step is not None:
                     steps.append(step)
         steps.sort(key=_order)
+        self._steps = {one.said.tag.name: one for one in steps}
         rivals = _rivals(steps)
-        return [self._apply(one, rivals.get(one.said.tag.name)) for one in steps]
+        return [self._apply(one, rivals.get(one.said.tag.name, ())) for one in steps]
 
     def _step(
         self, said: _Said, registered: Mapping[str, Change], there: dict[str, None]
@@ -329,7 +334,7 @@ class _Folding:
             self._doubt(tag.name, reason)
         return _Step(said, version, affected, is_void)
 
-    def _apply(self, step: _Step, rivals: str | None) -> Change:
+    def _apply(self, step: _Step, rivals: Sequence[str]) -> Change:
         event, version = step.said.event, step.version
         stage = event.stage or ""
         holders = self._holders[stage]
@@ -343,10 +348,12 @@ class _Folding:
         else:
             replaced, has_effect = mine, mine is not None
             version = version if mine is None else mine.version or version
-        contested, trailers = rivals, step.said.inscription.trailers
-        if contested is None and stage != ARCHIVED:
+        contested, trailers = None, step.said.inscription.trailers
+        if rivals:
+            contested = self._rivalry(step, rivals)
+        elif stage != ARCHIVED:
             is_free = event.action == "assign" or version in self._taken_back or not has_effect
-            contested = _mistaken(trailers, present, is_free=is_free)
+            contested = self._mistaken(step, version, present, is_free=is_free)
         change = self._change(
             step.said, version, None if replaced is None else replaced.tag, has_effect, contested
         )
@@ -359,6 +366,43 @@ class _Folding:
         elif "because" not in trailers and (has_effect or event.action == "assign"):
             self._contested.pop(stage, None)
         return change
+
+    def _mistaken(
+        self, step: _Step, version: str, present: Change | None, *, is_free: bool
+    ) -> str | None:
+        """Whether a change was decided upon something else than what is there, in words."""
+        trailers = step.said.inscription.trailers
+        cause, decided = trailers.get("because"), trailers.get("previous")
+        actual = "none" if present is None else present.tag
+        # A consequence ends nothing: where the tag that it follows from counts, that did.
+        if is_free if cause is not None else decided in (None, actual):
+            return None
+        from gittrack import disputes
+
+        own = self._act(step, version)
+        if cause is not None:
+            return disputes.unfounded(own, cause)
+        return disputes.mistaken(own, present and self._act(self._steps[present.tag]))
+
+    def _rivalry(self, step: _Step, others: Sequence[str]) -> str:
+        from gittrack import disputes
+
+        return disputes.rivals(self._act(step), [self._act(self._steps[one]) for one in others])
+
+    def _act(self, step: _Step, version: str | None = None) -> disputes.Act:
+        """What a step did, for a sentence."""
+        from gittrack import disputes
+
+        tag, event, text = step.said
+        previous = text.trailers.get("previous")
+        upon = self._steps.get(previous or "")
+        holder = None
+        if upon and upon.said.event.action == "assign" and upon.said.event.stage == event.stage:
+            holder = upon.version
+        return disputes.Act(
+            tag.name, tag.by, event.action, version or step.version, event.stage or "",
+            _is_alias(step.said), previous, holder,
+        )  # fmt: skip
 
     def _assign(self, change: Change, step: _Step) -> None:
         stage = change.stage or ""
@@ -423,8 +467,8 @@ def _common(some: Collection[str], others: Collection[str]) -> list[str]:
     return sorted(found) if len(found) > 1 else found
 
 
-def _rivals(steps: Sequence[_Step]) -> dict[str, str]:
-    """By tag, that others have its counter, where their order makes a difference.
+def _rivals(steps: Sequence[_Step]) -> dict[str, list[str]]:
+    """By tag, up to three others that have its counter, where their order makes a difference.
 
     That is where they are about one stage, or about the stage of one version.
     """
@@ -443,23 +487,4 @@ def _rivals(steps: Sequence[_Step]) -> dict[str, str]:
         if len(names) > 1:
             for name in names:
                 found[name].update(dict.fromkeys(names[:4]))
-    return {
-        name: f"it has the same number as {', '.join([one for one in others if one != name][:3])}"
-        for name, others in found.items()
-    }
-
-
-def _mistaken(trailers: Mapping[str, str], present: Change | None, *, is_free: bool) -> str | None:
-    """Whether a change was decided upon something else than what is there."""
-    if "because" in trailers:
-        # It ends nothing: where the tag that it follows from counts, that did.
-        return None if is_free else "what it follows from is missing here, or says something else"
-    decided, actual = trailers.get("previous"), "none" if present is None else present.tag
-    if decided is None or decided == actual:
-        return None
-    if decided == "none":
-        return f"it was decided when nobody was there, but {actual} came before"
-    if tagging.parse(decided) is None:
-        return "what it was decided upon is no tag of the registry"
-    came = "that was over" if present is None else f"{actual} came"
-    return f"it was decided upon {decided}, but {came} before"
+    return {name: [one for one in others if one != name][:3] for name, others in found.items()}
