@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import recorded_runs
-from conftest import Git
+from conftest import KINDS, Git
 from gittrack import events, gate, index, refs, whereabouts
 from gittrack.annotations import append
 from gittrack.errors import BrokenRecord, QueryError, StageRefused
@@ -44,9 +44,13 @@ def _commit(place: Path, name: str = _NAME) -> str:
     return next(run.commit for run in refs.all_runs(repo) if run.name == name)
 
 
-@pytest.fixture(params=["with its ref", "behind a tag alone"])
-def judge(request: pytest.FixtureRequest, repo_dir: Path, tmp_path: Path, git: Git) -> Judge:
-    """`judge(*conditions)` of the run, where its ref is, and in a plain clone."""
+@pytest.fixture(scope="module", params=["with its ref", "behind a tag alone"])
+def judge(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, git: Git
+) -> Judge:
+    """`judge(*conditions)` of the run, where its ref is, and in a plain clone; it only reads."""
+    tmp_path = tmp_path_factory.mktemp("judged")
+    repo_dir = KINDS["plain"](tmp_path).root
     _runs(repo_dir)
     commit, here = _commit(repo_dir), repo_dir
     if request.param != "with its ref":

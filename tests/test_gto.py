@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import subprocess
@@ -13,7 +14,8 @@ import pytest
 from gto import api
 from gto.exceptions import ManyVersions
 
-from conftest import Git
+from conftest import KINDS, Git
+from copies import copied
 from gittrack import refs, registrar, registry, whereabouts
 from gittrack.errors import GittrackError
 from gittrack.git import Repo
@@ -140,9 +142,18 @@ class World:
         chance.choices([decide for _, decide in decisions], weights)[0]()
 
 
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory, git: Git) -> World:
+    """What each test gets a copy of."""
+    return World(KINDS["plain"](tmp_path_factory.mktemp("world")).root, git)
+
+
 @pytest.fixture
-def world(repo_dir: Path, git: Git) -> World:
-    return World(repo_dir, git)
+def world(untouched: World, tmp_path: Path) -> World:
+    made = copy.copy(untouched)
+    made.root = copied(untouched.root, tmp_path / "repo")
+    made.repo = Repo.open(made.root)
+    return made
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import sys
 import warnings
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 
 import gittrack
+from conftest import KINDS
+from copies import copied
 from doors import fresh
 from gittrack import errors
 from gittrack.git import Repo
@@ -22,10 +25,24 @@ from registered import OTHER, RUN, Wine
 from remotes import directory_config, keep, set_up
 
 
+@pytest.fixture(scope="module")
+def cellar(tmp_path_factory: pytest.TempPathFactory) -> Wine:
+    """Two runs with an artifact each, no version yet; nobody works in it."""
+    top = tmp_path_factory.mktemp("cellar")
+    return Wine(KINDS["plain"](top).root, top / "scratch")
+
+
 @pytest.fixture
-def wine(repo_dir: Path, tmp_path: Path) -> Iterator[Wine]:
-    """Two runs with an artifact each, no version yet; this process stands in the repository."""
-    made = Wine(repo_dir, tmp_path / "scratch")
+def repo_dir(cellar: Wine, tmp_path: Path) -> Path:
+    """The fixture of that name, with these runs."""
+    return copied(cellar.root, tmp_path / "repo")
+
+
+@pytest.fixture
+def wine(cellar: Wine, repo_dir: Path) -> Iterator[Wine]:
+    """A copy of `cellar`; this process stands in the repository."""
+    made = copy.copy(cellar)
+    made.root = repo_dir
     with fresh(repo_dir):
         yield made
 

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import KINDS
+from copies import copied
 from gittrack import (
     assignments,
     inscriptions,
@@ -90,13 +92,20 @@ def world(repo_dir: Path) -> World:
     return World(repo_dir)
 
 
-@pytest.fixture
-def three(world: World) -> World:
-    """Versions 1.0.0 to 1.0.2 of `churn`."""
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Versions 1.0.0 to 1.0.2 of `churn`, for copies."""
+    world = World(KINDS["plain"](tmp_path_factory.mktemp("three")).root)
     for number in range(3):
         ref = world.run(number, metrics={"f1": 0.5 + number / 10})
         assert registrar.register(world.repo, ref, "churn").status == "done"
-    return world
+    return world.root
+
+
+@pytest.fixture
+def three(untouched: Path, tmp_path: Path) -> World:
+    """Versions 1.0.0 to 1.0.2 of `churn`."""
+    return World(copied(untouched, tmp_path / "repo"))
 
 
 # -- registering ----------------------------------------------------------------------------------
