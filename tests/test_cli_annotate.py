@@ -68,6 +68,8 @@ def test_tags_are_set_printed_and_taken_away(place: Path, track) -> None:
         (["note", OTTER, "-m", " "], 1, "error: the note is empty"),
         (["note", OTTER, "-m", "x", "-F", "y"], 2, "error: -m and -F do not go together"),
         (["note", OTTER, "-F", "absent"], 1, "error: 'absent' cannot be read"),
+        # It has no end, and must not be read until there is no memory.
+        (["note", OTTER, "-F", "/dev/zero"], 1, "error: '/dev/zero' has more than 1 MiB"),
         (["rename", OTTER, "a\nb"], 1, "error: a title is one line"),
         (["archive", OTTER, "nobody"], 1, "error: no run named 'nobody'"),
         (["rm"], 2, "error: missing argument 'RUN...'"),

@@ -226,6 +226,21 @@ def test_who_held_the_stage_is_demoted_or_archived(world: World) -> None:
     assert said == "wine@v1.0.0 now holds production (before: v1.1.0)\n"
 
 
+def test_an_alias_is_not_demoted(world: World) -> None:
+    """Who said champion did not mean that production becomes empty."""
+    world.two()
+    world.say("alias", "wine@v1.0.0", "champion")
+    world.say("alias", "wine@v1.1.0", "rival")
+    before = world.ask("history", "wine").out
+    done = world.ask("demote", "wine@champion")
+    assert done.code == 2 and "'wine@champion' is an alias, and no stage" in done.err
+    assert "`git track model alias wine champion --delete`" in done.err
+    assert "`git track model demote wine@v1.0.0`" in done.err
+    assert "demote wine@v1.1.0" not in world.ask("demote", "wine@rival").err
+    assert world.ask("history", "wine").out == before
+    assert world.say("demote", "wine@v1.0.0") == "wine@v1.0.0 no longer holds production\n"
+
+
 NOTNEEDED = [
     (("register", "amber", "wine"), "wine@v1.0.0 is amber-aaaaaa already (accuracy 0.98)"),
     (("register", "amber", "wine", "--version", "v1.0.0"), "wine@v1.0.0 is amber-aaaaaa already "

@@ -364,6 +364,7 @@ def test_the_verb_reads_files(wine: Path, track: Any) -> None:
         (["wine", "-m", "x", "--show"], 2, "do not go together"),
         (["wine", "-m", "x", "-F", "y"], 2, "do not go together"),
         (["wine", "-F", "nothing"], 1, "cannot be read"),
+        (["wine", "-F", "/dev/zero"], 1, "has more than 1 MiB"),
         (["wine", "-m", "x" * 33_000], 1, "at most 32768"),
     ],
 )

@@ -172,7 +172,7 @@ def test_what_else_stands_in_it_does_nothing(repo_dir: Path, tmp_path: Path) -> 
         f'[include]\npath = {other}\n[includeIf "gitdir:**"]\npath = {other}\n'
         "[core]\nfsmonitor = touch pwned\nsshCommand = touch pwned\n[alias]\nx = !touch pwned\n"
         '[track]\nsign = true\nexperiment = theirs\n[track "stage.x.y"]\nallow = <1\n'
-        '[track "stage."]\nallow = no\n[track "stage.a\\nb"]\nallow = <1\nallow\n',
+        '[track "stage."]\nallow = no\n[track "stage.a\\nb"]\nallow = <1\n',
     )
     found = rules(repo_dir)
     assert found.stages == () and found.rule("production") == Rule()
@@ -209,6 +209,38 @@ def test_a_file_too_large_or_no_file_at_all(repo_dir: Path, git: Any, tmp_path: 
         (repo_dir / ".gto").write_text(text)
         with pytest.raises(BadFile, match=r"\.gto"):
             rules(repo_dir)
+
+
+@pytest.mark.parametrize("line", ["allow", "from", "require", "from = ,", "ALLOW"])
+@pytest.mark.parametrize("where", ["file", "config"])
+def test_a_rule_without_a_value_is_no_open_door(
+    repo_dir: Path, git: Any, line: str, where: str
+) -> None:
+    """Whoever wrote `from` and forgot the rest did not mean: from anywhere."""
+    text = f"{PRODUCTION}\t{line}\n"
+    if where == "file":
+        write(repo_dir, text)
+    else:
+        with open(repo_dir / ".git" / "config", "a") as file:
+            file.write(text)
+    key = f"track.stage.production.{line.split()[0].lower()}"
+    error = BadFile if where == "file" else UsageError
+    with pytest.raises(
+        error, match=f"{key} is a rule without a value".replace(".", r"\.")
+    ) as caught:
+        rules(repo_dir)
+    assert (policy.FILE in caught.value.message) is (where == "file")
+    assert caught.value.exit_code == (2 if where == "config" else caught.value.exit_code)
+
+
+@pytest.mark.parametrize("name", ["stages", "allow", "from", "require"])
+def test_an_empty_value_takes_a_rule_away(repo_dir: Path, git: Any, name: str) -> None:
+    """As the documents say, and as Git has it for its own lists."""
+    key = f"track.{name}" if name == "stages" else f"track.stage.production.{name}"
+    git(repo_dir, "config", "--file", policy.FILE, key, "2.0")
+    git(repo_dir, "config", key, "")
+    found = rules(repo_dir)
+    assert found.stages == () and found.rule("production") == Rule()
 
 
 @pytest.mark.parametrize(

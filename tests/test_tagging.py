@@ -16,6 +16,7 @@ from gittrack.tagging import (
     Action,
     Event,
     check_model,
+    check_new_model,
     check_stage,
     compose,
     parse,
@@ -138,6 +139,18 @@ def test_a_model_may_not_be_called_so(name: str) -> None:
     """Git would refuse the tag, or somebody would read another one."""
     with pytest.raises(BadName, match="is no name for a model"):
         check_model(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["HEAD", "refs/a", "refs/tags/a", "tags/a", "heads/a", "remotes/a/b"]
+)
+def test_a_new_model_may_not_be_called_as_git_calls_something(name: str) -> None:
+    """`git show HEAD@v1.0.0` must be nobody's riddle; one that GTO made goes on."""
+    with pytest.raises(BadName, match="Git has another meaning"):
+        check_new_model(name)
+    check_model(name)
+    for near in ("head", "HEADS", "tags", "team/refs/a", "refs"):
+        check_new_model(near)
 
 
 @pytest.mark.parametrize("name", [*STAGES, "champion", "qa-1", "a", "int_2", "test"])

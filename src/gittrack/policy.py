@@ -30,6 +30,7 @@ _STAGES = "track.stages"
 _PREFIX = "track.stage."
 _OURS = ("allow", "from", "require")
 _NONE = "none"
+_VALUELESS = "is a rule without a value"
 
 
 class Rule(NamedTuple):
@@ -146,7 +147,9 @@ def read(place: Place) -> Policy:
     where nothing else says which there are.
 
     Raises:
-        BadFile: a file cannot be understood, is no plain file, or is too large.
+        BadFile: a file cannot be understood, is no plain file, or is too large; or a rule in it has
+            no value.
+        UsageError: a setting has none.
         GitFailed: Git cannot read its configuration.
     """
     values: dict[str, tuple[str, ...]] = {}
@@ -175,6 +178,8 @@ def _configured(place: Place) -> dict[str, tuple[str, ...]]:
     told = place.ask("config", "--includes", "-z", "--get-regexp", r"^track\.stages?(\.|$)") or b""
     found: dict[str, tuple[str, ...]] = {}
     for key, value in _listed(told):
+        if value is None:
+            raise UsageError(f"{key} {_VALUELESS}", hint=f"`{key}=` says that there is none.")
         found[key] = (*found.get(key, ()), value)
     return found
 
@@ -191,14 +196,24 @@ def _committed(place: Place) -> Iterator[tuple[str, str]]:
     told = place.ask(*words)
     if told is None:
         raise BadFile(f"{FILE}: {_reason(place, words)}", path=FILE)
-    yield from _listed(told)
+    for key, value in _listed(told):
+        if value is None:
+            name = key.rpartition(".")[2]
+            raise BadFile(
+                f"{FILE}: {key} {_VALUELESS}",
+                path=FILE,
+                hint=f"`{name} =` says that there is none.",
+            )
+        yield key, value
 
 
-def _listed(told: bytes) -> Iterator[tuple[str, str]]:
+def _listed(told: bytes) -> Iterator[tuple[str, str | None]]:
+    """Rules with their values; None where only a name stands, or commas."""
     for item in told.split(b"\0"):
-        key, _, value = item.decode("utf-8", "replace").partition("\n")
+        key, has_value, value = item.decode("utf-8", "replace").partition("\n")
         if _is_rule(key):
-            yield key.lower(), value
+            is_one = has_value and (not value.strip() or value.strip(", \t\n"))
+            yield key.lower(), value if is_one else None
 
 
 def _is_rule(key: str) -> bool:

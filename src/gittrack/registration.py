@@ -230,7 +230,7 @@ def draft(
     """
     known = basis.known.models.get(model)
     if known is None:
-        tagging.check_model(model)
+        tagging.check_new_model(model)
         _check_case(basis, model)
     elif known.deprecated is not None:
         raise StageRefused(

@@ -19,6 +19,7 @@ __all__ = [
     "Action",
     "Event",
     "check_model",
+    "check_new_model",
     "check_stage",
     "compose",
     "parse",
@@ -58,6 +59,7 @@ _EVENT = re.compile(
 _LIKE = rf"(?P<model>{_MODEL})(?:@v?[0-9]|@deprecated|@created|#[^/]*#)"
 _STAGE = r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?"
 _RESERVED = frozenset(["latest", "greatest", "deprecated", "created", "none", "head"])
+_OF_GIT = ("refs/", "tags/", "heads/", "remotes/")
 _VERSION_LIKE = r"v?[0-9].*"
 _LONGEST = 100
 _LONGEST_TAG = 1000
@@ -127,7 +129,7 @@ def resembled(tag: str) -> str | None:
 
 
 def check_model(name: str) -> None:
-    """Make sure that a new model may be called so.
+    """Make sure that a model may be called so.
 
     Raises:
         BadName: it may not.
@@ -149,6 +151,20 @@ def check_model(name: str) -> None:
             f"'{name}' is no name for a model",
             hint="letters, digits, '-', '_' and '/', at most 100; the first and the last of them"
             " a letter or digit.",
+        )
+
+
+def check_new_model(name: str) -> None:
+    """Make sure that a new model may be called so: one that there is goes on under its name.
+
+    Raises:
+        BadName: it may not.
+    """
+    check_model(name)
+    if name == "HEAD" or name.startswith(_OF_GIT):
+        raise BadName(
+            f"'{name}' is no name for a model: Git has another meaning for it",
+            hint="any but HEAD, and what begins with refs/, tags/, heads/ or remotes/.",
         )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["archive", "content", "note", "rename", "restore", "rm", "tag"]
 
 _NAMED = 3
+_LARGEST = 1 << 20
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -113,17 +114,22 @@ def content(file: str) -> str:
     """The text in a file, `-` for stdin.
 
     Raises:
-        BadFile: it cannot be read, or is not UTF-8.
+        BadFile: it cannot be read, has more than 1 MiB, or is not UTF-8.
     """
     from gittrack.errors import BadFile
 
     try:
         if file == "-":
-            return sys.stdin.buffer.read().decode("utf-8")
-        with open(file, encoding="utf-8") as opened:
-            return opened.read()
+            data = sys.stdin.buffer.read(_LARGEST + 1)
+        else:
+            with open(file, "rb") as opened:
+                data = opened.read(_LARGEST + 1)
     except OSError as error:
         raise BadFile(f"'{file}' cannot be read: {error.strerror}", path=file) from error
+    if len(data) > _LARGEST:
+        raise BadFile(f"'{file}' has more than 1 MiB: that is no text for people", path=file)
+    try:
+        return data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise BadFile(f"'{file}' is not UTF-8 ({error.reason})", path=file) from error
 

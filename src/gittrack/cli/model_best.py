@@ -195,7 +195,7 @@ def _model(place: Place, name: str, asked: _Asked) -> Model | None:
         return decisions.model_named(place, name)
     found = registry.read(place).models.get(name)
     if found is None:
-        tagging.check_model(name)
+        tagging.check_new_model(name)
     return found
 
 

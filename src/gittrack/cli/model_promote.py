@@ -24,6 +24,7 @@ from gittrack.cli.output import json_option
 
 if TYPE_CHECKING:
     from gittrack.registrar import Outcome
+    from gittrack.registry import Version
 
 __all__ = ["alias", "archive", "demote", "promote", "promoted", "rollback"]
 
@@ -139,12 +140,29 @@ def demote(ctx: click.Context, version: str, reason: str, dry_run: bool, as_json
 
     place = open_place(ctx)
     found = version_named(place, version)
+    _check_no_alias(found, version)
     outcome = registrar.demote(place.repo, found, reason=reason, dry_run=dry_run)
     if outcome.status == "notneeded":
         sentence = f"{found.name} holds no stage"
     else:
         sentence = f"{found.name} {'would lose' if dry_run else 'no longer holds'} {found.stage}"
     tell(place, outcome, sentence, as_json=as_json, dry_run=dry_run)
+
+
+def _check_no_alias(found: Version, selector: str) -> None:
+    """Raise UsageError where an alias is named: its version may hold a stage that nobody meant."""
+    from gittrack import registry
+    from gittrack.errors import UsageError
+
+    named = registry.parse(selector)
+    if named is None or named[1] not in found.aliases:
+        return
+    holds = f"`git track model demote {found.name}` takes {found.stage} from its version."
+    raise UsageError(
+        f"'{selector}' is an alias, and no stage",
+        hint=f"`git track model alias {found.model} {named[1]} --delete` takes the alias away"
+        + (f"; {holds}" if found.stage else "."),
+    )
 
 
 @click.command()
