@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
+from in_process import track_here
 from recorded_runs import record
+
+
+@pytest.fixture(scope="module")
+def track() -> Any:
+    """The command in this process: what only a process of its own shows is started as one."""
+    return track_here
+
 
 METRICS: list[dict[str, float]] = [
     {"acc": 0.75, "val_loss": 0.5},

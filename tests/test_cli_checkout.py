@@ -18,8 +18,16 @@ from gittrack.cache import open_cache
 from gittrack.git import Repo
 from gittrack.records import Code, Data, Skipped
 from gittrack.refs import RunRef
+from in_process import track_here
 from remotes import set_up
 from test_checkout import recorded
+
+
+@pytest.fixture(scope="module")
+def track() -> Any:
+    """The command in this process: what only a process of its own shows is started as one."""
+    return track_here
+
 
 NAME = "amber-otter-7f3kq2"
 

@@ -11,12 +11,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.dataset as ds
 import pytest
 
 from conftest import Git, Track
+from in_process import track_here
 from recorded_runs import record, various
+
+
+@pytest.fixture(scope="module")
+def track() -> Any:
+    """The command in this process: what only a process of its own shows is started as one."""
+    return track_here
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,19 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gittrack.cli.gc import gc
 from gittrack.cli.main import VERBS
+from in_process import track_here
+
+
+@pytest.fixture(scope="module")
+def track() -> Any:
+    """The command in this process: what only a process of its own shows is started as one."""
+    return track_here
 
 
 @pytest.fixture

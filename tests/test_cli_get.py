@@ -12,7 +12,15 @@ import pytest
 
 from gittrack import data, setup
 from gittrack.git import Repo
+from in_process import track_here
 from remotes import cache_of, directory_config, fill, keep, record, set_up
+
+
+@pytest.fixture(scope="module")
+def track() -> Any:
+    """The command in this process: what only a process of its own shows is started as one."""
+    return track_here
+
 
 MODEL = "m" * 4_100
 THINGS = {"model.joblib": MODEL, "out/processed": {"train.csv": "a\n", "deep/test.csv": "b\n"}}

@@ -17,7 +17,15 @@ import pytest
 from gittrack import commits
 from gittrack.git import Identity, Repo
 from gittrack.records import Code, Row, Run
+from in_process import track_here
 from recorded_runs import NOON, record
+
+
+@pytest.fixture(scope="module")
+def track() -> Any:
+    """The command in this process: what only a process of its own shows is started as one."""
+    return track_here
+
 
 ADA = Identity("Ada Lovelace", "ada@example.org")
 SVG = "{http://www.w3.org/2000/svg}"

@@ -21,7 +21,15 @@ from gittrack.cache import open_cache
 from gittrack.events import Change
 from gittrack.git import Repo
 from gittrack.records import Artifact, Code, Data, Environment, Input, Row, Run
+from in_process import track_here
 from recorded_runs import found
+
+
+@pytest.fixture(scope="module")
+def track() -> Any:
+    """The command in this process: what only a process of its own shows is started as one."""
+    return track_here
+
 
 _made = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "generate.py"))
 generate, AUTHOR, START = _made["generate"], _made["AUTHOR"], _made["START"]

@@ -14,7 +14,15 @@ from gittrack.cli.main import VERBS
 from gittrack.cli.send import send as command
 from gittrack.git import Repo
 from gittrack.records import Artifact
+from in_process import track_here
 from remotes import cache_of, directory_config, keep, record, set_up
+
+
+@pytest.fixture(scope="module")
+def track() -> Any:
+    """The command in this process: what only a process of its own shows is started as one."""
+    return track_here
+
 
 OLD, NEW = "calm-lynx-0xw8nc", "bold-crow-0xw8nc"
 

@@ -12,13 +12,21 @@ import sys
 import time
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import Git, Track
 from gittrack.records import Environment
 from gittrack.relations import RELATIONS
+from in_process import track_here
 from recorded_runs import record, various
+
+
+@pytest.fixture(scope="module")
+def track() -> Any:
+    """The command in this process: what only a process of its own shows is started as one."""
+    return track_here
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,14 @@ from gittrack.cli.main import VERBS
 from gittrack.git import Identity, Repo
 from gittrack.records import Artifact, Code, Run
 from gittrack.refs import RunRef
+from in_process import track_here
+
+
+@pytest.fixture(scope="module")
+def track() -> Any:
+    """The command in this process: what only a process of its own shows is started as one."""
+    return track_here
+
 
 ADA = Identity("Ada Lovelace", "ada@example.org")
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
