@@ -211,6 +211,39 @@ def test_in_a_checkout_of_one_tag_what_cannot_be_known_is_not_made_up(
     assert json.loads(again.stdout) == told(track, wine.root, ref) and again.stderr == ""
 
 
+@pytest.mark.parametrize(
+    "gone, tag, current, lacking",
+    [
+        # Whether production is still there depends on what came later.
+        ("wine#production#5", "wine#production#2", None, "5"),
+        ("wine#production#5", "wine#staging!#4", None, "5"),
+        # Who was given it last holds it, whatever is missing before.
+        ("wine#production#2", "wine#production#6", True, "2"),
+        ("wine#production#2", "wine#production#1", False, "2"),
+    ],
+)
+def test_in_a_checkout_of_some_tags_what_depends_on_the_others_is_not_known(
+    wine: Wine, track: Track, git: Git, gone: str, tag: str, current: bool | None, lacking: str
+) -> None:
+    """A pipeline would deploy what lost its stage; a tag that somebody deleted long ago must not
+    stop all pipelines for ever."""
+    wine.tag("wine#staging!#4", RUN, version="1.0.0")
+    wine.tag("wine#production#5", RUN, version="1.0.0", previous="wine#production#2")
+    if current is not None:
+        wine.tag("wine#production#6", OTHER, version="1.1.0", previous="wine#production#5")
+    else:
+        wine.tag("wine#champion#6", OTHER, version="1.1.0", kind="alias", previous="none")
+    git(wine.root, "tag", "-d", gone)
+    done = track(wine.root, "model", "on-tag", tag, "--json", check=0)
+    found = json.loads(done.stdout)
+    assert found["current"] is current and found["gaps"] == [[int(lacking)] * 2]
+    assert f"numbers {lacking} of wine are missing here" in done.stderr and FETCH in done.stderr
+    shown = track(wine.root, "model", "on-tag", tag, check=0).stdout
+    assert ("now is not known here" in shown) is (current is None)
+    problems = track(wine.root, "model", "ls", "--problems", check=0)
+    assert f"numbers {lacking} of wine have no tag here" in problems.stderr
+
+
 # -- outputs --------------------------------------------------------------------------------------
 
 

@@ -791,3 +791,38 @@ def test_a_name_in_a_contest_is_one_short_line() -> None:
     (one,) = registry.fold([*map(said, (*VERSIONS, *GIVEN)), rival]).models["churn"].contested
     assert one.contested is not None and one.contested.startswith("Bo\\nbbb")
     assert len(one.contested) < 150
+
+
+# -- numbers that no tag has ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "lines, gaps, words",
+    [
+        ([], (), None),
+        (["churn#production#1 A"], (), None),
+        (["churn#production A", "churn#production#1 B"], (), None),
+        (["churn#production#2 A"], ((1, 1),), "1"),
+        (["churn#staging#1 A", "churn#production#2 A", "churn#canary#8 B", "churn#canary!#10 B"],
+         ((3, 7), (9, 9)), "3 to 7, 9"),
+        (["churn#production#1 A", "churn#production#2 nobody", "churn#production#3 B"], (), None),
+        (["churn#production#1 A", "churn#production#999999999 nobody"], (), None),
+        ([f"churn#production#{number} A" for number in (2, 4, 6, 1_000, 1_002)],
+         ((1, 1), (3, 3), (5, 5), (7, 999), (1_001, 1_001)), "1, 3, 5 and 994 more"),
+    ],
+)  # fmt: skip
+def test_numbers_that_no_tag_has_are_known(
+    lines: list[str], gaps: tuple[tuple[int, int], ...], words: str | None
+) -> None:
+    """A clone with some of the tags cannot tell who holds what; a tag that does not count says
+    nothing of others."""
+    known = folded(*VERSIONS, *lines)
+    assert (known.gaps, known.lacking) == (gaps, words)
+
+
+def test_of_many_versions_it_is_said_how_many_are_not_named() -> None:
+    """Dots would look like the end of the list."""
+    known = registry.fold([said(f"churn@v1.{minor}.0 A") for minor in range(8)])
+    with pytest.raises(ModelNotFound) as no:
+        registry.find_version(known, "churn@production")
+    assert no.value.hint == "it has v1.7.0, v1.6.0, v1.5.0, v1.4.0, v1.3.0, and 3 more."

@@ -29,7 +29,8 @@ class Meaning(NamedTuple):
 
     They are None where the tags that tell it are not here. `former` is the assignment that it ended
     in its stage. `current`: what it says holds now, as far as the tags here tell; None where they
-    do not. `missing` are tags that it speaks of and that are not here. `about` are the fields of
+    do not, as where later ones are missing. `missing` are tags that it speaks of and that are not
+    here; `lacking` says which numbers of the model's no tag here has. `about` are the fields of
     the version, as `catalog.details` gives them.
     """
 
@@ -46,6 +47,11 @@ class Meaning(NamedTuple):
         """The version that holds the stage now; None if nobody does, or it is about no stage."""
         held = self.model and self.change.stage and self.model.holding(self.change.stage)
         return held.version if held else None
+
+    @property
+    def lacking(self) -> str | None:
+        """The numbers of the model's that are missing here, None if none is."""
+        return self.model and self.model.lacking
 
     @property
     def contested(self) -> str | None:
@@ -70,6 +76,7 @@ class Meaning(NamedTuple):
             "artifact": self.about.get("artifact"),
             "metrics": self.about.get("metrics"),
             "missing": list(self.missing),
+            "gaps": [list(one) for one in self.model.gaps] if self.model else [],
         }
 
     def _former(self) -> dict[str, Any] | None:
@@ -124,13 +131,20 @@ def read(place: Place, tag: str) -> Meaning:
     )
 
 
-def _holds(model: Model, change: Change) -> bool:
-    """Whether what a change says is so now."""
+def _holds(model: Model, change: Change) -> bool | None:
+    """Whether what a change says is so now; None where a later change may be missing here."""
     if change.action == "deprecate":
         return model.deprecated is not None
     version = model.version(change.version or "")
     if change.stage is None:
         return version is not None and version.is_live == (change.action == "register")
+    known = change.counter or 0
+    if change.stage != tagging.ARCHIVED:
+        # Whoever was given it last holds it, whatever came before.
+        present = model.holding(change.stage)
+        known = max(known, (present and present.since.counter) or 0)
+    if model.gaps and model.gaps[-1][1] > known:
+        return None
     held = any(
         one.stage == change.stage and one.version == change.version for one in model.holdings
     )

@@ -38,6 +38,8 @@ __all__ = [
     "read_named",
 ]
 
+_MOST_OFFERED = 5
+
 
 def read(place: Place, model: str | None = None) -> Registry:
     """The registry of a repository as it is now; with `model` of that one alone, which is quicker.
@@ -124,8 +126,9 @@ def _offered(model: Model) -> str:
     if not live:
         return "`git track model history` tells what became of them."
     stages = dict.fromkeys(one.stage for one in model.holdings)
-    more = ", ..." if len(live) > 5 else ""
-    return f"it has {', '.join([*stages, *live[:5]])}{more}."
+    more = len(live) - _MOST_OFFERED
+    rest = f", and {more:,} more" if more > 0 else ""
+    return f"it has {', '.join([*stages, *live[:_MOST_OFFERED]])}{rest}."
 
 
 # -- what tags add up to -------------------------------------------------------------------------
@@ -153,7 +156,7 @@ def fold(found: Iterable[Tag]) -> Registry:
     """What tags add up to; their order is of no account."""
     doubtful: list[tuple[str, Problem]] = []
     groups: dict[str, list[_Said]] = defaultdict(list)
-    tops: dict[str, int] = defaultdict(int)
+    counters: dict[str, set[int]] = defaultdict(set)
     # A repository has one tag of a name.
     for tag in {tag.name: tag for tag in sorted(found, key=_total, reverse=True)}.values():
         event = tagging.parse(tag.name)
@@ -163,8 +166,8 @@ def fold(found: Iterable[Tag]) -> Registry:
                 fault = Problem(tag.name, "its name is not of the registry's form")
                 doubtful.append((model, fault))
             continue
-        if event.counter is not None and event.counter > tops[event.model]:
-            tops[event.model] = event.counter
+        if event.counter is not None:
+            counters[event.model].add(event.counter)
         reason = _fault(tag)
         if reason is None:
             groups[event.model].append(_Said(tag, event, inscriptions.read(tag.message)))
@@ -172,7 +175,7 @@ def fold(found: Iterable[Tag]) -> Registry:
             doubtful.append((event.model, Problem(tag.name, reason, tag.kind == "broken")))
     models = {}
     for name in sorted(groups):
-        folding = _Folding(name, groups[name], tops[name])
+        folding = _Folding(name, groups[name], counters[name])
         folded = folding.model()
         if folded is not None:
             models[name] = folded
@@ -204,11 +207,11 @@ def _fault(tag: Tag) -> str | None:
 class _Folding:
     """The tags of one model, put together."""
 
-    def __init__(self, name: str, said: Sequence[_Said], top: int) -> None:
+    def __init__(self, name: str, said: Sequence[_Said], counters: Collection[int]) -> None:
         self.problems: list[Problem] = []
         self._name = name
         self._said = said
-        self._top = top
+        self._counters = counters
         # Who holds what: by stage and version; and the one stage, aliases apart, of a version.
         self._holders: dict[str, dict[str, Change]] = defaultdict(dict)
         self._stages: dict[str, str] = {}
@@ -237,8 +240,9 @@ class _Folding:
         contested = [one for _, some in sorted(self._contested.items()) for one in some]
         return Model(
             self._name, tuple(versions), tuple(holdings), (*history, *others, *retired),
-            retired[0] if retired else None, self._top,
+            retired[0] if retired else None, max(self._counters, default=0),
             max(one.tag.moment or 0 for one in self._said), tuple(contested),
+            _gaps(self._counters, max([one.counter or 0 for one in history], default=0)),
         )  # fmt: skip
 
     def _doubt(self, tag: str, reason: str) -> None:
@@ -445,6 +449,15 @@ class _Folding:
             event.counter, tag.target, tag.moment, tag.by, tag.email,
             text.subject, text.body, text.trailers, replaced, has_effect, contested,
         )  # fmt: skip
+
+
+def _gaps(counters: Collection[int], top: int) -> tuple[tuple[int, int], ...]:
+    """The ranges up to the greatest counter that counts which no tag has, counting or not."""
+    if len(counters) == top:
+        return ()
+    there = sorted(one for one in counters if one <= top)
+    steps = zip([0, *there], there, strict=False)
+    return tuple((before + 1, after - 1) for before, after in steps if after - before > 1)
 
 
 def _is_alias(said: _Said) -> bool:

@@ -113,6 +113,7 @@ class Model(NamedTuple):
     it: registrations from the lowest version to the highest, and retirements. `top` is the greatest
     counter that any of its tags has, whether it counts or not; `latest_moment` the latest of their
     times. `contested` are the changes that have to be looked at, of stages that nobody holds too.
+    `gaps` are the ranges of counters that no tag here has, below one that counts: tags are missing.
     """
 
     name: str
@@ -123,11 +124,19 @@ class Model(NamedTuple):
     top: int
     latest_moment: int
     contested: tuple[Change, ...] = ()
+    gaps: tuple[tuple[int, int], ...] = ()
 
     @property
     def latest(self) -> Version | None:
         """The highest version that is live, releases before pre-releases of equal numbers."""
         return next((one for one in self.versions if one.is_live), None)
+
+    @property
+    def lacking(self) -> str | None:
+        """Which numbers are missing, as `3 to 7, 9 and 2 more`; None if none is."""
+        shown = [str(a) if a == b else f"{a} to {b}" for a, b in self.gaps[:3]]
+        more = sum(last - first + 1 for first, last in self.gaps[3:])
+        return ", ".join(shown) + (f" and {more:,} more" if more else "") if shown else None
 
     def version(self, number: str) -> Version | None:
         """The version of this number (without `v`), None if there never was one."""

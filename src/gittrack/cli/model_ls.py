@@ -54,6 +54,9 @@ def ls(
     known = registry.read(place)
     if problems:
         _print_problems(place, sorted([*known.problems, *_torn(place, known)]), form)
+        for model in known.models.values():
+            if model.lacking is not None:
+                say(f"numbers {model.lacking} of {model.name} have no tag here")
         return
     wanted = _named(known, names) if names else None
     slow: list[str] = []

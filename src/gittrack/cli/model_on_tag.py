@@ -64,13 +64,7 @@ def on_tag(ctx: click.Context, tag: str, dotenv: str | None, as_json: bool) -> N
 
     place = open_place(ctx)
     found = meaning.read(place, tag)
-    if found.missing:
-        more = f" and {len(found.missing) - 3} more" if len(found.missing) > 3 else ""
-        say(
-            f"warning: {', '.join(found.missing[:3])}{more} did not come with this clone: "
-            "what holds now may not be what is said here\n"
-            "hint: `git fetch --force origin 'refs/tags/*:refs/tags/*'` brings all tags."
-        )
+    _warn(found)
     asked = os.environ.get("GITHUB_OUTPUT")
     if asked:
         _append(asked, outputs.github(_values(found), mark=lambda: os.urandom(16).hex()))
@@ -84,6 +78,21 @@ def on_tag(ctx: click.Context, tag: str, dotenv: str | None, as_json: bool) -> N
         click.echo(document(found.fields()), nl=False)
     else:
         click.echo("\n".join(_lines(found)))
+
+
+def _warn(found: Meaning) -> None:
+    """Say which tags are not here."""
+    absent = []
+    if found.missing:
+        more = f" and {len(found.missing) - 3} more" if len(found.missing) > 3 else ""
+        absent.append(f"{', '.join(found.missing[:3])}{more} did not come with this clone")
+    if found.lacking is not None:
+        absent.append(f"numbers {found.lacking} of {found.change.model} are missing here")
+    if absent:
+        say(
+            f"warning: {'; '.join(absent)}: what holds now may not be what is said here\n"
+            "hint: `git fetch --force origin 'refs/tags/*:refs/tags/*'` brings all tags."
+        )
 
 
 # -- for programs ---------------------------------------------------------------------------------
@@ -176,11 +185,14 @@ def _sentence(found: Meaning) -> str:
     if change.action == "register":
         return f"{name} is registered" if found.current else f"{name} was taken back since"
     holder = f"v{found.holder} does" if found.holder else "nobody does"
+    unknown = f"whether it holds {'it' if change.action == 'assign' else change.stage} now is not"
+    if change.action == "unassign" and found.current is None:
+        return f"{change.stage} was taken from {name}; {unknown} known here"
     if change.action == "unassign":
         was = f"{name} does not hold {change.stage} any more"
-        return was if found.current is not False else f"{name} holds {change.stage} again"
+        return was if found.current else f"{name} holds {change.stage} again"
     if found.current is None:
-        return f"{name} was given {change.stage}; whether it holds it now is not known here"
+        return f"{name} was given {change.stage}; {unknown} known here"
     if not found.current:
         return f"{name} held {change.stage}; now {holder}"
     before = f"v{found.former.version}" if found.former else "nobody"
