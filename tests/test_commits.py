@@ -189,6 +189,22 @@ def test_a_missing_object_is_named(repo: Repo) -> None:
         commits.load(Repo.open(repo.root or ""), ref)
 
 
+def test_a_partial_clone_says_how_it_becomes_whole(repo: Repo, tmp_path: Path, git) -> None:
+    """libgit2 fetches nothing by itself; the command that is named has to help."""
+    ref = write(repo, run_of(repo))
+    git(repo.root, "tag", "-a", "-m", "x", "m@v1.0.0", ref.commit)
+    git(repo.root, "config", "uploadpack.allowFilter", "true")
+    where = Path(repo.root or "").as_uri()
+    git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", "-o", "up", where, "part")
+    for load in (commits.load, lambda at, run: commits.identify(at, run.commit)):
+        with pytest.raises(BrokenRecord) as caught:
+            load(Repo.open(tmp_path / "part"), ref)
+        command = (caught.value.hint or "").split("`")[1]
+        assert command == "git fetch --refetch --no-filter --tags up"
+    git(tmp_path / "part", "-c", "gc.auto=0", *command.split()[1:])
+    assert commits.load(Repo.open(tmp_path / "part"), ref).name == ref.name
+
+
 @pytest.mark.parametrize("encoding", ["klingon", "rot13", "utf-16"])
 def test_an_unknown_encoding_header_changes_nothing(repo: Repo, git, encoding: str) -> None:
     """libgit2's binding raises on it; our messages are UTF-8 whatever the header claims."""

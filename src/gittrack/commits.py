@@ -219,7 +219,7 @@ def load_series(repo: Repo, ref: RunRef, *, system: bool = False) -> Sequence[Ro
     try:
         return tsv.load(data, name)
     except BadFile as error:
-        raise _broken(ref, error.message) from error
+        raise _broken(ref, error.message, error.hint) from error
 
 
 def load_curve(
@@ -241,7 +241,7 @@ def load_curve(
     try:
         return tsv.curve(data, metric, name)
     except BadFile as error:
-        raise _broken(ref, error.message) from error
+        raise _broken(ref, error.message, error.hint) from error
 
 
 def _last_row(run: Run) -> tuple[Row, ...]:
@@ -284,7 +284,7 @@ def _entries(repo: Repo, ref: RunRef) -> dict[bytes, Entry]:
             raise _broken(ref, f"its tree has no directory {RECORD}")
         return {item.name: item for item in repo.tree(entry.id)}
     except GitFailed as error:
-        raise _broken(ref, error.message) from error
+        raise _broken(ref, error.message, error.hint) from error
 
 
 def _commit(repo: Repo, ref: RunRef) -> Commit:
@@ -295,7 +295,7 @@ def _commit(repo: Repo, ref: RunRef) -> Commit:
             raise _broken(
                 ref, f"its commit {ref.commit[:7]} is missing", "`git fsck` tells what else is."
             ) from error
-        raise _broken(ref, error.message) from error
+        raise _broken(ref, error.message, error.hint) from error
 
 
 def _file(
@@ -311,7 +311,7 @@ def _blob(repo: Repo, ref: RunRef, entry: Entry, name: str, limit: int) -> bytes
     try:
         return repo.read_blob(entry.id, limit=limit)
     except GitFailed as error:
-        raise _broken(ref, f"{one_line(name)}: {error.message}") from error
+        raise _broken(ref, f"{one_line(name)}: {error.message}", error.hint) from error
 
 
 def _pointers(repo: Repo, ref: RunRef, top: Entry | None, files: dict[str, bytes]) -> None:
@@ -331,7 +331,7 @@ def _pointers(repo: Repo, ref: RunRef, top: Entry | None, files: dict[str, bytes
             try:
                 found = repo.tree(entry.id)
             except GitFailed as error:
-                raise _broken(ref, f"{one_line(where)}: {error.message}") from error
+                raise _broken(ref, f"{one_line(where)}: {error.message}", error.hint) from error
             waiting += [(f"{where}/{os.fsdecode(item.name)}", item) for item in found]
         elif where.endswith(".dvc"):
             count += 1

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,7 +157,7 @@ class Objects(Executable):
                 raise GitFailed(f"object {oid[:12]} is too large: {size} bytes, at most {limit}")
             return bytes(self._handle.odb.read(oid)[1])
         except (pygit2.GitError, KeyError, ValueError) as error:
-            raise GitFailed(f"object {oid[:12]} cannot be read: {_why(error)}") from error
+            raise self._unread(f"object {oid[:12]}", error) from error
 
     def _header(self, oid: str) -> tuple[int, int]:
         if hasattr(self._handle.odb, "read_header"):
@@ -181,6 +182,24 @@ class Objects(Executable):
         process.stdin.flush()
         return text(process.stdout.readline())
 
+    def _unread(self, what: str, error: Exception) -> GitFailed:
+        hint = self._promise if isinstance(error, KeyError) else None
+        return GitFailed(f"{what} cannot be read: {_why(error)}", hint=hint)
+
+    @cached_property
+    def _promise(self) -> str | None:
+        """How a partial clone gets what was left out of it; None in a whole one."""
+        try:
+            told = text(self.git("config", "--get-regexp", r"^remote\..*\.promisor$"))
+        except GitFailed:
+            return None
+        key = told.partition("\n")[0].rpartition(" ")[0]
+        remote = key.removeprefix("remote.").removesuffix(".promisor")
+        return (
+            f"this clone is partial: `git fetch --refetch --no-filter --tags {remote}` brings what"
+            " was left out."
+        )
+
     def size(self, oid: str) -> int:
         """The size of an object in bytes.
 
@@ -190,7 +209,7 @@ class Objects(Executable):
         try:
             return self._header(oid)[1]
         except (pygit2.GitError, KeyError, ValueError) as error:
-            raise GitFailed(f"object {oid[:12]} cannot be read: {_why(error)}") from error
+            raise self._unread(f"object {oid[:12]}", error) from error
 
     def exists(self, oid: str) -> bool:
         """Whether the object is in this repository."""
@@ -219,7 +238,7 @@ class Objects(Executable):
                 for item in found
             )
         except (pygit2.GitError, KeyError, ValueError) as error:
-            raise GitFailed(f"tree {oid[:12]} cannot be read: {_why(error)}") from error
+            raise self._unread(f"tree {oid[:12]}", error) from error
 
     def entry(self, tree: str, name: str) -> Entry | None:
         """One entry of a tree (or of a commit's tree) by its name, None if there is none.
@@ -234,7 +253,7 @@ class Objects(Executable):
             item = found[name]
             return Entry(item.raw_name or b"", str(item.id), item.type_str, int(item.filemode))
         except (pygit2.GitError, KeyError, ValueError) as error:
-            raise GitFailed(f"tree {tree[:12]} cannot be read: {_why(error)}") from error
+            raise self._unread(f"tree {tree[:12]}", error) from error
 
     def paths(self, tree: str) -> frozenset[str]:
         """The paths of all files in a tree, with `/`; undecodable bytes as surrogates.
