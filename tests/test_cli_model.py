@@ -9,6 +9,7 @@ import runpy
 import subprocess
 import sys
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ import click
 import pexpect
 import pytest
 
+from conftest import KINDS
+from copies import copied
 from gittrack import commits
 from gittrack.cli.main import cli, main
 from gittrack.cli.model import SUBVERBS, model
@@ -40,10 +43,6 @@ class World:
         self.root = root
         self._git = git
         self._capsys = capsys
-        for number, (name, value) in enumerate(RUNS.items(), 1):
-            kept = (Artifact("model.joblib", f"{number}" * 32, 20),)
-            record(root, number, name, artifacts=kept, metrics={"accuracy": value})
-        record(root, 9, "empty-eeeeee", metrics={"accuracy": 0.1})
         os.chdir(root)
 
     def ask(self, *words: str) -> Done:
@@ -85,9 +84,24 @@ def record(place: Path, number: int, name: str, **more: Any) -> None:
     commits.write(repo, run, tree=repo.empty_tree(), author=AUTHOR)
 
 
+def fill(root: Path) -> Path:
+    """Record the runs."""
+    for number, (name, value) in enumerate(RUNS.items(), 1):
+        kept = (Artifact("model.joblib", f"{number}" * 32, 20),)
+        record(root, number, name, artifacts=kept, metrics={"accuracy": value})
+    record(root, 9, "empty-eeeeee", metrics={"accuracy": 0.1})
+    return root
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What each test gets a copy of."""
+    return fill(KINDS["plain"](tmp_path_factory.mktemp("world")).root)
+
+
 @pytest.fixture
-def world(repo_dir: Path, git: Any, capsys: pytest.CaptureFixture[str]) -> World:
-    return World(repo_dir, git, capsys)
+def world(untouched: Path, tmp_path: Path, git: Any, capsys: pytest.CaptureFixture[str]) -> World:
+    return World(copied(untouched, tmp_path / "repo"), git, capsys)
 
 
 # -- the group ------------------------------------------------------------------------------------
@@ -501,7 +515,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, git: Any) -> Path:
     root.mkdir()
     git(root, "init", "-q")
     git(root, "commit", "-q", "--allow-empty", "-m", "Begin")
-    return root
+    return fill(root)
 
 
 @pytest.fixture
@@ -642,11 +656,19 @@ def test_outside_of_a_repository(tmp_path: Path, track: Any) -> None:
 # -- completion -----------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1)
+def completion() -> str:
+    """What `completion bash` prints: that it is evaluated as the help has it, a real shell shows
+    below."""
+    command = [sys.executable, "-m", "gittrack", "completion", "bash"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def offered(place: Path, line: str, before: str = "") -> set[str]:
     """What a real bash offers at the end of a line."""
     function = "_git_track" if line.startswith("git ") else "_gittrack_line"
     script = (
-        f'eval "$({sys.executable} -m gittrack completion bash)"\n'
+        f"{completion()}\n"
         f'git-track() {{ {sys.executable} -m gittrack "$@"; }}\n'
         f"{before}\nCOMP_LINE='{line}' COMP_POINT={len(line)}; {function}\n"
         'printf "%s\\n" "${COMPREPLY[@]}"\n'
