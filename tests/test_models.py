@@ -93,6 +93,53 @@ def test_a_run_may_be_given_in_any_way(wine: Wine, how: str) -> None:
     assert (made.version, made.run.name, made.artifact) == ("2.0.0", RUN, "model.joblib")
 
 
+@pytest.mark.parametrize("value", [None, 5, 1.5, b"wine", ["wine"]])
+def test_what_is_no_text_is_said_in_our_words(wine: Wine, git: Any, value: Any) -> None:
+    """A None from a dictionary must not become an AttributeError three modules away, or pass."""
+    gittrack.register_model(RUN, "wine")
+    tries: list[Any] = [
+        lambda: gittrack.register_model(value, "other"),
+        lambda: gittrack.register_model(OTHER, value),
+        lambda: gittrack.register_model(OTHER, "wine", message=value),
+        lambda: gittrack.model(value),
+        lambda: gittrack.promote(value, "staging"),
+        lambda: gittrack.promote("wine@1.0.0", value),
+        lambda: gittrack.promote("wine@1.0.0", "staging", reason=value),
+        lambda: gittrack.promote("wine@1.0.0", "staging", require=[value]),
+    ]
+    if value is not None:
+        tries.append(lambda: gittrack.register_model(OTHER, "wine", version=value))
+        tries.append(lambda: gittrack.register_model(OTHER, "wine", artifact=value))
+        tries.append(lambda: gittrack.register_model(OTHER, "wine", bump=value))
+    if value != ["wine"]:
+        tries.append(lambda: gittrack.promote("wine@1.0.0", "staging", require=value))
+    for attempt in tries:
+        with pytest.raises(errors.UsageError):
+            attempt()
+    assert git(wine.root, "tag").split() == ["wine@v1.0.0"]
+
+
+def test_what_is_no_unicode_is_kept_as_git_quotes_it(wine: Wine, git: Any) -> None:
+    """Half a character comes from JSON, a byte from a file name; a tag is UTF-8."""
+    odd = "a\ud800b\udcff"
+    first = gittrack.register_model(RUN, "wine", message=odd)
+    gittrack.promote(first, "staging", reason=odd)
+    for tag in ("wine@v1.0.0", "wine#staging#1"):
+        said = git(wine.root, "cat-file", "tag", tag).replace("\\\\", "\\")
+        assert "a\\355\\240\\200b" in said
+    for attempt in (
+        lambda: gittrack.register_model(odd, "wine"),
+        lambda: gittrack.register_model(OTHER, odd),
+        lambda: gittrack.register_model(OTHER, "wine", version=odd),
+        lambda: gittrack.register_model(OTHER, "wine", artifact=odd),
+        lambda: gittrack.model(odd),
+        lambda: gittrack.promote("wine@1.0.0", odd),
+        lambda: gittrack.promote("wine@1.0.0", "production", require=odd),
+    ):
+        with pytest.raises(errors.GittrackError):
+            attempt()
+
+
 def test_a_run_that_kept_nothing_may_be_a_version(wine: Wine, git: Any) -> None:
     """A prompt or a set of rules is the code: a typing error in a path must not become that."""
     record(wine.root, 7, "bare-run-aaaaaa")

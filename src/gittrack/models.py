@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gittrack import recorded, refs, registry, whereabouts
 from gittrack.errors import (
+    BadName,
     BadPath,
     DataDamaged,
     GittrackError,
@@ -22,6 +23,7 @@ from gittrack.errors import (
     UsageError,
 )
 from gittrack.git import Repo
+from gittrack.quoting import utf8
 from gittrack.recorded import RecordedRun
 from gittrack.refs import RunRef
 from gittrack.registry import Registry, Version
@@ -190,6 +192,10 @@ def register_model(
     """
     from gittrack import registrar
 
+    _check_texts(BadName, name=name, version="" if version is None else version)
+    _check_texts(UsageError, message=message)
+    if not isinstance(artifact, (str, os.PathLike, type(None))):
+        raise UsageError(f"artifact is of type {type(artifact).__name__}, and no path")
     if bump not in (None, "major", "minor", "patch"):
         raise UsageError(f"bump is {bump!r}", hint="there are: major, minor, patch.")
     if version is not None and bump is not None:
@@ -242,10 +248,18 @@ def promote(
     """
     from gittrack import registrar
 
+    conditions = (require,) if isinstance(require, str) else require
+    if not isinstance(conditions, Sequence):
+        raise UsageError(f"require is of type {type(require).__name__}, and no condition")
+    _check_texts(BadName, stage=stage)
+    _check_texts(
+        UsageError, reason=reason, **{f"require[{n}]": c for n, c in enumerate(conditions)}
+    )
     if isinstance(version, ModelVersion):
         repo = recorded.opened(version._place if directory is None else directory)
         selector = version.selector
     else:
+        _check_texts(BadName, version=version)
         repo, selector = recorded.opened(directory), version
     found = registry.find_version(registry.read(whereabouts.of(repo)), selector)
     outcome = registrar.promote(
@@ -253,7 +267,7 @@ def promote(
         found,
         stage,
         reason=reason,
-        require=(require,) if isinstance(require, str) else tuple(require),
+        require=tuple(conditions),
         archive_existing=archive_existing,
         again=again,
     )
@@ -270,9 +284,17 @@ def model(selector: str, *, directory: _Path | None = None) -> ModelVersion:
         ModelNotFound: there is no such model or version, or nobody holds the stage.
         RepositoryError: there is no repository, or it cannot be used.
     """
+    _check_texts(BadName, selector=selector)
     repo = recorded.opened(directory)
     known = registry.read(whereabouts.of(repo))
     return _value(repo, known, registry.find_version(known, selector))
+
+
+def _check_texts(error: type[UsageError], **given: object) -> None:
+    """Raise an error where what should be a text is none: a None that came from elsewhere."""
+    for what, value in given.items():
+        if not isinstance(value, str):
+            raise error(f"{what} is of type {type(value).__name__}, and no text")
 
 
 def _value(repo: Repo, known: Registry, version: Version) -> ModelVersion:
@@ -309,6 +331,8 @@ def _meant(
     from gittrack import parcel
 
     if isinstance(run, str):
+        if utf8(run) != run:
+            raise RunNotFound(f"no run can be called {utf8(run)}", selector=run)
         repo = recorded.opened(directory)
         return repo, *parcel.parted(repo, run)
     if isinstance(run, RecordedRun):

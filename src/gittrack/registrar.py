@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from gittrack import assignments, objections, policy, registry, tagging, transaction, whereabouts
 from gittrack.errors import BadName, StageRefused
 from gittrack.git import Repo
+from gittrack.quoting import utf8
 from gittrack.registry import Change, Model, Registry, Version
 from gittrack.tagging import ARCHIVED, STAGES, Event
 from gittrack.transaction import Basis, Draft
@@ -443,7 +444,7 @@ def _masked(text: str) -> str:
         return text
     from gittrack import secrets
 
-    return secrets.mask_words(text)
+    return secrets.mask_words(utf8(text))
 
 
 def _reason(text: str) -> str:
