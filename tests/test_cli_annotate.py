@@ -7,14 +7,24 @@ import shlex
 import stat
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import gittrack.annotations as annotations
+from conftest import _run_track
 from gittrack import commits, refs
 from gittrack.git import Identity, Repo
 from gittrack.records import Run
 from gittrack.summaries import Summary
+from in_process import track_here
+
+
+@pytest.fixture(scope="module")
+def track() -> Any:
+    """The command in this process: what only a process of its own shows is started as one."""
+    return track_here
+
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 OTTER, HERON = "amber-otter-7f3kq2", "blue-heron-q2zm8d"
@@ -104,23 +114,23 @@ def test_notes_come_from_an_option_a_file_or_stdin(place: Path, track) -> None:
     assert state(place).notes == ("one\n\ntwo", "from a file", "from stdin: caf\u00e9")
 
 
-def test_without_text_the_editor_of_git_opens(place: Path, track) -> None:
+def test_without_text_the_editor_of_git_opens(place: Path) -> None:
     """GIT_EDITOR before VISUAL, as Git chooses; comment lines stay out; empty means no."""
     editor = place.parent / "editor"
     editor.write_text('#!/bin/sh\nprintf "edited\\n" >> "$1"\n')
     editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
     env = {"GIT_EDITOR": os.fspath(editor), "VISUAL": "false"}
-    track(place, "note", OTTER, env=env, check=0)
+    _run_track(place, "note", OTTER, env=env, check=0)
     assert state(place).notes == ("edited",)
-    done = track(place, "note", OTTER, env={"GIT_EDITOR": "true"}, check=1)
+    done = _run_track(place, "note", OTTER, env={"GIT_EDITOR": "true"}, check=1)
     assert done.stderr.startswith("error: the note is empty")
 
 
 @pytest.mark.parametrize("editor", ["false", "no-such-editor", "sh 'open", ""])
-def test_an_editor_that_fails_is_one_line_and_a_way_out(place: Path, track, editor: str) -> None:
+def test_an_editor_that_fails_is_one_line_and_a_way_out(place: Path, editor: str) -> None:
     """A cluster's node has no editor that works; the note needs none."""
     env = {"GIT_EDITOR": editor or None, "EDITOR": None, "VISUAL": None, "TERM": "dumb"}
-    done = track(place, "note", OTTER, env=env, check=1)
+    done = _run_track(place, "note", OTTER, env=env, check=1)
     assert done.stdout == "" and done.stderr.startswith("error: ")
     assert done.stderr.endswith("\nhint: give the note with -m.\n")
     assert done.stderr.count("\n") == 2

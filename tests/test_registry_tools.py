@@ -22,7 +22,15 @@ import pytest
 
 from conftest import Git, Track
 from gittrack import formats
+from in_process import track_here
 from remotes import directory_config, set_up
+
+
+@pytest.fixture(scope="module")
+def track() -> Any:
+    """The command in this process: what only a process of its own shows is started as one."""
+    return track_here
+
 
 POINTER = ".gittrack/artifacts/model.joblib"
 DECLARED = f"artifacts:\n  wine:\n    path: {POINTER}\n    type: model\n"
