@@ -385,3 +385,14 @@ def test_any_query_has_an_answer_or_an_error_that_points_into_it(
         return
     others = find(f"not ({query})", RUNS, Known(RUNS, commit=[]))
     assert sorted(found + others) == ["a", "b"]
+
+
+@pytest.mark.parametrize("query, is_run", [
+    ("wine@production", True), (" latest ", True), ("latest and acc > 1", False), ("acx", False),
+])  # fmt: skip
+def test_where_a_run_is_named_instead_of_a_query_it_is_said(query: str, is_run: bool) -> None:
+    """`git track ls wine@production`: most commands take a run there, this one a query."""
+    with pytest.raises(QueryError) as caught:
+        bound(query, RUNS)
+    told = f"`git track show {query.strip()}` shows one run." in (caught.value.hint or "")
+    assert told is is_run

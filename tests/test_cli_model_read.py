@@ -16,10 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from conftest import Track
 from gittrack import tables
+from gittrack.cli.model_promote import rollback
 from in_process import track_here
 from recorded_runs import record
 
@@ -559,3 +561,13 @@ def untouched(world: Path, git: Any) -> Iterator[None]:
     before = git(world, "for-each-ref")
     yield
     assert git(world, "for-each-ref") == before
+
+
+def test_a_rollback_is_not_offered_the_archive(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any number of versions are archived: there is no former holder to go back to."""
+    monkeypatch.chdir(world)
+    stage = rollback.params[1]
+    offered = [one.value for one in stage.shell_complete(click.Context(rollback), "")]
+    assert "production" in offered and "archived" not in offered

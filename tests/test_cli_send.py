@@ -174,3 +174,14 @@ def test_the_shell_completes_runs(repo: Repo) -> None:
     os.chdir(repo.root or "")
     complete = ShellComplete(command, {}, "send", "_X")
     assert [item.value for item in complete.get_completions([OLD], "bo")] == [NEW]
+
+
+def test_the_name_of_a_model_alone_is_told_from_that_of_a_run(
+    repo: Repo, track: Any, git: Any
+) -> None:
+    """Of a model one version is sent, which a name alone does not say."""
+    git(repo.root, "tag", "-a", "-m", "Register wine", "wine@v1.0.0", f"refs/runs/default/{OLD}")
+    done = track(repo.root, "send", "wine", check=1)
+    assert "`git track send wine@v1.0.0` sends" in done.stderr
+    track(repo.root, "send", "wine@v1.0.0", check=0)
+    assert "that is a model" not in track(repo.root, "send", "beer", check=1).stderr

@@ -359,3 +359,12 @@ def test_evidence_is_one_line_of_bounded_length(repo_dir: Path) -> None:
         except StageRefused as error:
             line = error.message
         assert "\n" not in line and "\x1b" not in line and len(line) < 1000
+
+
+def test_a_hint_calls_the_run_as_the_user_did(repo_dir: Path) -> None:
+    """Whoever promoted a version never saw its commit."""
+    _runs(repo_dir)
+    place, commit = whereabouts.find(repo_dir), _commit(repo_dir)
+    with pytest.raises(StageRefused) as no:
+        gate.evidence(place, commit, ["metrics.f1 > 0.9"], called="wine@v1.1.0")
+    assert no.value.hint == "`git track show wine@v1.1.0` shows what it has."

@@ -37,7 +37,9 @@ _LONGEST_VALUE = 40
 _FETCH = "`git fetch origin 'refs/runs/*:refs/runs/*'` brings the runs."
 
 
-def evidence(place: Place, commit: str, conditions: Sequence[str]) -> list[str]:
+def evidence(
+    place: Place, commit: str, conditions: Sequence[str], *, called: str | None = None
+) -> list[str]:
     """Make sure that the run of a commit meets all conditions; for each, a line that says why.
 
     Such as `metrics.f1 >= 0.9 and not dirty (metrics.f1 = 0.93, dirty = false)`: the condition as
@@ -45,6 +47,8 @@ def evidence(place: Place, commit: str, conditions: Sequence[str]) -> list[str]:
     over with what was said of the run afterwards. The run may be behind a tag alone. Nothing is
     opened where there are no conditions. `metrics.f1 > 0.5` is neither met nor not where the run
     has no such number; then `not` of it is neither, too.
+
+    `called` is what a hint calls the run, such as a version of it.
 
     Raises:
         StageRefused: one is not met, or cannot be told here; it names the part and the values.
@@ -69,7 +73,7 @@ def evidence(place: Place, commit: str, conditions: Sequence[str]) -> list[str]:
     if failed:
         raise StageRefused(
             f"{one_line(subject.run.name)} does not meet {'; '.join(failed)}",
-            hint=f"`git track show {commit[:12]}` shows what it has.",
+            hint=f"`git track show {one_line(called or commit[:12])}` shows what it has.",
         )
     return said
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from gittrack import registry, tagging
 from gittrack.errors import BadName, RegistryChanged, StageRefused
 from gittrack.quoting import one_line
-from gittrack.registry import Model, Registry, Version
+from gittrack.registry import Change, Model, Registry, Version
 from gittrack.tagging import ARCHIVED, PRODUCTION
 
 __all__ = [
@@ -22,7 +22,10 @@ __all__ = [
     "check_same",
     "holder",
     "present",
+    "retired",
 ]
+
+_LONGEST_REASON = 200
 
 
 def present(known: Registry, version: Version) -> tuple[Model, Version]:
@@ -89,6 +92,15 @@ def _again(what: str, model: Model) -> RegistryChanged:
     )
 
 
+def retired(change: Change) -> str:
+    """By which tag a model was deprecated, by whom and why, for a sentence."""
+    said = f"since {change.tag} by {one_line(change.by)}"
+    reason = " ".join((change.reason or "").split())
+    if len(reason) > _LONGEST_REASON:
+        reason = f"{reason[:_LONGEST_REASON]}..."
+    return f"{said}: {one_line(reason)}" if reason else said
+
+
 def check_live(model: Model, version: Version) -> None:
     """Make sure that a version can be given anything.
 
@@ -102,8 +114,7 @@ def check_live(model: Model, version: Version) -> None:
         )
     if model.deprecated is not None:
         raise StageRefused(
-            f"'{model.name}' is deprecated, since {model.deprecated.tag} by"
-            f" {one_line(model.deprecated.by)}",
+            f"'{model.name}' is deprecated, {retired(model.deprecated)}",
             hint="its versions keep what they hold, and get no more.",
         )
 

@@ -218,7 +218,7 @@ def _give(
             # Whoever asks wants to know, whatever is decided: a job that ends well says yes.
             from gittrack import gate
 
-            gate.evidence(place, current.commit, require)
+            gate.evidence(place, current.commit, require, called=current.name)
         return Outcome("notneeded", current, (), current, stage, began)
     objections.check_open(model, current, stage)
     rules = policy.read(place)
@@ -229,7 +229,7 @@ def _give(
         if conditions:
             from gittrack import gate
 
-            evidence = gate.evidence(place, current.commit, conditions)
+            evidence = gate.evidence(place, current.commit, conditions, called=current.name)
     else:
         rules.check_version(current.version, stage)
     trailers = [

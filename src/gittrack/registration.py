@@ -22,6 +22,7 @@ from gittrack.errors import (
 )
 from gittrack.git import Repo
 from gittrack.manifest import Member, digest
+from gittrack.objections import retired
 from gittrack.quoting import one_line
 from gittrack.records import Artifact, Run
 from gittrack.refs import RunRef
@@ -234,8 +235,7 @@ def draft(
         _check_case(basis, model)
     elif known.deprecated is not None:
         raise StageRefused(
-            f"'{model}' is deprecated, since {known.deprecated.tag} by"
-            f" {one_line(known.deprecated.by)}",
+            f"'{model}' is deprecated, {retired(known.deprecated)}",
             hint="register the run under another name.",
         )
     used = _used(basis, model)

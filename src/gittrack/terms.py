@@ -215,8 +215,14 @@ class Terms:
             message = one_line(error.message)
             if len(message) > 200:
                 message = f"no param, metric, tag or attribute is named so ({len(name)} characters)"
+            hint = error.hint
+            if self.text.strip() == name and (name == "latest" or "@" in name):
+                hint = (
+                    "a query such as 'accuracy > 0.9' is expected here;"
+                    f" `git track show {one_line(name)}` shows one run."
+                )
             raise QueryError(
-                message, text=self.text, start=node.start, end=node.end, hint=error.hint
+                message, text=self.text, start=node.start, end=node.end, hint=hint
             ) from None
 
     def field(self, key: str, node: syntax.Node, milliseconds: bool = False) -> Typed:

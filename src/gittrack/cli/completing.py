@@ -30,6 +30,7 @@ __all__ = [
     "models",
     "parcels",
     "queries",
+    "restorable",
     "run_names",
     "running_names",
     "saved",
@@ -162,6 +163,13 @@ def model_stages(
 
     used = _ever_held(is_alias=False)
     return _items(name for name in dict.fromkeys([*STAGES, *used]) if name.startswith(incomplete))
+
+
+def restorable(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Stages, but for the one that has no former holder."""
+    from gittrack.tagging import ARCHIVED
+
+    return [one for one in model_stages(ctx, param, incomplete) if one.value != ARCHIVED]
 
 
 def aliases(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -52,12 +52,13 @@ def _too_narrow(dropped: Sequence[str], width: int | None, more: str) -> str:
     """Which columns there was no place for: the first six of them, or as many as fit."""
     from gittrack.cells import width_of
 
+    number = f"{len(dropped)} more column{'s' * (len(dropped) != 1)}"
     if width is None:
         names = ", ".join([*dropped[:_NAMED], *["..."][: len(dropped) > _NAMED]])
-        return f"{len(dropped)} more columns: {names} (--columns, --all-columns)"
+        return f"{number}: {names} (--columns, --all-columns)"
     for count in range(min(6, len(dropped)), 0, -1):
         others = ", ..." if len(dropped) > count else ""
         text = f"too narrow for {', '.join(dropped[:count])}{others}{more}"
         if width_of(text) <= width:
             return text
-    return f"{len(dropped)} more columns{more}"
+    return f"{number}{more}"

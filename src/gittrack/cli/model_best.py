@@ -284,7 +284,8 @@ def _check_conditions(place: Place, winner: Candidate, asked: _Asked) -> None:
     from gittrack import gate, inscriptions, policy
 
     conditions = [*policy.read(place).rule(asked.stage).require, *asked.require]
-    evidence = gate.evidence(place, winner.run.commit or "", conditions)
+    called = winner.version and winner.version.name
+    evidence = gate.evidence(place, winner.run.commit or "", conditions, called=called)
     said = (("Reason", asked.reason), ("Require", "; ".join(evidence)))
     inscriptions.compose("x" * _OTHER_WORDS, "", said)
 

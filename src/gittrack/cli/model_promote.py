@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gittrack.cli.completing import aliases, model_stages, models, versions
+from gittrack.cli.completing import aliases, model_stages, models, restorable, versions
 from gittrack.cli.decisions import (
     dry_option,
     found_version,
@@ -167,7 +167,7 @@ def _check_no_alias(found: Version, selector: str) -> None:
 
 @click.command()
 @click.argument("name", shell_complete=models)
-@click.argument("stage", shell_complete=model_stages)
+@click.argument("stage", shell_complete=restorable)
 @reason_option
 @dry_option
 @json_option

@@ -92,15 +92,32 @@ def _named(repo: Repo, selectors: Sequence[str]) -> Sequence[Summary]:
     """The runs that these name.
 
     Raises:
+        RunNotFound: one names no run.
         BrokenRecord: one of them cannot be read.
     """
     from gittrack import commits, revisions
+    from gittrack.errors import RunNotFound
 
-    refs = revisions.resolve_many(repo, selectors)
+    try:
+        refs = revisions.resolve_many(repo, selectors)
+    except RunNotFound as error:
+        error.hint = _of_model(repo, error.selector) or error.hint
+        raise
     found = commits.listing(repo, refs)
     if len(found.runs) < len(refs) and found.problems:
         raise found.problems[0]
     return found.runs
+
+
+def _of_model(repo: Repo, selector: str) -> str | None:
+    """What is meant where a selector is the name of a model alone."""
+    from gittrack import registry, whereabouts
+
+    known = registry.read(whereabouts.of(repo)).models.get(selector)
+    if known is None:
+        return None
+    latest = known.latest.name if known.latest else f"{selector}@VERSION"
+    return f"that is a model: `git track send {latest}` sends what a version of it kept."
 
 
 def _line(packed: Shipment, runs: Sequence[Summary], dry_run: bool) -> str:
