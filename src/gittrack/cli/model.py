@@ -87,7 +87,7 @@ def model(ctx: click.Context) -> None:
     """Name versions of models, and say where they are used.
 
     A version is an annotated tag on the commit of a run, and so is each decision about it: who
-    holds a stage follows from these tags alone, the same in every clone. `git push` shares them.
+    holds a stage follows from these tags alone, the same for everybody who has them.
 
     \b
     $ git track model register amber-otter:model.joblib churn
