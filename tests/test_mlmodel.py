@@ -246,3 +246,18 @@ def test_whatever_is_in_it_comes_out_short_and_printable(kept: Any, told: Any) -
     assert all(len(line) <= 300 and line.isprintable() for line in lines)
     assert len(found.flavors) <= 1000 and len(found.inputs or ()) <= 1001
     assert len(found.requirements) == 1001 and found.requirements[-1] == "... and 2,000 more"
+
+
+def test_that_a_package_cannot_be_understood_is_said_where_it_is_registered(
+    kept: Any, repo_dir: Path, track: Any
+) -> None:
+    """MLflow will not load it either; a version without flavours looks as if it had none."""
+    made = kept(model={"MLmodel": "flavors: ["}, good=real("sklearn"), plain={"a": b"1"})
+    assert "MLmodel" in (mlmodel.fault(made.repo, made.run, "model") or "")
+    for artifact in ("good", "plain", "nothing"):
+        assert mlmodel.fault(made.repo, made.run, artifact) is None
+    said = track(repo_dir, "model", "register", f"{made.ref.name}:model", "wine", check=0)
+    assert "warning: its flavors are not known: model/MLmodel: " in said.stderr
+    assert said.stdout.startswith("wine@v1.0.0 is ")
+    said = track(repo_dir, "model", "register", f"{made.ref.name}:good", "fine", check=0)
+    assert "warning" not in said.stderr

@@ -20,7 +20,7 @@ from gittrack.quoting import one_line
 from gittrack.records import Artifact, Run
 from gittrack.refs import RunRef
 
-__all__ = ["Package", "flavors", "read"]
+__all__ = ["Package", "fault", "flavors", "read"]
 
 _FILE = "MLmodel"
 _LARGEST = 1 << 20
@@ -91,17 +91,29 @@ def flavors(repo: Repo, run: Run, artifact: str) -> tuple[str, ...]:
     None of them where it is no package of MLflow's, or where it is not at hand or cannot be read:
     this is for what is said in passing, and never fails because of what was kept.
     """
+    return _seen(repo, run, artifact)[0]
+
+
+def fault(repo: Repo, run: Run, artifact: str) -> str | None:
+    """Why `flavors` gives none where there is a file `MLmodel`, in a sentence; None if it can."""
+    return _seen(repo, run, artifact)[1]
+
+
+def _seen(repo: Repo, run: Run, artifact: str) -> tuple[tuple[str, ...], str | None]:
     kept = _holding(run, artifact)
     if kept is None:
-        return ()
+        return (), None
     shelf = _Shelf(repo, False, None, SILENT)
+    is_package = False
     try:
         files = shelf.files(kept, artifact)
         if _FILE not in files:
-            return ()
-        return tuple(sorted(_flavors(_mapping(shelf.text(files[_FILE]), artifact))))
-    except GittrackError:
-        return ()
+            return (), None
+        is_package = True
+        told = _mapping(shelf.text(files[_FILE]), f"{artifact}/{_FILE}")
+        return tuple(sorted(_flavors(told))), None
+    except GittrackError as error:
+        return (), error.message if is_package else None
 
 
 def _holding(run: Run, artifact: str) -> Artifact | None:

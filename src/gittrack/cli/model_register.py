@@ -82,6 +82,10 @@ def register(
         message="\n\n".join(message),
         dry_run=dry_run,
     )
+    made = outcome.version
+    if outcome.status == "done" and made and made.artifact:
+        if "flavors" not in made.registered.trailers:
+            _warn(place.repo, ref, made.artifact)
     called = outcome.version.name if outcome.version is not None else name
     would = "would be" if dry_run and outcome.status == "done" else "is"
     already = " already" if outcome.status == "notneeded" else ""
@@ -92,6 +96,16 @@ def register(
         as_json=as_json,
         dry_run=dry_run,
     )
+
+
+def _warn(repo: Repo, ref: RunRef, artifact: str) -> None:
+    """Say on stderr that the package cannot be understood: it was registered without flavours."""
+    from gittrack import commits, mlmodel
+    from gittrack.quoting import one_line
+
+    fault = mlmodel.fault(repo, commits.load(repo, ref), artifact)
+    if fault is not None:
+        click.echo(f"warning: its flavors are not known: {one_line(fault)}", err=True)
 
 
 def _values(repo: Repo, ref: RunRef) -> str:
