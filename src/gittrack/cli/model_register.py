@@ -83,9 +83,9 @@ def register(
         dry_run=dry_run,
     )
     made = outcome.version
-    if outcome.status == "done" and made and made.artifact:
-        if "flavors" not in made.registered.trailers:
-            _warn(place.repo, ref, made.artifact)
+    is_new = outcome.status == "done"
+    if is_new and made and made.artifact and "flavors" not in made.registered.trailers:
+        _warn(place.repo, ref, made.artifact)
     called = outcome.version.name if outcome.version is not None else name
     would = "would be" if dry_run and outcome.status == "done" else "is"
     already = " already" if outcome.status == "notneeded" else ""
