@@ -560,7 +560,7 @@ def _dateless(known: Registry) -> object:
     return text
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(_sets, st.randoms(use_true_random=False))
 def test_the_order_in_which_tags_arrive_is_nothing(tags: list[Tag], chance: random.Random) -> None:
     """Every clone gets them in another order, and all must name the same production."""
@@ -575,7 +575,7 @@ def test_the_order_in_which_tags_arrive_is_nothing(tags: list[Tag], chance: rand
     assert registry.fold(both) == expected
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(_sets, st.randoms(use_true_random=False))
 def test_dates_are_nothing(tags: list[Tag], chance: random.Random) -> None:
     """Clocks are a year apart, and a hundred changes fit into one second."""
@@ -584,7 +584,7 @@ def test_dates_are_nothing(tags: list[Tag], chance: random.Random) -> None:
     assert _dateless(registry.fold(other)) == _dateless(registry.fold(tags))
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=250)
 @given(_sets, _tags())
 def test_a_tag_that_comes_later_brings_nobody_back(tags: list[Tag], late: Tag) -> None:
     """A former holder returns by a decision for it alone: not by what is taken, registered anew."""
@@ -605,7 +605,7 @@ def test_a_tag_that_comes_later_brings_nobody_back(tags: list[Tag], late: Tag) -
                 assert event.version == version
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=150)
 @given(_sets)
 def test_the_rules_hold_whatever_the_tags_are(tags: list[Tag]) -> None:
     """One holder, one stage, nothing for a version that was taken back."""
@@ -651,7 +651,7 @@ _hostile = st.builds(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(_hostile, max_size=12))
 def test_no_set_of_tags_is_an_error(tags: list[Tag]) -> None:
     """What somebody pushed must never keep the others from asking who is in production."""
