@@ -114,7 +114,7 @@ def test_a_row_says_who_holds_what_and_how_good_it_is(both: World) -> None:
             "reason": None,
             "tag": "churn#champion#6",
         },
-        "contested": [],
+        "contested_stages": [],
         "deprecated": None,
         "description": None,
     }

@@ -78,7 +78,7 @@ class Overview(NamedTuple):
             if self.metric is None
             else {"name": self.metric[0], "value": self.metric[1], "version": self.measured},
             "changed": None if self.changed is None else said(self.changed),
-            "contested": list(self.contested),
+            "contested_stages": list(self.contested),
             "deprecated": None if self.model.deprecated is None else said(self.model.deprecated),
             "description": self.description,
         }

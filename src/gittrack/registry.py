@@ -12,12 +12,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from gittrack import inscriptions, semver, tagging, tags
-from gittrack.errors import ModelNotFound
 from gittrack.inscriptions import Inscription
-from gittrack.keys import nearest
 from gittrack.tagging import ARCHIVED, STAGES, Event
 from gittrack.tags import Tag
-from gittrack.versions import Change, Holding, Model, Problem, Registry, Version
+from gittrack.versions import (
+    Change,
+    Holding,
+    Model,
+    Problem,
+    Registry,
+    Version,
+    find_model,
+    find_version,
+    parse,
+)
 from gittrack.whereabouts import Place
 
 if TYPE_CHECKING:
@@ -37,8 +45,6 @@ __all__ = [
     "read",
     "read_named",
 ]
-
-_MOST_OFFERED = 5
 
 
 def read(place: Place, model: str | None = None) -> Registry:
@@ -61,77 +67,6 @@ def read_named(place: Place, model: str) -> Registry:
 
 
 # -- what a user names ---------------------------------------------------------------------------
-
-
-def parse(selector: str) -> tuple[str, str] | None:
-    """The model and what stands behind its `@`: a version, a stage, an alias, `latest`.
-
-    None where a selector cannot name a version of a model, as Git's own `main@{1}` does not.
-    """
-    name, mark, what = selector.rpartition("@")
-    return (name, what) if mark and name and what and "{" not in what else None
-
-
-def find_model(known: Registry, name: str) -> Model:
-    """The model of this name.
-
-    Raises:
-        ModelNotFound: there is none.
-    """
-    found = known.models.get(name)
-    if found is not None:
-        return found
-    near = nearest(name, known.models)
-    if near:
-        hint = f"did you mean '{near}'?"
-    elif known.models:
-        hint = "`git track model ls` lists the models."
-    else:
-        hint = "`git track model register RUN NAME` registers one."
-    raise ModelNotFound(f"there is no model '{name}'", selector=name, hint=hint)
-
-
-def find_version(known: Registry, selector: str) -> Version:
-    """The version that `NAME@VERSION`, `NAME@STAGE`, `NAME@ALIAS` or `NAME@latest` names.
-
-    The version may have its `v`. `NAME` alone means `NAME@latest`. A version that was taken back
-    answers to its number alone. No stage can be taken for a version, which has dots.
-
-    Raises:
-        ModelNotFound: there is no such model or version, or nobody holds the stage.
-    """
-    named = parse(selector)
-    if named is None:
-        named = (selector, "latest")
-    model, what = find_model(known, named[0]), named[1]
-    found: Version | None
-    if what == "latest":
-        found = model.latest
-        missing = f"no version of '{model.name}' is left"
-    elif held := model.holding(what):
-        found = model.version(held.version)
-        missing = ""
-    else:
-        found = model.version(what.removeprefix("v"))
-        missing = f"there is no '{what}' of '{model.name}'"
-        if any(one.stage == what for one in model.history):
-            missing = f"no version of '{model.name}' holds '{what}' now"
-    if found is None:
-        raise ModelNotFound(missing, selector=selector, hint=_offered(model))
-    return found
-
-
-def _offered(model: Model) -> str:
-    live = [f"v{one.version}" for one in model.versions if one.is_live]
-    if not live:
-        return "`git track model history` tells what became of them."
-    stages = dict.fromkeys(one.stage for one in model.holdings)
-    more = len(live) - _MOST_OFFERED
-    rest = f", and {more:,} more" if more > 0 else ""
-    return f"it has {', '.join([*stages, *live[:_MOST_OFFERED]])}{rest}."
-
-
-# -- what tags add up to -------------------------------------------------------------------------
 
 
 class _Said(NamedTuple):

@@ -225,7 +225,7 @@ def _data(found: Sequence[Overview], form: str) -> str:
         return exports.as_json([one.fields() for one in found])
     stages = _stages(found)
     head = ["model", "latest", *stages, "archived", "aliases", "metric", "value", "measured"]
-    rows = [[*head, "changed", "by", "email", "contested", "deprecated", "description"]]
+    rows = [[*head, "changed", "by", "email", "contested_stages", "deprecated", "description"]]
     return exports.csv_rows([*rows, *(_row(one.fields(), stages) for one in found)])
 
 
@@ -237,7 +237,7 @@ def _row(told: dict[str, Any], stages: Sequence[str]) -> list[Any]:
         " ".join(f"{name}={version}" for name, version in told["aliases"].items()),
         metric.get("name"), metric.get("value"), metric.get("version"),
         changed.get("at"), changed.get("by"), changed.get("email"),
-        " ".join(told["contested"]), told["deprecated"] is not None, told["description"],
+        " ".join(told["contested_stages"]), told["deprecated"] is not None, told["description"],
     ]  # fmt: skip
 
 
