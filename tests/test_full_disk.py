@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from small_disk import mounted
+
 SCRIPT = """\
 import os, sys
 import gittrack
@@ -44,17 +46,8 @@ print("trained")
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Path]:
     """A disk of 16 MB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "gittrack-test", os.fspath(place)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:
-        pytest.skip("there is no 'mount' here")
-    if done.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", os.fspath(place)], check=True)
+    with mounted(tmp_path / "small", 16) as place:
+        yield place
 
 
 def trained(mount: Path, git: Any, points: int, then: str) -> subprocess.CompletedProcess[str]:

@@ -22,6 +22,7 @@ from gittrack.git import Repo
 from gittrack.records import Artifact
 from gittrack.registry import Model, Version
 from recorded_runs import record
+from small_disk import mounted
 
 if sys.platform != "linux":
     pytest.skip("processes are killed as Linux has it", allow_module_level=True)
@@ -500,17 +501,8 @@ def test_a_state_that_cannot_be_written(repo: Repo, git: Any) -> None:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 8 MB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "gittrack-test", os.fspath(place)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:
-        pytest.skip("there is no 'mount' here")
-    if done.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", os.fspath(place)], check=True)
+    with mounted(tmp_path / "small", 8) as place:
+        yield place
 
 
 def test_a_read_only_disk(disk: Path, git: Any) -> None:

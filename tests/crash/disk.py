@@ -9,13 +9,10 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pytest
 
 from crash.ptrace import Failed, isolated
 from crash.world import (
@@ -35,6 +32,7 @@ from gittrack import execute, recovery
 from gittrack.errors import GittrackError, WriteFailed
 from gittrack.git import Repo
 from gittrack.refs import ROOT, RunRef
+from small_disk import mounted
 
 __all__ = ["FILLS", "Sizes", "full", "sweep"]
 
@@ -68,16 +66,7 @@ def full(kind: str, world: World, place: Path) -> Iterator[Sizes]:
     if kind == "limit":
         yield Sizes(world, marker, 3000, _limit, lambda: None)
         return
-    mount = place / "small"
-    mount.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "gittrack-test", os.fspath(mount)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:
-        pytest.skip("there is no 'mount' here")
-    if done.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
-    try:
+    with mounted(place / "small", 16) as mount:
         filler = mount / "filler"
         yield Sizes(
             make_world(mount / "repo"),
@@ -86,8 +75,6 @@ def full(kind: str, world: World, place: Path) -> Iterator[Sizes]:
             lambda blocks: _fill(filler, blocks),
             lambda: filler.unlink(missing_ok=True),
         )
-    finally:
-        subprocess.run(["umount", "-l", os.fspath(mount)], check=True)
 
 
 def _limit(size: int) -> None:
