@@ -341,7 +341,9 @@ class Reader:
 
     def _measured(self, event: Mapping[str, Any], metrics: Mapping[str, Any], at: float) -> None:
         good = {name: value for name, value in metrics.items() if _is_number(value)}
-        for name in metrics.keys() - good.keys() - self._refused:
+        for name in metrics if len(good) < len(metrics) else ():
+            if name in good or name in self._refused:
+                continue
             self._refused.add(name)
             words = f"values of {name[:80]!a} were left out: they are no numbers"
             self.events.append((self._latest, {"fault": words}))

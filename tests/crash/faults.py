@@ -27,6 +27,7 @@ from gittrack.sessions import Session
 __all__ = ["CAUGHT_BY"]
 
 _gittrack_annotations: Any = import_module("gittrack.annotations")
+_gittrack_ledger: Any = import_module("gittrack.ledger")
 
 
 def _replace(owner: Any, **functions: Any) -> None:
@@ -215,21 +216,22 @@ def said_after_it_returned() -> None:
 
 def note_replaced() -> None:
     """Events stand in the note alone, and that is taken away before it is written anew."""
-    module = _gittrack_annotations
-    waiting: list[str] = []
+    waiting: list[tuple[str, str]] = []
 
-    def keep(repo: Repo, commit: str, lines: list[str]) -> int:
+    def keep(self: Any, repo: Repo, lines: list[tuple[str, str]]) -> int:
         waiting.extend(lines)
         return 0
 
-    def publish(repo: Repo, ref: str, commit: str, *, others: bool) -> None:
-        note = repo.notes(ref).get(commit)
-        there = repo.read_blob(note, limit=1 << 20) if note else b""
-        repo.git("update-ref", "-d", ref)
-        repo.set_note(ref, commit, there + "\n".join([*waiting, ""]).encode(), repo.identity())
+    def publish(self: Any, repo: Repo, ref: str, targets: set[str], *, others: bool) -> None:
+        for target in targets:
+            note = repo.notes(ref).get(target)
+            there = repo.read_blob(note, limit=1 << 20) if note else b""
+            repo.git("update-ref", "-d", ref)
+            lines = [line for place, line in waiting if place == target]
+            repo.set_note(ref, target, there + "\n".join([*lines, ""]).encode(), repo.identity())
         waiting.clear()
 
-    module._keep, module._publish = keep, publish
+    _replace(_gittrack_ledger.Ledger, _keep=keep, _publish=publish)
 
 
 def lock_by_existence() -> None:
@@ -246,7 +248,7 @@ def lock_by_existence() -> None:
         yield
         place.unlink()
 
-    _replace(_gittrack_annotations, _alone=alone)
+    _replace(_gittrack_ledger, _alone=alone)
 
 
 def _replace_append(append: Callable[..., None]) -> None:
