@@ -187,7 +187,7 @@ def take(life: Life) -> None:
 
 
 def _dismiss(life: Life) -> None:
-    """The process has one run less to take care of; with the last one, all is as it was."""
+    """The process has one run less to take care of; `_release` follows when that is recorded."""
     global _clock, _capture
     directory = life.session.directory
     _lives.pop(directory, None)
@@ -197,11 +197,19 @@ def _dismiss(life: Life) -> None:
     if not _outputs and _capture is not None:
         _capture.stop()
         _capture = None
+    if not _lives and _clock is not None:
+        _clock.stop()
+        _clock = None
+
+
+def _release() -> None:
+    """With the last run, the process ends as if we had never watched it.
+
+    Not before that run is recorded: a signal is held back in the main thread alone, and by default
+    it kills whichever thread gets it.
+    """
     if not _lives:
         endings.unwatch()
-        if _clock is not None:
-            _clock.stop()
-            _clock = None
 
 
 class _Clock:
@@ -271,6 +279,7 @@ def discard(begun: Active) -> None:
         life = _lives.get(begun.directory)
         if life is not None and life.active is begun:
             _dismiss(life)
+            _release()
             life.vanish()
 
 
@@ -308,6 +317,8 @@ def _close(
         life.give_up()
         _say_waiting(life, failure)
         return None
+    finally:
+        _release()
     if not life.quiet:
         from gittrack.cells import closing
 
@@ -433,7 +444,8 @@ def _join_children() -> None:
 def _die(signum: int) -> None:
     """The process is about to die of a signal: record its runs first."""
     now = time.time()
-    with _lock:
+    # A second one waits, too.
+    with _lock, endings.deferred():
         for life in [*_lives.values()][::-1]:
             _close(life, "killed", 128 + signum, None, now=now, wait=False)
 
