@@ -336,8 +336,8 @@ def test_a_rank_follows_the_first_from_run_to_run(place: Path) -> None:
     program = """\
     for number in range(2):
         run = lifetime.start()
-        print(run.directory.name, flush=True)
         run.log_metric(f"{number}of" + os.environ["RANK"], 1)
+        print(run.directory.name, flush=True)
         sys.stdin.readline()
         lifetime.end(run)
     """
